@@ -1,0 +1,44 @@
+"""What makes two parsers different: these dataclasses travel in checkpoint and manifest. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+STRIDE = 4  # canvas pixels a cell of the finest pyramid level X_1 covers
+CANVAS_MULTIPLE = 32  # height and width of a canvas are multiples of this: the stride of X_4
+
+Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0", "efficientnet_lite2", "dinov2_vits14"]
+Projection = Literal["direct", "coarse_to_fine", "residual", "warped"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network: everything that decides which weights a state dict holds."""
+
+    taxonomy: str = "densepose_coco"
+    backbone: Backbone = "dinov2_vits14"
+    backbone_blocks: int = 12  # DINOv2 only: how many transformer blocks run; the four taps are spread over them
+    width: int = 128  # channels of every pyramid level and head
+    projection: Projection = "warped"  # rows 1-4 of Table 4; "warped" is the paper's method (Eqs. 3-6)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """From maps to people. Distances are canvas pixels; the decoder divides them by STRIDE itself.
+
+    `candidates` is N of the graph contract, `people` is P.
+    """
+
+    candidates: int = 20
+    people: int = 32
+    radius: float = 32.0  # R of Eq. 8: disk of votes around a joint
+    keypoint_threshold: float = 0.7  # lowest Hough score, summed over 3x3 cells, of a joint (section 3.3)
+    limb_samples: int = 10  # Gaussian responses read along a limb
+    limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
+    matcher: Literal["dykstra", "greedy"] = "dykstra"
+    matcher_step: float = 1.0  # alpha of Eq. 15
+    matcher_outer: int = 20  # projected gradient steps
+    matcher_inner: int = 10  # Dykstra sweeps a step
+    person_threshold: float = 0.1  # lowest sum of joint scores over K of a person that is reported
+    vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT

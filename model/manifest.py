@@ -1,0 +1,99 @@
+"""The bundle's manifest: the one thing that passes from export to service. Torch-free.
+
+A bundle is a folder with `parser.onnx`, `MODEL_CARD.md` and the `manifest.json` described here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.config import CANVAS_MULTIPLE, DecoderConfig, ModelConfig
+from model.taxonomy import Taxonomy
+
+FORMAT = 1  # raised when a field changes its meaning; a service reads exactly one format
+MANIFEST, GRAPH, CARD = "manifest.json", "parser.onnx", "MODEL_CARD.md"
+
+Size = tuple[int, int]  # height, width
+
+
+class BundleError(Exception):
+    """A bundle cannot be served: a file is missing, altered, or of another format. The message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a service must know about a bundle without running it.
+
+    `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
+    area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
+    `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
+    computes the network in a lower precision cuts there, because the decoder must stay float32.
+    `accuracy` is what the evaluation measured; `data` and `weights_licence` say what the weights may be used for.
+    """
+
+    name: str
+    version: str
+    taxonomy: Taxonomy
+    model: ModelConfig
+    decoder: DecoderConfig
+    canvases: dict[str, tuple[Size, ...]]
+    decoder_inputs: tuple[str, ...]
+    data: str
+    weights_licence: str
+    sha256: dict[str, str]  # of every other file of the bundle
+    accuracy: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for detail, sizes in self.canvases.items():
+            if not sizes or any(side % CANVAS_MULTIPLE or side <= 0 for size in sizes for side in size):
+                raise BundleError(f"canvas sizes of {detail!r} must be multiples of {CANVAS_MULTIPLE}: {sizes}")
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        value = {"format": FORMAT, **dataclasses.asdict(self), "taxonomy": self.taxonomy.to_dict()}
+        return json.dumps(value, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read `manifest.json`. Raises BundleError for another format or a missing or mistyped field."""
+        try:
+            value = json.loads(text)
+            found = value.pop("format", None)
+            if found != FORMAT:
+                raise BundleError(f"bundle format {found!r} is not {FORMAT}: export it again with this version")
+            value["taxonomy"] = Taxonomy.from_dict(value["taxonomy"])
+            value["model"] = ModelConfig(**value["model"])
+            value["decoder"] = DecoderConfig(**value["decoder"])
+            value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
+            value["decoder_inputs"] = tuple(value["decoder_inputs"])
+            return cls(**value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"manifest.json is damaged ({error!r}): copy or export the bundle again") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_bundle(folder: Path) -> Manifest:
+    """The manifest of a bundle whose files are all there and unaltered. Raises BundleError."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}; make one with python -m export")
+    manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+    for name, expected in manifest.sha256.items():
+        file = folder / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing: copy or export the bundle again")
+        if sha256_of(file) != expected:
+            raise BundleError(f"{file} differs from its manifest (sha256): copy or export the bundle again")
+    if GRAPH not in manifest.sha256:
+        raise BundleError(f"{path} lists no {GRAPH}: export the bundle again")
+    return manifest
