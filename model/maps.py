@@ -1,0 +1,20 @@
+"""What the network says about every cell: the boundary between the network and the decoder."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class HeadMaps(NamedTuple):
+    """Dense predictions at stride 4. Vectors are (x, y) in cells; the names become tensor names in `parser.onnx`.
+
+    Shapes: B images, h x w cells, C parts, K joints, L limbs.
+    """
+
+    part_logits: Tensor  # [B, C+1, h, w], channel 0 is background (Eq. 1)
+    projection_field: Tensor  # [B, 2, h, w], from a person's cell to the nearest joint of the same person (Eqs. 2-6)
+    heatmap_logits: Tensor  # [B, K, h, w], is a joint of class k within R of this cell?
+    offsets: Tensor  # [B, K, 2, h, w], from a cell to the nearest joint of class k
+    limb_logits: Tensor  # [B, L, h, w], Gaussian response of a limb through this cell
