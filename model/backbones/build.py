@@ -1,0 +1,83 @@
+"""From a name to a backbone, and from a public checkpoint to its weights."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import nn
+
+from model.backbones.base import Backbone, StateDict
+from model.backbones.dinov2 import DinoV2
+from model.config import ModelConfig
+
+LISTED = 5  # names an error message spells out
+
+
+def build_backbone(config: ModelConfig) -> Backbone:
+    """The backbone of `config`, with fresh weights. Raises ValueError where its name is unknown."""
+    if config.backbone == "dinov2_vits14":
+        return DinoV2(config.backbone_blocks)
+    raise ValueError(f"unknown backbone {config.backbone!r}")
+
+
+def load_pretrained(backbone: Backbone, state: StateDict) -> None:
+    """Fill the pretrained parts of `backbone` from the state dict of its public checkpoint.
+
+    The classifier is dropped and filters are resampled where the backbone asks for it; its extras keep the
+    weights they have. Nothing is loaded unless everything fits.
+
+    Raises:
+        ValueError: keys are missing, unexpected or of another shape; the first of them are named.
+    """
+    public = backbone.adapt(state)
+    own = {name: value for name, value in backbone.state_dict().items() if name.split(".")[0] not in backbone.extras}
+    # Old checkpoints lack the counters, which nothing here reads.
+    missing = [name for name in own if name not in public and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in public if name not in own]
+    misshaped = [
+        f"{name} is {tuple(public[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in own.items()
+        if name in public and public[name].shape != value.shape
+    ]
+    problems = [
+        f"{what}: {', '.join(names[:LISTED])}" + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+        if names
+    ]
+    if problems:
+        raise ValueError(
+            f"these weights are not those of {type(backbone).__name__} ({'; '.join(problems)}); "
+            "give the public checkpoint of the configured backbone"
+        )
+    backbone.load_state_dict(public, strict=False)
+
+
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm that normalises with its stored statistics, in training too; scale and shift still train."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode whatever `mode` is."""
+        return super().train(False)
+
+
+def freeze_batch_norm(backbone: Backbone) -> None:
+    """Keep the statistics of the pretrained BatchNorms as they are, also after `.train()`.
+
+    Parameters, buffers and state-dict keys stay the same ones. The extras, which have no statistics worth
+    keeping, are left alone. The paper keeps ImageNet's statistics throughout.
+    """
+    for parent_name, parent in list(backbone.named_modules()):
+        if parent_name.split(".")[0] in backbone.extras:
+            continue
+        for name, child in list(parent.named_children()):
+            pretrained = parent is not backbone or name not in backbone.extras
+            if pretrained and type(child) is nn.BatchNorm2d:
+                setattr(parent, name, _frozen(child))
+
+
+def _frozen(layer: nn.BatchNorm2d) -> FrozenBatchNorm2d:
+    frozen = FrozenBatchNorm2d(layer.num_features, eps=layer.eps)
+    frozen.weight, frozen.bias = layer.weight, layer.bias
+    frozen.running_mean, frozen.running_var = layer.running_mean, layer.running_var
+    frozen.num_batches_tracked = layer.num_batches_tracked
+    return frozen.eval()
