@@ -1,0 +1,195 @@
+"""From a photo to a training or evaluation canvas: one warp for the image and all of its labels.
+
+Frames: `_image` are the photo's pixels, `_canvas` the result's. An affine map here is [2, 3] and works on *edge*
+coordinates (pixel i covers i..i+1), in which a change of scale needs no half-pixel terms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.letterbox import LETTERBOX_COLOR, Letterbox, letterbox_geometry
+from model.taxonomy import Taxonomy
+from training.samples import Bool, Float32, Sample, UInt8
+
+Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
+
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How photos are varied: the paper's flip, scale, rotation and colour jitter (section 4.1).
+
+    Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
+    saturation factors are 1 +- the given share; hue turns by +- the given degrees.
+    """
+
+    flip: float = 0.5  # probability
+    scale: tuple[float, float] = (0.5, 2.0)
+    rotation: float = 10.0  # degrees either way
+    brightness: float = 0.3
+    contrast: float = 0.3
+    saturation: float = 0.3
+    hue: float = 15.0
+
+
+def augment(
+    sample: Sample, rng: np.random.Generator, size: tuple[int, int], taxonomy: Taxonomy, config: Augmentation
+) -> Sample:
+    """A random view of `sample` on a canvas of `size` (height, width); the same `rng` state gives the same view.
+
+    Around the photo lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
+    known to be absent), people without a pixel left are dropped.
+    """
+    flip = rng.random() < config.flip
+    affine = _random_affine(sample, rng, size, config, flip)
+    jittered = replace(sample, image=_jitter(sample.image, rng, config))
+    warped = _warp(jittered, affine, size)
+    return _mirror_names(warped, taxonomy) if flip else warped
+
+
+def letterbox(sample: Sample, size: tuple[int, int]) -> tuple[Sample, Letterbox]:
+    """`sample` fitted into a canvas of `size` exactly as the service does it, and where it lies there.
+
+    Nobody is dropped: rows of the result are rows of `sample`.
+    """
+    box = letterbox_geometry(sample.size, size)
+    resized = (box.width, box.height)
+    rows = slice(box.offset_y, box.offset_y + box.height)
+    columns = slice(box.offset_x, box.offset_x + box.width)
+    image = np.full((*size, 3), LETTERBOX_COLOR, np.uint8)  # [H, W, 3]
+    image[rows, columns] = Image.fromarray(sample.image).resize(resized, Image.Resampling.BILINEAR)
+    parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    parts[rows, columns] = Image.fromarray(sample.parts).resize(resized, Image.Resampling.NEAREST)
+    people[rows, columns] = Image.fromarray(sample.people).resize(resized, Image.Resampling.NEAREST)
+    affine = np.array([[box.scale_x, 0, box.offset_x], [0, box.scale_y, box.offset_y]])
+    return (
+        replace(
+            sample,
+            image=image,
+            parts=parts,
+            people=people,
+            keypoints=_move_keypoints(sample.keypoints, affine, size),
+            boxes=_move_boxes(sample.boxes, affine, size),
+        ),
+        box,
+    )
+
+
+def _random_affine(
+    sample: Sample, rng: np.random.Generator, size: tuple[int, int], config: Augmentation, flip: bool
+) -> Affine:
+    """Scale and turn about a random focus, then place the focus in the canvas."""
+    size_image, size_canvas = np.array(sample.size[::-1], float), np.array(size[::-1], float)  # both (x, y)
+    low, high = config.scale
+    scale = (size_canvas / size_image).min() * math.exp(rng.uniform(math.log(low), math.log(high)))
+    angle = math.radians(rng.uniform(-config.rotation, config.rotation))
+
+    region = np.array([[0.0, 0.0], size_image])  # the focus is a point of somebody's box, or else of the photo
+    if len(sample.boxes):
+        region = sample.boxes[rng.integers(len(sample.boxes))].astype(float).reshape(2, 2)
+    focus_image = rng.uniform(region.min(axis=0), region.max(axis=0))
+
+    # Where the focus lands: at the centre as far as the photo still covers the canvas; if it cannot, anywhere inside.
+    before, after = scale * focus_image, scale * (size_image - focus_image)  # canvas pixels either side of the focus
+    if flip:
+        before[0], after[0] = after[0], before[0]
+    spare = size_canvas - scale * size_image
+    landing = np.clip(size_canvas / 2, np.minimum(size_canvas - after, before), np.maximum(size_canvas - after, before))
+    landing = np.where(spare > 0, before + rng.uniform(0, 1, 2) * spare, landing)
+
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    if flip:
+        linear[:, 0] *= -1
+    return np.column_stack([linear, landing - linear @ focus_image])
+
+
+def _warp(sample: Sample, affine: Affine, size: tuple[int, int]) -> Sample:
+    """Image bilinear, maps nearest, points exact."""
+    scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
+    factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
+    source = Image.fromarray(sample.image)
+    reduced = source.reduce(factor) if factor > 1 else source
+    image = _transform(reduced, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR)
+    parts = _transform(Image.fromarray(sample.parts), affine, size, Image.Resampling.NEAREST, 0)
+    people = _transform(Image.fromarray(sample.people), affine, size, Image.Resampling.NEAREST, 0)
+    keypoints = _move_keypoints(sample.keypoints, affine, size)
+
+    pixels = np.bincount(people.ravel(), minlength=256)
+    keep = np.where(sample.has_mask, pixels[1 : len(keypoints) + 1] > 0, (keypoints[:, :, 2] > 0).any(axis=1))  # [n]
+    renumber = np.zeros(256, np.uint8)
+    renumber[255] = 255
+    renumber[np.flatnonzero(keep) + 1] = np.arange(1, keep.sum() + 1)
+    return replace(
+        sample,
+        image=image,
+        parts=parts,
+        people=renumber[people],
+        keypoints=keypoints[keep],
+        joints_labelled=sample.joints_labelled[keep],
+        has_mask=sample.has_mask[keep],
+        boxes=_move_boxes(sample.boxes[keep], affine, size),
+    )
+
+
+def _transform(
+    image: Image.Image, affine: Affine, size: tuple[int, int], resample: Image.Resampling, fill: int | tuple[int, ...]
+) -> UInt8:
+    inverse = np.linalg.inv(affine[:, :2])
+    data = np.column_stack([inverse, -inverse @ affine[:, 2]]).ravel().tolist()
+    return np.asarray(image.transform(size[::-1], Image.Transform.AFFINE, data, resample, fillcolor=fill))
+
+
+def _move_keypoints(keypoints: Float32, affine: Affine, size: tuple[int, int]) -> Float32:
+    """Joints in canvas pixels; those outside are zeroed."""
+    moved = keypoints.copy()  # [n, K, 3]
+    moved[:, :, :2] = (keypoints[:, :, :2] + 0.5) @ affine[:, :2].T + affine[:, 2] - 0.5
+    x, y = moved[:, :, 0], moved[:, :, 1]
+    inside: Bool = (x >= -0.5) & (y >= -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5) & (keypoints[:, :, 2] > 0)
+    moved[~inside] = 0
+    return moved
+
+
+def _move_boxes(boxes: Float32, affine: Affine, size: tuple[int, int]) -> Float32:
+    """Upright boxes around the moved corners, cut at the canvas."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)  # [n, 4, 2]
+    moved = (corners + 0.5) @ affine[:, :2].T + affine[:, 2] - 0.5
+    limits = np.array([size[1] - 1, size[0] - 1])
+    ends = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)  # [n, 4]
+    return np.clip(ends, 0, np.tile(limits, 2)).astype(np.float32)
+
+
+def _mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
+    """After mirroring the pixels, a left hand is a right hand."""
+    part_flip = np.arange(256, dtype=np.uint8)
+    part_flip[: len(taxonomy.part_flip)] = taxonomy.part_flip
+    order = list(taxonomy.joint_flip)
+    return replace(
+        sample,
+        parts=part_flip[sample.parts],
+        keypoints=sample.keypoints[:, order],
+        joints_labelled=sample.joints_labelled[:, order],
+    )
+
+
+def _jitter(image: UInt8, rng: np.random.Generator, config: Augmentation) -> UInt8:
+    """Brightness, contrast, saturation and hue as one affine map of RGB."""
+    brightness, contrast, saturation = (
+        1 + rng.uniform(-share, share) for share in (config.brightness, config.contrast, config.saturation)
+    )
+    angle = math.radians(rng.uniform(-config.hue, config.hue))
+    # A turn about the grey axis (Rodrigues): greys stay, colours go round.
+    cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
+    turn = cos * np.eye(3) + (1 - cos) / 3 + sin * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    saturate = saturation * np.eye(3) + (1 - saturation) * LUMA
+    linear = brightness * contrast * saturate @ turn
+    grey = image[::8, ::8].mean(axis=(0, 1)) @ LUMA  # contrast pivots on the photo's mean brightness
+    matrix = np.column_stack([linear, np.full(3, brightness * (1 - contrast) * grey)])
+    return np.asarray(Image.fromarray(image).convert("RGB", tuple(matrix.ravel())))

@@ -1,0 +1,66 @@
+"""What a labelled photo is, whatever data set it comes from.
+
+A pixel's centre is at integer coordinates; points are (x, y). Ids follow the sample's taxonomy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+
+class DatasetError(Exception):
+    """A data set cannot be read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One photo with everything that is known about its n people.
+
+    What is *not* known is said three ways, so that a loss never takes it for "not there":
+        a pixel is 255 in both maps (crowds, people without a mask); a pixel has a person but part 255 (whose it is
+        is known, which part is not); a joint has v = 0 and `joints_labelled` False.
+    A joint with v = 0 and `joints_labelled` True is known to lie outside the photo.
+    """
+
+    image: UInt8  # [H, W, 3] sRGB
+    parts: UInt8  # [H, W], 0 background, 1..C part, 255 unknown
+    people: UInt8  # [H, W], 0 nobody, i = row i-1 of the arrays below, 255 unknown
+    keypoints: Float32  # [n, K, 3], x, y in pixels of `image`; v is 0 absent, 1 occluded, 2 visible
+    joints_labelled: Bool  # [n, K], False: nobody looked for this joint
+    has_mask: Bool  # [n], False: no pixel carries this person's index, its region is 255
+    boxes: Float32  # [n, 4], x0, y0, x1, y1 around the visible person; used where there is no mask
+    key: str  # names the photo within its data set
+    source: str  # the collection it comes from
+
+    def __post_init__(self) -> None:
+        size, n = self.image.shape[:2], len(self.keypoints)
+        if self.parts.shape != size or self.people.shape != size:
+            raise DatasetError(
+                f"{self.key}: photo is {size}, parts {self.parts.shape}, people {self.people.shape}: "
+                "the three must have one size; write the label maps again"
+            )
+        if not len(self.joints_labelled) == len(self.has_mask) == len(self.boxes) == n:
+            raise DatasetError(f"{self.key}: the arrays about people differ in length; they need one row a person")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.parts.shape[0], self.parts.shape[1]
+
+
+def mask_boxes(people: UInt8, count: int) -> Float32:
+    """Boxes [count, 4] (x0, y0, x1, y1) around the pixels of person 1..count; zeros where a person has none."""
+    boxes = np.zeros((count, 4), np.float32)
+    for row in range(count):
+        mask = people == row + 1
+        xs, ys = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+        if xs.size:
+            boxes[row] = xs[0], ys[0], xs[-1], ys[-1]
+    return boxes
