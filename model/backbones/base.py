@@ -26,6 +26,15 @@ class Backbone(nn.Module, ABC):
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
 
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Those that a public checkpoint fills."""
+        return [p for name, p in self.named_parameters() if name.split(".")[0] not in self.extras]
+
+    def freeze_pretrained(self) -> None:
+        """Train the extras alone."""
+        for parameter in self.pretrained_parameters():
+            parameter.requires_grad_(False)
+
     @abstractmethod
     def adapt(self, state: StateDict) -> StateDict:
         """The public checkpoint without what this backbone leaves out, resampled where its shapes differ."""

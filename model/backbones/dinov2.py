@@ -99,13 +99,14 @@ def _conv(in_channels: int, out_channels: int) -> nn.Sequential:
 class DinoV2(Backbone):
     """The first `blocks` blocks of ViT-S/14, tapped at four depths, fused with pixels where tokens are too coarse.
 
-    X_3 and X_4 come from the tokens alone; X_1 and X_2 join upsampled tokens with a stem of three convolutions,
-    for a token covers 16x16 pixels and knows a contour no better.
+    X_3 and X_4 come from the tokens alone, the deepest ones in both: X_4 halves their resolution, X_3 keeps it.
+    X_1 and X_2 join upsampled tokens with a stem of three convolutions, for a token covers 16x16 pixels and knows
+    a contour no better.
 
     Differs from the paper: a ViT in place of ResNet-101.
     """
 
-    channels = (96 + 64, 192 + 64, WIDTH, WIDTH)
+    channels = (96 + 64, 192 + 64, 2 * WIDTH, WIDTH)
     extras = ("stem", "stem_down", "lateral1", "lateral2", "down4")
 
     def __init__(self, blocks: int = BLOCKS) -> None:
@@ -130,12 +131,10 @@ class DinoV2(Backbone):
         self.lateral2 = nn.ConvTranspose2d(WIDTH, 192, 2, stride=2)
         self.down4 = nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1)
 
-    def freeze_transformer(self) -> None:
+    def freeze_pretrained(self) -> None:
         """Train the extras alone; the transformer then keeps no activations for a backward pass."""
         self.frozen = True
-        for name, parameter in self.named_parameters():
-            if name.split(".")[0] not in self.extras:
-                parameter.requires_grad_(False)
+        super().freeze_pretrained()
 
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
@@ -146,7 +145,7 @@ class DinoV2(Backbone):
         coarse1 = F.interpolate(self.lateral1(tap1), scale_factor=4.0, mode="bilinear", align_corners=False)
         x1 = torch.cat((coarse1, detail4), dim=1)
         x2 = torch.cat((self.lateral2(tap2), detail8), dim=1)
-        return x1, x2, tap3, self.down4(tap4)
+        return x1, x2, torch.cat((tap3, tap4), dim=1), self.down4(tap4)
 
     def position_embedding(self, height: int, width: int) -> Tensor:
         """The public 37x37 grid at `height` x `width` tokens: [1, height*width, 384]."""
