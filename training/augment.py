@@ -20,6 +20,7 @@ from training.samples import Bool, Float32, Sample, UInt8
 Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
 
 LUMA = np.array([0.299, 0.587, 0.114])
+FULL_HUE = 50.0  # degrees either way at colour jitter 1
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,13 @@ class Augmentation:
     """How photos are varied: the paper's flip, scale, rotation and colour jitter (section 4.1).
 
     Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
-    saturation factors are 1 +- the given share; hue turns by +- the given degrees.
+    saturation change by a factor of 1 +- `colour`, hues turn by up to `colour` times `FULL_HUE`.
     """
 
     flip: float = 0.5  # probability
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # degrees either way
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.3
-    hue: float = 15.0
+    colour: float = 0.3
 
 
 def augment(
@@ -49,7 +47,7 @@ def augment(
     """
     flip = rng.random() < config.flip
     affine = _random_affine(sample, rng, size, config, flip)
-    jittered = replace(sample, image=_jitter(sample.image, rng, config))
+    jittered = replace(sample, image=_jitter(sample.image, rng, config.colour))
     warped = _warp(jittered, affine, size)
     return _mirror_names(warped, taxonomy) if flip else warped
 
@@ -179,12 +177,10 @@ def _mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
     )
 
 
-def _jitter(image: UInt8, rng: np.random.Generator, config: Augmentation) -> UInt8:
+def _jitter(image: UInt8, rng: np.random.Generator, colour: float) -> UInt8:
     """Brightness, contrast, saturation and hue as one affine map of RGB."""
-    brightness, contrast, saturation = (
-        1 + rng.uniform(-share, share) for share in (config.brightness, config.contrast, config.saturation)
-    )
-    angle = math.radians(rng.uniform(-config.hue, config.hue))
+    brightness, contrast, saturation = 1 + rng.uniform(-colour, colour, 3)
+    angle = colour * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
     # A turn about the grey axis (Rodrigues): greys stay, colours go round.
     cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
     turn = cos * np.eye(3) + (1 - cos) / 3 + sin * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])

@@ -1,0 +1,174 @@
+"""From a labelled canvas to what the network should say about it, and batches of that.
+
+Cell (x, y) of the stride-4 grid has its centre at canvas coordinates (4 x + 1.5, 4 y + 1.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model.config import STRIDE, DecoderConfig
+from model.taxonomy import IGNORE, Taxonomy
+from training.augment import Augmentation, augment
+from training.config import TrainConfig
+from training.fields import grow, joint_maps, limb_maps, projection_map
+from training.folders import SYNTHETIC, FolderDataset
+from training.samples import Bool, Float32, Sample, UInt8
+
+LIMB_SIGMA = 9.0  # canvas pixels, section 3.3
+MAX_PEOPLE = 32  # rows of `Targets.joints`
+
+Float16 = NDArray[np.float16]
+
+
+class Targets(NamedTuple):
+    """Labels of one canvas, for C parts, K joints and L limbs. Weights are 1 where the label is known, else 0."""
+
+    parts: UInt8  # [H, W], 0 background, 1..C, 255 unknown
+    heatmap: UInt8  # [K, h, w], 1 within R of a joint of class k
+    heatmap_weight: UInt8  # [K, h, w]
+    offsets: Float16  # [K, 2, h, w] in cells, to the nearest joint of class k; valid where `heatmap` is 1
+    projection: Float16  # [2, h, w] in cells, to the nearest joint of the same person
+    projection_weight: UInt8  # [h, w]
+    limbs: Float16  # [L, h, w] in [0, 1]
+    limb_weight: UInt8  # [L, h, w]
+    joints: Float32  # [32, K, 3], x, y in canvas pixels, v; the first `person_count` rows are people
+    person_count: NDArray[np.int64]  # []
+
+
+class Batch(NamedTuple):
+    """The tensors of `Targets` with a leading batch axis, after the canvases."""
+
+    image: Tensor  # uint8 [B, H, W, 3]
+    parts: Tensor
+    heatmap: Tensor
+    heatmap_weight: Tensor
+    offsets: Tensor
+    projection: Tensor
+    projection_weight: Tensor
+    limbs: Tensor
+    limb_weight: Tensor
+    joints: Tensor
+    person_count: Tensor
+
+
+def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets:
+    """Targets of a canvas whose sides are multiples of the stride (ValueError otherwise).
+
+    What nobody labelled has weight 0: heatmaps and limbs in ignored regions outside every labelled joint's disk, and
+    around a person the heatmap of each joint that was not looked for, with the limbs that end in it. A limb that the
+    canvas cuts is unknown as well. "Around" is the person's mask (its box, without a mask), grown by R, because that
+    is how far the disk of an unseen joint may reach.
+    """
+    height, width = sample.size
+    if height % STRIDE or width % STRIDE:
+        raise ValueError(f"{sample.key}: canvas {height}x{width} is not a multiple of {STRIDE}; choose one that is")
+    size = (height // STRIDE, width // STRIDE)
+    joints = (sample.keypoints[:, :, :2] - (STRIDE - 1) / 2) / STRIDE  # [n, K, 2], canvas pixels to cells
+    present = sample.keypoints[:, :, 2] > 0
+    people = sample.people[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
+    radius = config.radius / STRIDE
+
+    heatmap, offsets = joint_maps(joints, present, size, radius)
+    projection, projection_weight = projection_map(people, joints, present)
+    limbs = limb_maps(joints, present, taxonomy.limbs, size, LIMB_SIGMA / STRIDE)
+
+    known = (people != IGNORE).astype(np.uint8)  # [h, w]
+    heatmap_weight = np.repeat(known[None], len(heatmap), axis=0)
+    limb_weight = np.repeat(known[None], len(limbs), axis=0)
+    starts, ends = np.array(taxonomy.limbs).T
+    for row, labelled in enumerate(sample.joints_labelled):
+        # A limb is known whole, or known to be outside.
+        both = labelled[starts] & labelled[ends] & (present[row, starts] == present[row, ends])
+        if not (labelled.all() and both.all()):
+            elsewhere = ~grow(_region(sample, row, people), round(radius))
+            heatmap_weight[~labelled] &= elsewhere
+            limb_weight[~both] &= elsewhere
+
+    count = min(len(joints), MAX_PEOPLE)
+    padded = np.zeros((MAX_PEOPLE, *sample.keypoints.shape[1:]), np.float32)
+    padded[:count] = sample.keypoints[:count]
+    return Targets(
+        parts=sample.parts,
+        heatmap=heatmap,
+        heatmap_weight=heatmap_weight | heatmap,
+        offsets=offsets.astype(np.float16),
+        projection=projection.astype(np.float16),
+        projection_weight=projection_weight,
+        limbs=limbs.astype(np.float16),
+        limb_weight=limb_weight | (limbs > 0.5),
+        joints=padded,
+        person_count=np.array(count),
+    )
+
+
+def _region(sample: Sample, row: int, people: UInt8) -> Bool:
+    """The cells [h, w] of a person's mask, or of its box where it has none."""
+    if sample.has_mask[row]:
+        return people == row + 1
+    x0, y0, x1, y1 = (sample.boxes[row] / STRIDE).astype(int)
+    region = np.zeros(people.shape, bool)
+    region[y0 : y1 + 1, x0 : x1 + 1] = True
+    return region
+
+
+class TrainingSet:
+    """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, position) alone.
+
+    An epoch shows every real photo once, and as many rendered ones, drawn anew, as make up `config.synthetic_share` of
+    all; sets without real or without rendered photos are shown whole.
+    """
+
+    def __init__(self, photos: FolderDataset, indices: Sequence[int], config: TrainConfig) -> None:
+        self.photos, self.config = photos, config
+        rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
+        self._real, self._rendered = np.array(indices)[~rendered], np.array(indices)[rendered]
+        share = config.synthetic_share
+        self._drawn = len(self._rendered)
+        if len(self._real):
+            self._drawn = min(self._drawn, round(len(self._real) * share / (1 - share)))
+
+    def __len__(self) -> int:
+        return len(self._real) + self._drawn
+
+    def order(self, epoch: int) -> list[int]:
+        """Indices into `photos` in the order of this epoch."""
+        rng = np.random.default_rng((self.config.seed, epoch))
+        drawn = rng.permutation(self._rendered)[: self._drawn]
+        return [int(i) for i in rng.permutation(np.concatenate([self._real, drawn]))]
+
+    def epoch(self, epoch: int) -> Epoch:
+        """The varied and encoded samples of an epoch."""
+        return Epoch(self.photos, self.config, epoch)
+
+
+class Epoch(Dataset[tuple[UInt8, Targets]]):
+    """Item i: canvas and targets of photo i of the data set, varied as in this epoch."""
+
+    def __init__(self, photos: FolderDataset, config: TrainConfig, epoch: int) -> None:
+        self.photos, self.config, self.number = photos, config, epoch
+        self.augmentation = Augmentation(
+            flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
+        )
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[UInt8, Targets]:
+        rng = np.random.default_rng((self.config.seed, self.number, index))
+        taxonomy = self.photos.taxonomy
+        sample = augment(self.photos.load(index), rng, self.config.canvas, taxonomy, self.augmentation)
+        return sample.image, encode(sample, taxonomy, self.config.decoder)
+
+
+def collate(items: Sequence[tuple[UInt8, Targets]]) -> Batch:
+    """Stack items into tensors of the same types."""
+    columns = zip(*((image, *targets) for image, targets in items), strict=True)
+    return Batch(*(torch.from_numpy(np.stack(column)) for column in columns))
