@@ -15,26 +15,40 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         channels: channels of X_1..X_4.
-        extras: names of the child modules that no public checkpoint holds; all else is pretrained and bears
-            the public names.
+        extras: top-level modules that no public checkpoint holds; all else is pretrained and bears public names.
+        discarded: top-level entries of the public checkpoint that are of no use here, such as its classifier.
     """
 
     channels: tuple[int, int, int, int]
     extras: tuple[str, ...] = ()
+    discarded: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
 
+    def is_pretrained(self, name: str) -> bool:
+        """Whether the module, parameter or buffer called `name` is part of the public checkpoint."""
+        return name.split(".")[0] not in self.extras
+
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Those that a public checkpoint fills."""
-        return [p for name, p in self.named_parameters() if name.split(".")[0] not in self.extras]
+        return [parameter for name, parameter in self.named_parameters() if self.is_pretrained(name)]
 
     def freeze_pretrained(self) -> None:
         """Train the extras alone."""
         for parameter in self.pretrained_parameters():
             parameter.requires_grad_(False)
 
-    @abstractmethod
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Those that a public checkpoint fills."""
+        return [parameter for name, parameter in self.named_parameters() if self.is_pretrained(name)]
+
+    def freeze_pretrained(self) -> None:
+        """Train the extras alone."""
+        for parameter in self.pretrained_parameters():
+            parameter.requires_grad_(False)
+
     def adapt(self, state: StateDict) -> StateDict:
-        """The public checkpoint without what this backbone leaves out, resampled where its shapes differ."""
+        """The public checkpoint as this backbone can load it."""
+        return {name: value for name, value in state.items() if name.split(".")[0] not in self.discarded}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, get_args
 
 from torch import nn
 
 from model.backbones.base import Backbone, StateDict
 from model.backbones.dinov2 import DinoV2
+from model.backbones.efficientnet_lite import EfficientNetLite
+from model.backbones.resnet import ResNet
+from model.config import Backbone as BackboneName
 from model.config import ModelConfig
 
 LISTED = 5  # names an error message spells out
@@ -15,9 +18,14 @@ LISTED = 5  # names an error message spells out
 
 def build_backbone(config: ModelConfig) -> Backbone:
     """The backbone of `config`, with fresh weights. Raises ValueError where its name is unknown."""
-    if config.backbone == "dinov2_vits14":
-        return DinoV2(config.backbone_blocks)
-    raise ValueError(f"unknown backbone {config.backbone!r}")
+    match config.backbone:
+        case "resnet18" | "resnet50" | "resnet101":
+            return ResNet(config.backbone)
+        case "efficientnet_lite0" | "efficientnet_lite2":
+            return EfficientNetLite(config.backbone)
+        case "dinov2_vits14":
+            return DinoV2(config.backbone_blocks)
+    raise ValueError(f"unknown backbone {config.backbone!r}; known: {', '.join(get_args(BackboneName))}")
 
 
 def load_pretrained(backbone: Backbone, state: StateDict) -> None:
@@ -30,7 +38,7 @@ def load_pretrained(backbone: Backbone, state: StateDict) -> None:
         ValueError: keys are missing, unexpected or of another shape; the first of them are named.
     """
     public = backbone.adapt(state)
-    own = {name: value for name, value in backbone.state_dict().items() if name.split(".")[0] not in backbone.extras}
+    own = {name: value for name, value in backbone.state_dict().items() if backbone.is_pretrained(name)}
     # Old checkpoints lack the counters, which nothing here reads.
     missing = [name for name in own if name not in public and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in public if name not in own]
@@ -66,13 +74,10 @@ def freeze_batch_norm(backbone: Backbone) -> None:
     Parameters, buffers and state-dict keys stay the same ones. The extras, which have no statistics worth
     keeping, are left alone. The paper keeps ImageNet's statistics throughout.
     """
-    for parent_name, parent in list(backbone.named_modules()):
-        if parent_name.split(".")[0] in backbone.extras:
-            continue
-        for name, child in list(parent.named_children()):
-            pretrained = parent is not backbone or name not in backbone.extras
-            if pretrained and type(child) is nn.BatchNorm2d:
-                setattr(parent, name, _frozen(child))
+    for name, layer in list(backbone.named_modules()):
+        if type(layer) is nn.BatchNorm2d and backbone.is_pretrained(name):
+            parent, _, child = name.rpartition(".")
+            setattr(backbone.get_submodule(parent), child, _frozen(layer))
 
 
 def _frozen(layer: nn.BatchNorm2d) -> FrozenBatchNorm2d:

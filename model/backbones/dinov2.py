@@ -108,6 +108,7 @@ class DinoV2(Backbone):
 
     channels = (96 + 64, 192 + 64, 2 * WIDTH, WIDTH)
     extras = ("stem", "stem_down", "lateral1", "lateral2", "down4")
+    discarded = ("mask_token",)
 
     def __init__(self, blocks: int = BLOCKS) -> None:
         """Raises ValueError unless `blocks` is 4..12: four taps need four blocks."""
@@ -166,12 +167,11 @@ class DinoV2(Backbone):
         return tuple(taps)
 
     def adapt(self, state: StateDict) -> StateDict:
-        """Drops the unused blocks and the mask token; resamples the patch filters to 16x16."""
+        """Drops the unused blocks and resamples the patch filters to 16x16."""
         kept = {}
-        for name, value in state.items():
-            parts = name.split(".")
-            unused = parts[0] == "blocks" and parts[1].isdecimal() and int(parts[1]) >= len(self.blocks)
-            if name != "mask_token" and not unused:
+        for name, value in super().adapt(state).items():
+            root, *rest = name.split(".")
+            if root != "blocks" or int(rest[0]) < len(self.blocks):
                 kept[name] = value
         filters = kept.get("patch_embed.proj.weight")
         if filters is not None and filters.shape[-2:] == (PUBLIC_PATCH, PUBLIC_PATCH):
@@ -180,15 +180,14 @@ class DinoV2(Backbone):
 
 
 def resample_patch(filters: Tensor, size: int) -> Tensor:
-    """Patch filters [D, 3, p, p] at `size` x `size`, with the response kept on an enlarged patch.
+    """Patch filters [D, 3, p, p] as [D, 3, size, size], for patches that show the same in more pixels.
 
-    With B the matrix that bicubically enlarges a patch, w' solves B^T w' = w in the least-norm sense, so
-    <w', B x> = <w, x> for every patch x (FlexiViT, Beyer et al., CVPR 2023). Scaling the filters as pictures
-    would change their sum and blur them.
+    With A the matrix that shrinks a patch (bicubic, antialiased), w' = A^T w, so that <w', x> = <w, A x>: the
+    tokens are those of the shrunk picture. The inverse construction of FlexiViT (Beyer et al., CVPR 2023)
+    assumes an enlarged picture instead, and on photographs comes less close to the public features.
     """
     old = filters.shape[-1]
-    basis = torch.eye(old * old, dtype=torch.float64).view(old * old, 1, old, old)
-    enlarged = F.interpolate(basis, size=(size, size), mode="bicubic", align_corners=False)
-    inverse: Tensor = torch.linalg.pinv(enlarged.flatten(1))  # size^2 old^2: the pseudo-inverse of B^T
-    resampled = filters.double().flatten(2) @ inverse.T  # d 3 size^2
+    pixels = torch.eye(size * size, dtype=torch.float64).view(size * size, 1, size, size)
+    shrink = F.interpolate(pixels, size=(old, old), mode="bicubic", align_corners=False, antialias=True).flatten(1)
+    resampled = filters.double().flatten(2) @ shrink.T  # d 3 size^2; `shrink` is A^T
     return resampled.reshape(*filters.shape[:2], size, size).to(filters.dtype)
