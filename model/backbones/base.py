@@ -40,15 +40,6 @@ class Backbone(nn.Module, ABC):
         for parameter in self.pretrained_parameters():
             parameter.requires_grad_(False)
 
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        """Those that a public checkpoint fills."""
-        return [parameter for name, parameter in self.named_parameters() if self.is_pretrained(name)]
-
-    def freeze_pretrained(self) -> None:
-        """Train the extras alone."""
-        for parameter in self.pretrained_parameters():
-            parameter.requires_grad_(False)
-
     def adapt(self, state: StateDict) -> StateDict:
         """The public checkpoint as this backbone can load it."""
         return {name: value for name, value in state.items() if name.split(".")[0] not in self.discarded}
