@@ -47,8 +47,7 @@ def augment(
     """
     flip = rng.random() < config.flip
     affine = _random_affine(sample, rng, size, config, flip)
-    jittered = replace(sample, image=_jitter(sample.image, rng, config.colour))
-    warped = _warp(jittered, affine, size)
+    warped = _warp(sample, affine, size, _random_colours(sample.image, rng, config.colour))
     return _mirror_names(warped, taxonomy) if flip else warped
 
 
@@ -109,12 +108,12 @@ def _random_affine(
     return np.column_stack([linear, landing - linear @ focus_image])
 
 
-def _warp(sample: Sample, affine: Affine, size: tuple[int, int]) -> Sample:
-    """Image bilinear, maps nearest, points exact."""
+def _warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: tuple[float, ...]) -> Sample:
+    """Image bilinear, maps nearest, points exact; `colours` as in `_random_colours`, for the photo but not the bars."""
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
     factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
     source = Image.fromarray(sample.image)
-    reduced = source.reduce(factor) if factor > 1 else source
+    reduced = (source.reduce(factor) if factor > 1 else source).convert("RGB", colours)
     image = _transform(reduced, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR)
     parts = _transform(Image.fromarray(sample.parts), affine, size, Image.Resampling.NEAREST, 0)
     people = _transform(Image.fromarray(sample.people), affine, size, Image.Resampling.NEAREST, 0)
@@ -177,8 +176,8 @@ def _mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
     )
 
 
-def _jitter(image: UInt8, rng: np.random.Generator, colour: float) -> UInt8:
-    """Brightness, contrast, saturation and hue as one affine map of RGB."""
+def _random_colours(image: UInt8, rng: np.random.Generator, colour: float) -> tuple[float, ...]:
+    """Brightness, contrast, saturation and hue as one affine map of RGB: the rows of a [3, 4] matrix."""
     brightness, contrast, saturation = 1 + rng.uniform(-colour, colour, 3)
     angle = colour * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
     # A turn about the grey axis (Rodrigues): greys stay, colours go round.
@@ -188,4 +187,4 @@ def _jitter(image: UInt8, rng: np.random.Generator, colour: float) -> UInt8:
     linear = brightness * contrast * saturate @ turn
     grey = image[::8, ::8].mean(axis=(0, 1)) @ LUMA  # contrast pivots on the photo's mean brightness
     matrix = np.column_stack([linear, np.full(3, brightness * (1 - contrast) * grey)])
-    return np.asarray(Image.fromarray(image).convert("RGB", tuple(matrix.ravel())))
+    return tuple(matrix.ravel().tolist())

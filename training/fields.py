@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.samples import Bool, Float32, UInt8
+
+Float16 = NDArray[np.float16]  # of offsets: at most R cells, hence exact to 1/128 cell
 
 Size = tuple[int, int]  # height, width in cells
 
 
-def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tuple[UInt8, Float32]:
+def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tuple[UInt8, Float16]:
     """Heatmaps M and offsets O of Eq. 8.
 
     Args:
@@ -32,7 +35,7 @@ def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tup
     margin = reach + 1
     # A margin on all sides saves cutting windows at the border.
     nearest = np.full((classes, h + 2 * margin, w + 2 * margin), np.inf, np.float32)  # squared distances
-    offsets = np.zeros((classes, 2, h + 2 * margin, w + 2 * margin), np.float32)
+    offsets = np.zeros((classes, 2, h + 2 * margin, w + 2 * margin), np.float16)
     window = np.arange(-reach, reach + 1)
     for points, exists in zip(joints, present, strict=True):  # within one person no two windows are of one class
         k = np.flatnonzero(exists)

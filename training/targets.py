@@ -18,14 +18,12 @@ from model.config import STRIDE, DecoderConfig
 from model.taxonomy import IGNORE, Taxonomy
 from training.augment import Augmentation, augment
 from training.config import TrainConfig
-from training.fields import grow, joint_maps, limb_maps, projection_map
+from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
 from training.folders import SYNTHETIC, FolderDataset
 from training.samples import Bool, Float32, Sample, UInt8
 
 LIMB_SIGMA = 9.0  # canvas pixels, section 3.3
 MAX_PEOPLE = 32  # rows of `Targets.joints`
-
-Float16 = NDArray[np.float16]
 
 
 class Targets(NamedTuple):
@@ -99,7 +97,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
         parts=sample.parts,
         heatmap=heatmap,
         heatmap_weight=heatmap_weight | heatmap,
-        offsets=offsets.astype(np.float16),
+        offsets=offsets,
         projection=projection.astype(np.float16),
         projection_weight=projection_weight,
         limbs=limbs.astype(np.float16),
@@ -161,11 +159,15 @@ class Epoch(Dataset[tuple[UInt8, Targets]]):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[UInt8, Targets]:
+    def canvas(self, index: int) -> Sample:
+        """Photo `index`, varied but not yet encoded."""
         rng = np.random.default_rng((self.config.seed, self.number, index))
-        taxonomy = self.photos.taxonomy
-        sample = augment(self.photos.load(index), rng, self.config.canvas, taxonomy, self.augmentation)
-        return sample.image, encode(sample, taxonomy, self.config.decoder)
+        sample = self.photos.load(index)
+        return augment(sample, rng, self.config.canvas, self.photos.taxonomy, self.augmentation)
+
+    def __getitem__(self, index: int) -> tuple[UInt8, Targets]:
+        sample = self.canvas(index)
+        return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
 
 
 def collate(items: Sequence[tuple[UInt8, Targets]]) -> Batch:
