@@ -1,0 +1,65 @@
+"""HumanParser to one ONNX graph whose tensors bear the contract's names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from export.half_weights import round_weights, store_half
+from model.config import CANVAS_MULTIPLE
+from model.decoder.decode import People
+from model.maps import HeadMaps
+from model.parser import HumanParser
+
+OPSET = 18
+TRACE_CANVAS = (3 * CANVAS_MULTIPLE, 4 * CANVAS_MULTIPLE)  # unequal sides, so that no axis is taken for the other
+OUTPUTS = People._fields
+DECODER_INPUTS = HeadMaps._fields
+
+
+class _Traced(nn.Module):
+    """Returns the head maps beside the people, so that the exporter names them too."""
+
+    def __init__(self, parser: HumanParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps = self.parser.network(image)
+        return (*self.parser.decoder(maps), *maps)
+
+
+def write_graph(parser: HumanParser, path: Path) -> None:
+    """Write `parser.onnx`: uint8 canvases [1, H, W, 3] of any multiple of 32 to the people of the graph contract.
+
+    The head maps stay in the graph as named inner tensors, where a runtime may cut it in two.
+    Rounds the parser's weights to what float16 holds (in place): the file stores them so.
+    """
+    round_weights(parser)
+    height = CANVAS_MULTIPLE * torch.export.Dim("height_cells", min=2, max=64)
+    width = CANVAS_MULTIPLE * torch.export.Dim("width_cells", min=2, max=64)
+    program = torch.onnx.export(
+        _Traced(parser).eval(),
+        (torch.zeros(1, *TRACE_CANVAS, 3, dtype=torch.uint8),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["image"],
+        output_names=[*OUTPUTS, *DECODER_INPUTS],
+        dynamic_shapes={"image": {1: height, 2: width}},
+        optimize=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    graph = program.model_proto
+    del graph.graph.output[len(OUTPUTS) :]
+    del graph.graph.value_info[:]  # shapes of one trace; runtimes infer their own
+    for node in graph.graph.node:
+        del node.metadata_props[:]  # source lines of the machine that traced it
+    graph.producer_name = "humanparse"
+    store_half(graph)
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)

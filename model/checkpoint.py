@@ -1,0 +1,56 @@
+"""The checkpoint: the one thing that passes from training to export."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.config import DecoderConfig, ModelConfig
+from model.network import Network
+from model.parser import HumanParser
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint of this program, or belongs to another configuration."""
+
+
+def save_checkpoint(
+    path: Path, weights: dict[str, Tensor], model: ModelConfig, decoder: DecoderConfig, **rest: Any
+) -> None:
+    """Write atomically: a kill while writing leaves the previous checkpoint whole.
+
+    `weights` are those to evaluate and export (the moving average where there is one); `rest` is what resuming needs.
+    """
+    value = {
+        "weights": weights,
+        "model_config": dataclasses.asdict(model),
+        "decoder_config": dataclasses.asdict(decoder),
+        **rest,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(value, partial)
+    os.replace(partial, path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The checkpoint's content. Raises CheckpointError, naming the file, for anything else."""
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error}") from error
+    if not isinstance(value, dict) or not {"weights", "model_config", "decoder_config"} <= value.keys():
+        raise CheckpointError(f"{path} is no checkpoint of python -m training")
+    return value
+
+
+def load_parser(path: Path) -> HumanParser:
+    """The parser of a checkpoint, in evaluation mode."""
+    value = read_checkpoint(path)
+    network = Network(ModelConfig(**value["model_config"]))
+    network.load_state_dict(value["weights"])
+    return HumanParser(network, DecoderConfig(**value["decoder_config"])).eval()

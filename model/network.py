@@ -1,0 +1,189 @@
+"""The network of the paper: pyramid, part head, dense-to-sparse projection field, pose head.
+
+Axes: B images, H x W canvas pixels, l pyramid level 1..4 at stride 2^(l+1), W_ channels (`ModelConfig.width`).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.backbones.build import build_backbone
+from model.config import STRIDE, ModelConfig
+from model.maps import HeadMaps
+from model.taxonomy import get_taxonomy
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+RADIUS_CELLS = 8.0  # offsets are learnt in units of the voting radius, so that the head's outputs are about 1
+
+
+class Network(nn.Module):
+    """Canvas pixels to `HeadMaps`.
+
+    Differs from the paper: the pyramid is an FPN without its 3x3 smoothing convolutions, because every consumer
+    starts with a 5x5 convolution of its own.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        taxonomy = get_taxonomy(config.taxonomy)
+        self.parts, self.joints = len(taxonomy.part_names), len(taxonomy.joint_names)
+        self.limbs = len(taxonomy.limbs)
+        width = config.width
+
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.backbone = build_backbone(config)
+        self.lateral = nn.ModuleList([nn.Conv2d(channels, width, 1) for channels in self.backbone.channels])
+        self.part_head = PyramidHead(width)
+        self.part_logits = nn.Conv2d(width, self.parts + 1, 1)
+        self.projection = ProjectionField(width, config.projection)
+        self.pose_head = PyramidHead(width)
+        self.pose_logits = nn.Conv2d(width, 3 * self.joints + self.limbs, 1)
+        # Joints and limbs are rare: start from "nothing here", or the first steps only unlearn "maybe everywhere".
+        nn.init.constant_(self.pose_logits.bias[: self.joints], -3.0)
+        nn.init.constant_(self.pose_logits.bias[3 * self.joints :], -3.0)
+
+    def pyramid(self, image: Tensor) -> list[Tensor]:
+        """X_1..X_4 of Eq. 1 from uint8 [B, H, W, 3]: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
+        pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
+        levels = [lateral(x) for lateral, x in zip(self.lateral, self.backbone(pixels), strict=True)]
+        for fine in (2, 1, 0):
+            levels[fine] = levels[fine] + upsample(levels[fine + 1])
+        return levels
+
+    def forward(self, image: Tensor) -> HeadMaps:
+        """Maps of uint8 canvases [B, H, W, 3]; H and W must be multiples of 32."""
+        return self.forward_with_levels(image)[0]
+
+    def forward_with_levels(self, image: Tensor) -> tuple[HeadMaps, list[Tensor]]:
+        """As `forward`, with the projection field of every level, D_1 first, which training supervises.
+
+        D_l is in cells of level l: [B, 2, H/2^(l+1), W/2^(l+1)].
+        """
+        levels = self.pyramid(image)
+        fields = self.projection(levels)
+        pose = self.pose_logits(self.pose_head(levels))  # [B, 3K+L, h, w]
+        heatmap, offsets, limb = pose.split([self.joints, 2 * self.joints, self.limbs], dim=1)
+        maps = HeadMaps(
+            part_logits=self.part_logits(self.part_head(levels)),
+            projection_field=fields[0],
+            heatmap_logits=heatmap,
+            offsets=offsets.unflatten(1, (self.joints, 2)) * RADIUS_CELLS,
+            limb_logits=limb,
+        )
+        return maps, fields
+
+
+class PyramidHead(nn.Module):
+    """The light decoder of Eqs. 1 and 7: from X_4 up to stride 4, one 5x5 separable convolution a stage."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.skip = nn.ModuleList([nn.Conv2d(width, width // 2, 1) for _ in range(3)])
+        self.stage = nn.ModuleList([SeparableConv(width + width // 2, width) for _ in range(3)])
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Features [B, W_, H/4, W/4]."""
+        x = levels[3]
+        for fine in (2, 1, 0):
+            x = self.stage[fine](torch.cat([upsample(x), self.skip[fine](levels[fine])], dim=1))
+        return x
+
+
+class ProjectionField(nn.Module):
+    """D_l, the way from each cell to the nearest joint of its person, in the four forms of Table 4.
+
+    direct: one head over the fused pyramid. coarse_to_fine: Eq. 2. residual: Eq. 3 with bilinear upsampling.
+    warped: Eq. 3 with the feature flow of Eqs. 4-6 (the paper's method).
+
+    Differs from the paper: the flow starts at zero (plain bilinear upsampling) and learns from there.
+    """
+
+    def __init__(self, width: int, form: str) -> None:
+        super().__init__()
+        self.form = form
+        if form == "direct":
+            self.head = PyramidHead(width)
+            self.vector = nn.Conv2d(width, 2, 1)
+            return
+        extra = 2 if form == "coarse_to_fine" else 0
+        self.coarsest = VectorHead(width)  # D_4
+        self.finer = nn.ModuleList([VectorHead(2 * width + extra) for _ in range(3)])
+        if form == "warped":
+            self.flow = nn.ModuleList([nn.Conv2d(2 * width, 2, 3, padding=1) for _ in range(3)])
+            for flow in self.flow:
+                nn.init.zeros_(flow.weight)
+                nn.init.zeros_(flow.bias)
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """D_1..D_4 in cells of their own level; only D_1 for the direct form."""
+        if self.form == "direct":
+            return [self.vector(self.head(levels))]
+        field = self.coarsest(levels[3])
+        fields = [field]
+        for fine in (2, 1, 0):
+            x, coarse = levels[fine], upsample(levels[fine + 1])
+            field = 2 * upsample(field)  # a vector is twice as many cells long at twice the resolution
+            if self.form == "coarse_to_fine":
+                field = self.finer[fine](torch.cat([x, coarse, field], dim=1))
+            else:
+                if self.form == "warped":
+                    flow = self.flow[fine](torch.cat([x, coarse], dim=1))
+                    coarse, field = warp(torch.cat([coarse, field], dim=1), flow).split([x.shape[1], 2], dim=1)
+                field = field + self.finer[fine](torch.cat([x, coarse], dim=1))
+            fields.append(field)
+        return fields[::-1]
+
+
+class VectorHead(nn.Module):
+    """Features to a 2-D vector a cell."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = SeparableConv(channels, 64)
+        self.vector = nn.Conv2d(64, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, h, w] to [B, 2, h, w]."""
+        return self.vector(self.features(x))
+
+
+class SeparableConv(nn.Sequential):
+    """5x5 depthwise, then 1x1 with batch norm and ReLU.
+
+    Nothing stands between the two: at stride 4 a norm and a ReLU more cost a quarter of a training step.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_in, 5, padding=2, groups=channels_in, bias=False),
+            nn.Conv2d(channels_in, channels_out, 1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+        )
+
+
+def upsample(x: Tensor, factor: int = 2) -> Tensor:
+    """Bilinear, with cell centres aligned the way `model.frames` defines them."""
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def warp(x: Tensor, flow: Tensor) -> Tensor:
+    """x read at u + F(u) (Eq. 6), borders repeated. x [B, C, h, w]; flow [B, 2, h, w], (x, y) in cells."""
+    height, width = x.shape[-2:]
+    column = torch.arange(width, dtype=x.dtype, device=x.device)
+    row = torch.arange(height, dtype=x.dtype, device=x.device)
+    # A cell's centre is at (i + 0.5) of the extent: a zero flow reads every cell itself (align_corners=False).
+    grid_x = (column + flow[:, 0] + 0.5) * (2.0 / width) - 1.0  # [B, h, w]
+    grid_y = (row[:, None] + flow[:, 1] + 0.5) * (2.0 / height) - 1.0
+    grid = torch.stack([grid_x, grid_y], dim=-1)  # [B, h, w, 2]
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def canvas_logits(part_logits: Tensor) -> Tensor:
+    """Part logits [B, C+1, h, w] at canvas resolution [B, C+1, H, W]."""
+    return upsample(part_logits, STRIDE)
