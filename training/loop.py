@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from model.backbones.build import freeze_batch_norm, load_pretrained
+from model.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
-from model.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from training.config import TrainConfig
 from training.losses import Criterion, dense_losses
 from training.matching_loss import matching_loss
@@ -29,7 +30,12 @@ LAST = "last.ckpt"
 
 
 def train(
-    config: TrainConfig, data: TrainingSet, preview: Sequence[int], run: Path, pretrained: Path | None, start: Path | None
+    config: TrainConfig,
+    data: TrainingSet,
+    preview: Sequence[int],
+    run: Path,
+    pretrained: Path | None,
+    start: Path | None,
 ) -> Path:
     """Train until `config.steps`; continues by itself from the run folder's last checkpoint.
 
@@ -74,7 +80,7 @@ def train(
         )
 
     log = _Log(run / "log.csv", step)
-    limbs = get_taxonomy(config.model.taxonomy).limbs
+    decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder).to(device)
     saved, waited = time.monotonic(), 0.0
     batches = _batches(data, config, step)
     with tqdm(total=config.steps, initial=step, unit="step", desc=run.name, smoothing=0.05) as bar:
@@ -89,7 +95,7 @@ def train(
                 maps, fields = network.forward_with_levels(batch.image)
             losses = dense_losses(maps, fields, batch)
             if config.matching:
-                losses["matching"] = matching_loss(maps, batch, limbs, config.decoder)
+                losses["matching"] = matching_loss(maps, batch.joints, decoder)
             total = criterion(losses)
             optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -132,7 +138,8 @@ def _optimizer(config: TrainConfig, network: Network, criterion: Criterion) -> t
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((share, decay), []).append(parameter)
     listed = [
-        {"params": p, "weight_decay": decay, "peak": config.learning_rate * share} for (share, decay), p in groups.items()
+        {"params": p, "weight_decay": decay, "peak": config.learning_rate * share}
+        for (share, decay), p in groups.items()
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9)

@@ -81,4 +81,3 @@ def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def mean_where(value: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean; 0 where nothing has weight."""
     return (value * weight).sum() / weight.sum().clamp(min=1.0)
-
