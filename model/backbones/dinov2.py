@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 
 import torch
@@ -170,8 +171,8 @@ class DinoV2(Backbone):
         """Drops the unused blocks and resamples the patch filters to 16x16."""
         kept = {}
         for name, value in super().adapt(state).items():
-            root, *rest = name.split(".")
-            if root != "blocks" or int(rest[0]) < len(self.blocks):
+            block = re.match(r"blocks\.(\d+)\.", name)
+            if block is None or int(block[1]) < len(self.blocks):
                 kept[name] = value
         filters = kept.get("patch_embed.proj.weight")
         if filters is not None and filters.shape[-2:] == (PUBLIC_PATCH, PUBLIC_PATCH):
