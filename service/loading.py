@@ -1,0 +1,75 @@
+"""From settings to a parser that is warm, checked and fast enough."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.manifest import Manifest, read_bundle
+from service.parser import PhotoParser
+from service.runtime import Backend, BackendError, BackendFactory, Size, backend_factory
+from service.selfcheck import check_contract, check_golden
+from service.settings import Settings
+
+REPETITIONS = 5
+log = logging.getLogger(__name__)
+
+
+def load_parser(settings: Settings) -> PhotoParser:
+    """Read the bundle, compile its graph, choose the level of detail, check the answers.
+
+    Every canvas has run once when this returns, so that no request pays for a first run.
+    Raises BundleError or BackendError.
+    """
+    manifest = read_bundle(settings.bundle)
+    make = backend_factory(settings.bundle, manifest, settings)
+    detail, seconds = choose_detail(manifest, make, settings)
+    canvases = manifest.canvases[detail]
+    backend = make(canvases)
+    for size in canvases:
+        check_contract(backend.infer(_noise(size)), size, manifest)
+    check_golden(backend, settings.bundle, detail)
+    log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
+    return PhotoParser(manifest, backend, detail, canvases, settings.max_pixels, seconds)
+
+
+def choose_detail(manifest: Manifest, make: BackendFactory, settings: Settings) -> tuple[str, float]:
+    """The level of detail to serve and how long an inference takes there, in seconds.
+
+    "auto" takes the finest level that meets the budget, else the coarsest. Raises BackendError where the level asked
+    for is not in the bundle.
+    """
+    levels = list(manifest.canvases)
+    if settings.detail != "auto":
+        if settings.detail not in levels:
+            raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} is not in the bundle: it has {', '.join(levels)}")
+        levels = [settings.detail]
+    seconds = 0.0
+    for detail in reversed(levels):
+        size = max(manifest.canvases[detail], key=lambda s: s[0] * s[1])
+        seconds = measure(make([size]), [size])
+        log.info("detail %s: %.1f ms an inference", detail, seconds * 1e3)
+        if seconds <= settings.inference_budget_seconds:
+            return detail, seconds
+    return levels[0], seconds
+
+
+def measure(backend: Backend, canvases: Sequence[Size]) -> float:
+    """Median seconds of an inference, warm."""
+    times = []
+    for size in canvases:
+        canvas = _noise(size)
+        backend.infer(canvas)
+        for _ in range(REPETITIONS):
+            start = time.perf_counter()
+            backend.infer(canvas)
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _noise(size: Size) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -1,0 +1,94 @@
+"""What can go wrong with a request, as RFC 9457 problems. Each kind has a stable URN that clients may match.
+
+Problem
+├── 400 broken-image, broken-request
+├── 401 unauthorized
+├── 406 not-acceptable
+├── 408 slow-body
+├── 413 too-many-bytes, too-many-pixels
+├── 415 unsupported-format, unsupported-media-type
+├── 422 invalid-parameter
+├── 429 queue-full, deadline-unreachable      + Retry-After
+├── 503 not-ready                             + Retry-After
+└── 504 deadline-passed
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+URN = "urn:humanparse:problem:"
+
+TITLES = {
+    "broken-image": (400, "The image cannot be decoded"),
+    "broken-request": (400, "The request cannot be read"),
+    "unauthorized": (401, "A valid API key is needed"),
+    "not-acceptable": (406, "None of the accepted media types can be produced"),
+    "slow-body": (408, "The request body did not arrive in time"),
+    "too-many-bytes": (413, "The image file is too large"),
+    "too-many-pixels": (413, "The image has too many pixels"),
+    "unsupported-format": (415, "The format is not supported"),
+    "unsupported-media-type": (415, "The Content-Type is not supported"),
+    "invalid-parameter": (422, "A parameter is invalid"),
+    "queue-full": (429, "Too many photos are waiting"),
+    "deadline-unreachable": (429, "The deadline cannot be met"),
+    "not-ready": (503, "The service is starting or stopping"),
+    "deadline-passed": (504, "The deadline passed"),
+}
+
+
+class Problem(Exception):
+    """A request that cannot be answered.
+
+    `kind` is a key of `TITLES`, `detail` says what to do about it, `retry_after` is in seconds, `errors` point at
+    single parameters: `{"parameter": ..., "detail": ...}`.
+    """
+
+    def __init__(
+        self, kind: str, detail: str, *, retry_after: float | None = None, errors: list[dict[str, Any]] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.retry_after, self.errors = kind, detail, retry_after, errors or []
+        self.status, self.title = TITLES[kind]
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The problem as a response."""
+    headers = {}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return _response(
+        problem.status, URN + problem.kind, problem.title, problem.detail, request_id, problem.errors, headers
+    )
+
+
+def http_problem(status: int, title: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
+    """A problem that HTTP itself defines (404, 405, 500): of the type `about:blank`."""
+    return _response(status, "about:blank", title, title, request_id, [], headers or {})
+
+
+def _response(
+    status: int,
+    type_: str,
+    title: str,
+    detail: str,
+    request_id: str,
+    errors: list[dict[str, Any]],
+    headers: dict[str, str],
+) -> Response:
+    body = {
+        "type": type_,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        "errors": errors,
+    }
+    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,76 @@
+"""What an operator can set, from `HUMANPARSE_*` environment variables alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "HUMANPARSE_"
+DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "default"
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or out of range. The message names the variable and what it may be."""
+
+
+class Settings(BaseSettings):
+    """One instance is made at start-up and handed down; nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    bundle: Path = Field(DEFAULT_BUNDLE, description="folder with parser.onnx and manifest.json")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 inside a container")
+    port: int = Field(8000, ge=0, le=65535)
+
+    backend: Literal["auto", "openvino", "onnxruntime"] = Field(
+        "auto", description="auto: onnxruntime where it is installed with CUDA, else openvino"
+    )
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        "auto", description="of the network (the decoder is always f32); auto: bf16 where the CPU computes it"
+    )
+    detail: Literal["auto", "fast", "standard", "high"] = Field(
+        "auto", description="canvas size; auto: the finest that meets inference_budget_seconds on this machine"
+    )
+    inference_budget_seconds: Seconds = Field(
+        0.105, description="what 0.15 s leaves for inference after decoding, waiting and encoding"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
+    cache_dir: Path | None = Field(None, description="keeps compiled graphs between starts; unset: none are kept")
+
+    max_bytes: Positive = Field(20 * 2**20, description="largest image file accepted")
+    max_pixels: Positive = Field(50_000_000, description="largest width x height accepted, read before decoding")
+    body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="a slower request body: 408")
+    queue_limit: Positive = Field(16, description="photos waiting for the backend; more are refused with 429")
+    decode_threads: Positive = Field(2, description="threads that decode photos and encode answers")
+    drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
+    api_key_file: Path | None = Field(None, description="file with the key that POST /parse asks for; unset: none")
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment; keyword arguments (the command line's) win.
+
+    Raises SettingsError for a value out of range and for a `HUMANPARSE_*` name that is no setting: a misspelt limit
+    must not silently be no limit.
+    """
+    names = os.environ if environment is None else environment
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(n for n in names if n.upper().startswith(PREFIX) and n.upper() not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    given = {k: v for k, v in overrides.items() if v is not None}
+    try:
+        if environment is None:
+            return Settings(**given)
+        from_mapping = {n[len(PREFIX) :].lower(): v for n, v in names.items() if n.upper().startswith(PREFIX)}
+        return Settings(**{**from_mapping, **given})
+    except ValidationError as error:
+        problems = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError(problems) from error
