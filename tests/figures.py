@@ -71,14 +71,14 @@ def draw_figures(
                 parts[inside], owners[inside] = part, person
                 image[inside] = np.array(taxonomy.palette[part - 1]) + tint
     image += rng.normal(0, 4, image.shape)
+    joints = len(taxonomy.joint_names)
+    keypoints = [_keypoints(body, person, owners, taxonomy) for person, body in enumerate(bodies, start=1)]
     return Sample(
         image=np.clip(image, 0, 255).astype(np.uint8),
         parts=parts,
         people=owners,
-        keypoints=np.stack([_keypoints(body, row, owners, taxonomy) for row, body in enumerate(bodies, start=1)])
-        if bodies
-        else np.zeros((0, len(taxonomy.joint_names), 3), np.float32),
-        joints_labelled=np.ones((people, len(taxonomy.joint_names)), bool),
+        keypoints=np.array(keypoints, np.float32).reshape(people, joints, 3),
+        joints_labelled=np.ones((people, joints), bool),
         has_mask=np.ones(people, bool),
         boxes=mask_boxes(owners, people),
         key=f"figures_{seed}_{people}",

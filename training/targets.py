@@ -121,7 +121,7 @@ class TrainingSet:
     """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, position) alone.
 
     An epoch shows every real photo once, and as many rendered ones, drawn anew, as make up `config.synthetic_share` of
-    all; sets without real or without rendered photos are shown whole.
+    all; sets without real or without rendered photos are shown whole. Raises ValueError for a share outside [0, 1).
     """
 
     def __init__(self, photos: FolderDataset, indices: Sequence[int], config: TrainConfig) -> None:
@@ -129,6 +129,8 @@ class TrainingSet:
         rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
         self._real, self._rendered = np.array(indices)[~rendered], np.array(indices)[rendered]
         share = config.synthetic_share
+        if not 0 <= share < 1:
+            raise ValueError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
         self._drawn = len(self._rendered)
         if len(self._real):
             self._drawn = min(self._drawn, round(len(self._real) * share / (1 - share)))

@@ -1,0 +1,98 @@
+"""Pictures: what is drawn where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.config import DecoderConfig
+from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
+from tests.figures import draw_figures, write_folder
+from training.config import smoke
+from training.folders import FolderDataset
+from training.pictures import contact_sheet, draw_maps, draw_people, draw_training_set
+from training.targets import TrainingSet, encode
+
+T = DENSEPOSE_COCO
+NOBODY = np.zeros((0, 17, 3), np.float32)
+
+
+def test_parts_get_their_colours_and_the_rest_stays_as_it_is() -> None:
+    sample = draw_figures(T)
+    picture = draw_people(sample.image, sample.parts, np.zeros_like(sample.people), NOBODY, T, opacity=1)
+    np.testing.assert_array_equal(picture[sample.parts == 0], sample.image[sample.parts == 0])
+    for part, colour in enumerate(T.palette, start=1):
+        assert (picture[sample.parts == part] == colour).all()
+
+
+def test_unknown_pixels_show() -> None:
+    sample = draw_figures(T)
+    sample.parts[:40], sample.people[:40] = 255, 255
+    picture = draw_people(sample.image, sample.parts, sample.people, NOBODY, T, opacity=1)
+    assert (picture[:40] == (255, 0, 255)).all()
+
+
+def test_people_are_outlined_in_different_colours() -> None:
+    people = np.zeros((30, 40), np.uint8)
+    people[5:20, 5:15], people[5:20, 20:30] = 1, 2
+    picture = draw_people(np.zeros((30, 40, 3), np.uint8), np.zeros_like(people), people, NOBODY, T)
+    first, second = picture[10, 14], picture[10, 29]
+    assert first.any()
+    assert second.any()
+    assert (first != second).any()
+    assert not picture[10, 10].any()
+
+
+def test_found_joints_are_drawn_and_others_are_not() -> None:
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, 5], keypoints[0, 7], keypoints[0, 9] = (10, 10, 0.9), (30, 10, 2), (30, 30, 0)
+    blank = np.full((40, 40, 3), 128, np.uint8)
+    drawn = (draw_people(blank, np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8), keypoints, T) != blank).any(
+        2
+    )
+    assert drawn[10, 10:31].all()
+    assert not drawn[15:].any()
+
+
+@pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
+def test_maps_of_every_taxonomy_are_drawn(taxonomy: Taxonomy) -> None:
+    sample = draw_figures(taxonomy, size=(64, 96))
+    sheet = draw_maps(sample, encode(sample, taxonomy, DecoderConfig()), taxonomy)
+    assert sheet.shape == (64, 6 * 96, 3)
+    for column in range(2, 6):
+        assert sheet[:, 96 * column : 96 * (column + 1)].any()
+
+
+def test_opposite_vectors_have_opposite_colours() -> None:
+    sample = draw_figures(T, size=(64, 64), people=1, height=0.3)
+    sample.keypoints[:], sample.keypoints[0, 0] = 0, (31.5, 31.5, 2)
+    offsets = draw_maps(sample, encode(sample, T, DecoderConfig()), T)[:, 3 * 64 : 4 * 64].astype(int)
+    left, right = offsets[32, 8], offsets[32, 56]
+    assert np.abs(left - right).max() > 100
+
+
+def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
+    pictures = [np.full((10, 20, 3), value, np.uint8) for value in (10, 20, 30)]
+    sheet = contact_sheet([*pictures[:2], pictures[2][:5]], columns=2)
+    assert sheet.shape == (22, 42, 3)
+    assert (sheet[:10, 22:] == 20).all()
+    assert (sheet[12:17, :20] == 30).all()
+    assert not sheet[17:].any()
+    assert not sheet[12:, 22:].any()
+
+
+def test_an_empty_sheet_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        contact_sheet([], columns=2)
+
+
+def test_a_training_set_is_shown_one_photo_a_row(tmp_path: Path) -> None:
+    samples = [replace(draw_figures(T, (64, 64), 2, seed=i), key=str(i)) for i in range(3)]
+    write_folder(tmp_path, samples, T)
+    config = smoke()
+    data = TrainingSet(FolderDataset([tmp_path], T), range(3), config)
+    height, width = config.canvas
+    assert draw_training_set(data, [2, 0]).shape == (2 * height + 2, 6 * width, 3)
