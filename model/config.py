@@ -33,12 +33,13 @@ class DecoderConfig:
     candidates: int = 20
     people: int = 32
     radius: float = 32.0  # R of Eq. 8: disk of votes around a joint
-    keypoint_threshold: float = 0.7  # lowest Hough score, summed over 3x3 cells, of a joint (section 3.3)
+    peak_window: int = 5  # cells a side over which the votes for a joint are summed
+    keypoint_threshold: float = 0.7  # a joint's votes in the window must exceed it (section 3.3)
     limb_samples: int = 10  # Gaussian responses read along a limb
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
     matcher: Literal["dykstra", "greedy"] = "dykstra"
-    matcher_step: float = 1.0  # alpha of Eq. 15
-    matcher_outer: int = 20  # projected gradient steps
-    matcher_inner: int = 10  # Dykstra sweeps a step
+    matcher_step: float = 2.0  # alpha of Eq. 15
+    matcher_outer: int = 16  # projected gradient steps
+    matcher_inner: int = 1  # Dykstra sweeps a step
     person_threshold: float = 0.1  # lowest sum of joint scores over K of a person that is reported
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT

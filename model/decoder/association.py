@@ -1,0 +1,58 @@
+"""Which person a cell belongs to (Eq. 17)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.config import STRIDE
+from model.decoder.grouping import Poses
+from model.frames import cell_grid
+
+_SMALLEST_CELL = 8.0 / STRIDE  # lowest sigma_h: 8 canvas pixels, about what the peaks of two joints can be apart
+_FAR = 1e6  # scaled distance to a joint that was not found
+
+
+def person_scale(poses: Poses) -> Tensor:
+    """sigma_h of Eq. 17, in cells: [B, P], the square root of the area of the box around the person's joints.
+
+    Differs from the paper: a box thinner than 1:4 counts as 1:4, and no box is smaller than 8 x 8 canvas pixels;
+    a person of one joint, or of joints in a line, would divide by zero.
+    """
+    found = poses.found[..., None]
+    low = torch.where(found, poses.xy_cell, torch.inf).amin(2)  # [B, P, 2]
+    high = torch.where(found, poses.xy_cell, -torch.inf).amax(2)
+    side = (high - low).clamp(min=0.0)  # an empty slot has none
+    return torch.maximum(side.prod(-1).sqrt(), side.amax(-1) / 2).clamp(min=_SMALLEST_CELL)
+
+
+def assign_cells(projection_field: Tensor, poses: Poses) -> Tensor:
+    """The person slot whose joints are nearest to where each cell points (Eq. 17).
+
+    psi_h(u) = min over n of |u + D(u) - p_nh| / ((s_nh + s_h) * sigma_h), s_h the mean score of the joints found.
+
+    Args:
+        projection_field: D [B, 2, h, w], (x, y) in cells.
+        poses: of P slots.
+
+    Returns:
+        [B, h, w] int64, the slot with the smallest psi for every cell, background too; the first of equals. Without
+        people it is 0 everywhere.
+    """
+    x, y = cell_grid(projection_field)
+    x_target = (x + projection_field[:, 0]).flatten(1)[:, None]  # [B, 1, hw]
+    y_target = (y + projection_field[:, 1]).flatten(1)[:, None]
+    joints = poses.found.float().sum(2, keepdim=True).clamp(min=1.0)
+    mean_score = poses.joint_score.sum(2, keepdim=True) / joints  # s_h
+    weight = 1 / ((poses.joint_score + mean_score).clamp(min=1e-6) * person_scale(poses)[..., None])
+    weight = torch.where(poses.found, weight, 0.0)  # [B, P, K]
+    anchor = torch.where(poses.found[..., None], poses.xy_cell * weight[..., None], _FAR)  # scaled like the targets
+    # One joint class at a time: a runtime fuses the arithmetic, and nothing of size cells x P x K is ever stored.
+    nearest = torch.full_like(x_target, torch.inf)
+    for k in range(weight.shape[2]):
+        scale = weight[:, :, k, None]  # [B, P, 1]
+        dx = x_target * scale - anchor[:, :, k, :1]
+        dy = y_target * scale - anchor[:, :, k, 1:]
+        distance = dx * dx + dy * dy  # psi^2, [B, P, hw]
+        nearest = torch.minimum(nearest, distance)
+    return nearest.argmin(1).reshape(projection_field[:, 0].shape)

@@ -1,0 +1,101 @@
+"""The decoder: from maps at stride 4 to people, in one graph of fixed shapes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.config import STRIDE, DecoderConfig
+from model.decoder.association import assign_cells
+from model.decoder.grouping import Poses, collect_people, label_fragments
+from model.decoder.hough import hough_scores
+from model.decoder.limbs import score_limbs
+from model.decoder.matching import match_dykstra, match_greedy, round_assignment
+from model.decoder.painting import paint
+from model.decoder.peaks import Candidates, find_peaks
+from model.frames import cell_to_canvas
+from model.maps import HeadMaps
+from model.taxonomy import Taxonomy
+
+_MAX_LABEL = 255  # the maps are uint8 and 0 is taken
+
+
+class People(NamedTuple):
+    """The outputs of `parser.onnx`. B images, H x W canvas pixels, P slots, K joints, C parts."""
+
+    part_map: Tensor  # [B, H, W], uint8, 0 background, 1..C part
+    person_map: Tensor  # [B, H, W], uint8, 0 nobody, p+1 slot p; a pixel has a part exactly if it has a person
+    keypoints: Tensor  # [B, P, K, 3], x and y in canvas pixels, score in [0, 1]; 0 = not found
+    person_score: Tensor  # [B, P], falling; 0 = empty slot
+    part_score: Tensor  # [B, P, C], mean probability of the part's pixels; 0 = absent
+    overflow: Tensor  # [B], int32, people beyond P, dropped
+
+
+class Decoder(nn.Module):
+    """Joints, limbs, people, pixels (section 3.3 and Eq. 17). It has no weights.
+
+    Works in float32 whatever the maps are; call it outside autocast. What it says of an image does not depend on the
+    other images of the batch. `detect` and `score` are differentiable, so that training reaches the three pose maps
+    through the matching.
+
+    Raises:
+        ValueError: the configuration contradicts itself or the taxonomy.
+    """
+
+    limbs: Tensor  # [2, L] int64
+
+    def __init__(self, taxonomy: Taxonomy, config: DecoderConfig) -> None:
+        super().__init__()
+        joints, parts = len(taxonomy.joint_names), len(taxonomy.part_names)
+        if not 1 <= config.people <= min(_MAX_LABEL, joints * config.candidates):
+            raise ValueError(f"people={config.people}: use 1 to min({_MAX_LABEL}, joints * candidates)")
+        if parts > _MAX_LABEL:
+            raise ValueError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
+        if config.peak_window % 2 == 0:
+            raise ValueError(f"peak_window={config.peak_window}: use an odd number of cells")
+        self.taxonomy = taxonomy
+        self.config = config
+        self.register_buffer("limbs", torch.tensor(taxonomy.limbs).T.contiguous(), persistent=False)
+
+    def forward(self, maps: HeadMaps) -> People:
+        """Decode a batch of maps [B, ..., h, w] to people on a canvas of H = 4h, W = 4w pixels."""
+        maps = HeadMaps(*(m.float() for m in maps))
+        candidates = self.detect(maps)
+        poses = self.group(candidates, self.match(self.score(maps, candidates), candidates))
+        cell_person = assign_cells(maps.projection_field, poses)
+        anyone = poses.score[:, 0] > 0
+        painting = paint(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
+        xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
+        keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
+        return People(
+            painting.part_map, painting.person_map, keypoints, poses.score, painting.part_score, poses.overflow
+        )
+
+    def detect(self, maps: HeadMaps) -> Candidates:
+        """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""
+        config = self.config
+        hough = hough_scores(maps.heatmap_logits, maps.offsets, config.radius / STRIDE, config.vote)
+        return find_peaks(hough, config.candidates, config.peak_window, config.keypoint_threshold)
+
+    def score(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
+        """A [B, L, N, N], the limb score of every pair; differentiable in limb map and positions."""
+        return score_limbs(maps.limb_logits, candidates, self.limbs, self.config.limb_samples)
+
+    def match(self, scores: Tensor, candidates: Candidates) -> Tensor:
+        """[B, L, N, N] of 0 and 1, which candidates are joined: the configured matcher, rounded."""
+        config = self.config
+        rows = candidates.valid.index_select(1, self.limbs[0])
+        cols = candidates.valid.index_select(1, self.limbs[1])
+        if config.matcher == "greedy":
+            assignment = match_greedy(scores, rows, cols)
+        else:
+            steps = (config.matcher_step, config.matcher_outer, config.matcher_inner)
+            assignment = match_dykstra(scores, rows, cols, *steps)
+        return round_assignment(assignment, scores, config.limb_threshold)
+
+    def group(self, candidates: Candidates, matches: Tensor) -> Poses:
+        """People of matched candidates."""
+        labels = label_fragments(matches, self.taxonomy.limbs)
+        return collect_people(candidates, labels, self.config.people, self.config.person_threshold)

@@ -1,0 +1,49 @@
+"""Limb scoring: how much limb lies between every pair of candidates (section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.decoder.peaks import Candidates
+
+
+def score_limbs(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, samples: int) -> Tensor:
+    """Mean response of a limb's map along the segment between each pair of its candidates.
+
+    The paper leaves number and place of the samples open. Here they are the middles of `samples` equal stretches:
+    near the ends all pairs that share a joint look alike.
+
+    Args:
+        limb_logits: [B, L, h, w]; Q is their sigmoid.
+        candidates: of K joint classes.
+        limbs: [2, L] int64, the joint classes (a, b) of each limb.
+        samples: points read on a segment, by bilinear interpolation, the map continued by its border.
+
+    Returns:
+        A [B, L, N, N] in [0, 1]: candidate n of class a with candidate n' of class b; 0 if one of them is invalid.
+        Differentiable in the map and in the positions.
+    """
+    batch, count, height, width = limb_logits.shape
+    start = candidates.xy_cell.index_select(1, limbs[0])[:, :, :, None, None]  # [B, L, N, 1, 1, 2]
+    end = candidates.xy_cell.index_select(1, limbs[1])[:, :, None, :, None]  # [B, L, 1, N, 1, 2]
+    t = (torch.arange(samples, dtype=torch.float32, device=limb_logits.device) + 0.5) / samples
+    x, y = (start[..., i] + (end[..., i] - start[..., i]) * t for i in range(2))  # [B, L, N, N, S]
+    x = x.clamp(0, width - 1)
+    y = y.clamp(0, height - 1)
+    left, top = x.detach().floor().clamp(max=width - 2), y.detach().floor().clamp(max=height - 2)
+    right_share, bottom_share = x - left, y - top
+    index = (top * width + left).long().reshape(batch, count, -1)  # exact in float32 up to 2^24 cells
+    response = torch.sigmoid(limb_logits).flatten(2)
+    top_left, top_right, bottom_left, bottom_right = (
+        response.gather(2, index + shift).reshape(x.shape) for shift in (0, 1, width, width + 1)
+    )
+    upper = top_left + (top_right - top_left) * right_share
+    lower = bottom_left + (bottom_right - bottom_left) * right_share
+    scores = (upper + (lower - upper) * bottom_share).mean(-1)  # [B, L, N, N]
+    return torch.where(pair_mask(candidates.valid, limbs), scores, 0.0)
+
+
+def pair_mask(valid: Tensor, limbs: Tensor) -> Tensor:
+    """[B, L, N, N] bool: both candidates of the pair are valid. `valid` is [B, K, N], `limbs` [2, L]."""
+    return valid.index_select(1, limbs[0])[..., None] & valid.index_select(1, limbs[1])[:, :, None]

@@ -1,0 +1,72 @@
+"""Joint candidates: local maxima of the Hough scores, a fixed number per class."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Candidates(NamedTuple):
+    """N joint candidates of each of K classes, in reading order of their cells, the invalid ones last."""
+
+    xy_cell: Tensor  # [B, K, N, 2], (x, y) in cells, sub-cell
+    score: Tensor  # [B, K, N], in [0, 1]; 0 where invalid
+    valid: Tensor  # [B, K, N], bool
+
+
+def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Candidates:
+    """The `count` best local maxima of each class whose votes within `window` x `window` cells exceed `threshold`.
+
+    Votes for one joint share several cells, so a single cell says little: maxima are sought in the scores smoothed
+    over 5x5 cells (binomial weights), where one joint gives one maximum, and scored by the plain sum over the window.
+    The position is the centre of mass of the 3x3 cells around the maximum. Score and position are differentiable in
+    `hough`. A plateau gives one peak.
+
+    Two joints of a class 3 cells apart give two peaks. Each disk of votes then lost about 0.4 of its cells to the
+    other, so that a threshold of 0.7 rejects them unless the window reaches the votes of the neighbour.
+
+    Args:
+        hough: [B, K, h, w], from `hough_scores`.
+        count: N.
+        window: odd number of cells.
+        threshold: a candidate is valid if its score is greater.
+    """
+    height, width = hough.shape[-2:]
+    cells = height * width
+    smooth = hough
+    for _ in range(2):  # each pair of 2x2 means is the kernel [1, 2, 1] / 4 in x and y, centred
+        smooth = F.avg_pool2d(F.avg_pool2d(smooth, 2, 1, padding=1), 2, 1)
+    is_maximum = smooth >= F.max_pool2d(smooth, 3, 1, padding=1)
+    # Among equal neighbours the first in reading order wins: `order` falls from cell to cell.
+    order = torch.arange(cells, device=hough.device).flip(0).add(1).reshape(height, width).float()
+    order = torch.where(is_maximum, order, 0.0)  # [B, K, h, w]
+    is_peak = is_maximum & (order >= F.max_pool2d(order, 3, 1, padding=1))
+    votes = F.avg_pool2d(hough, window, 1, padding=window // 2) * window**2
+    votes = torch.where(is_peak, votes, 0.0)
+    votes, cell = votes.flatten(2).topk(count)  # [B, K, N]
+
+    # Reading order does not depend on how a runtime breaks ties between equal scores.
+    key = torch.where(votes > threshold, cell, cells + torch.arange(count, device=hough.device))
+    order = key.float().topk(count, largest=False).indices
+    votes, cell = votes.gather(2, order), cell.gather(2, order)
+    valid = votes > threshold
+    return Candidates(_centre_of_mass(hough, cell), torch.where(valid, votes.clamp(max=1.0), 0.0), valid)
+
+
+def _centre_of_mass(hough: Tensor, cell: Tensor) -> Tensor:
+    """(x, y) [B, K, N, 2] of the scores in the 3x3 cells around each flat index `cell` [B, K, N]."""
+    width = hough.shape[-1]
+    row = cell // width
+    column = cell - row * width
+    step = torch.arange(3, device=hough.device)
+    neighbour = (step[:, None] * (width + 2) + step).reshape(-1)  # [9], in the map padded by one cell
+    index = (row * (width + 2) + column)[..., None] + neighbour  # [B, K, N, 9]
+    around = F.pad(hough, (1, 1, 1, 1)).flatten(2).gather(2, index.flatten(2))
+    around = around.reshape(*cell.shape, 3, 3)
+    mass = around.sum((-2, -1)).clamp(min=1e-6)
+    dx = (around[..., 2] - around[..., 0]).sum(-1) / mass
+    dy = (around[..., 2, :] - around[..., 0, :]).sum(-1) / mass
+    return torch.stack((column + dx, row + dy), -1)
