@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from export.onnx_graph import DECODER_INPUTS, write_graph
+from model.canvases import CANVASES
 from model.checkpoint import load_parser
-from model.manifest import CARD, GRAPH, MANIFEST, Manifest, Size, sha256_of
+from model.manifest import CARD, GRAPH, MANIFEST, Manifest, sha256_of
+from model.parser import HumanParser
 from model.taxonomy import get_taxonomy
-
-# About equal areas a level: 64, 144 and 256 squares of 32 px. Aspect ratios: film, photo, square and both upright.
-CANVASES: dict[str, tuple[Size, ...]] = {
-    "fast": ((192, 352), (224, 288), (256, 256), (288, 224), (352, 192)),
-    "standard": ((288, 512), (320, 448), (384, 384), (448, 320), (512, 288)),
-    "high": ((384, 672), (448, 576), (512, 512), (576, 448), (672, 384)),
-}
 
 
 def write_bundle(
@@ -29,9 +25,15 @@ def write_bundle(
     weights_licence: str,
     accuracy: dict[str, Any],
     card: Path,
-) -> Manifest:
-    """Write `parser.onnx`, the card and the manifest into `folder`. Raises CheckpointError for a bad checkpoint."""
-    parser = load_parser(checkpoint)
+    thresholds: dict[str, float],
+) -> HumanParser:
+    """Write `parser.onnx`, the card and the manifest into `folder`; return the parser that the graph equals.
+
+    `thresholds` replaces fields of the checkpoint's `DecoderConfig`: they are chosen on validation photos, after
+    training. Raises CheckpointError for a bad checkpoint.
+    """
+    trained = load_parser(checkpoint)
+    parser = HumanParser(trained.network, dataclasses.replace(trained.decoder.config, **thresholds)).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(parser, folder / GRAPH)
     (folder / CARD).write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
@@ -49,7 +51,7 @@ def write_bundle(
         accuracy=accuracy,
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
+    return parser
 
 
 def read_accuracy(path: Path | None) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from export.bundle import read_accuracy, write_bundle
+from export.parity import compare_runtimes, photo_input, synthetic_inputs
+from model.canvases import CANVASES
+from model.checkpoint import CheckpointError
+from model.manifest import GRAPH
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a bundle and check that every runtime agrees with torch; exit status 1 where one does not."""
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
+    parser.add_argument("bundle", type=Path, help="folder to write")
+    parser.add_argument("--name", default="default")
+    parser.add_argument("--version", default="1")
+    parser.add_argument("--card", type=Path, required=True, help="MODEL_CARD.md: data, terms, figures, known faults")
+    parser.add_argument("--data", required=True, help="what the weights were trained on, in a line")
+    parser.add_argument("--weights-licence", required=True, help="terms of the weights, in a line")
+    parser.add_argument("--accuracy", type=Path, help="written by python -m training evaluate --json")
+    parser.add_argument("--keypoint-threshold", type=float, help="instead of the checkpoint's")
+    parser.add_argument("--person-threshold", type=float, help="instead of the checkpoint's")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="photos for the comparison with torch")
+    chosen = parser.parse_args(arguments)
+    thresholds = {
+        name: value
+        for name, value in (
+            ("keypoint_threshold", chosen.keypoint_threshold),
+            ("person_threshold", chosen.person_threshold),
+        )
+        if value is not None
+    }
+    try:
+        exported = write_bundle(
+            chosen.checkpoint,
+            chosen.bundle,
+            name=chosen.name,
+            version=chosen.version,
+            data=chosen.data,
+            weights_licence=chosen.weights_licence,
+            accuracy=read_accuracy(chosen.accuracy),
+            card=chosen.card,
+            thresholds=thresholds,
+        )
+    except (CheckpointError, OSError) as error:
+        print(f"python -m export: {error}", file=sys.stderr)
+        return 2
+    size = CANVASES["fast"][0]
+    inputs = [*synthetic_inputs(size), *(photo_input(path, size) for path in chosen.photos)]
+    reports = compare_runtimes(exported, chosen.bundle / GRAPH, inputs)
+    for report in reports:
+        print(report)
+    return 0 if all(report.passed for report in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

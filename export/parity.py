@@ -1,0 +1,122 @@
+"""Does the graph say what the module says? torch against ONNX Runtime and OpenVINO, on the CPU in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import openvino
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.decoder.decode import People
+from model.parser import HumanParser
+
+PIXELS = 0.999  # least share of equal pixels in either map
+KEYPOINT = 0.1  # greatest distance of a keypoint, canvas pixels
+
+Array = NDArray[np.generic]
+Run = Callable[[NDArray[np.uint8]], People]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far one runtime is from torch, over all inputs."""
+
+    runtime: str
+    inputs: int
+    people: int  # found by torch in all inputs together
+    equal_pixels: float  # least share over inputs and both maps
+    keypoint_distance: float  # greatest, canvas pixels
+    score_difference: float  # greatest, of keypoints, people and parts
+    same_people: bool  # the same number everywhere, and the same overflow
+
+    @property
+    def passed(self) -> bool:
+        """Within the tolerances of this module."""
+        return self.same_people and self.equal_pixels >= PIXELS and self.keypoint_distance <= KEYPOINT
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runtime}: {'agrees' if self.passed else 'DISAGREES'} with torch on {self.inputs} inputs with "
+            f"{self.people} people: {self.equal_pixels:.3%} equal pixels, keypoints within "
+            f"{self.keypoint_distance:.3f} px, scores within {self.score_difference:.1e}"
+        )
+
+
+def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[np.uint8]]) -> list[Parity]:
+    """Compare `graph` with `parser` on uint8 canvases [H, W, 3].
+
+    `parser` must hold the weights as the graph stores them: `write_graph` leaves it so.
+    """
+    expected = [_torch(parser, image) for image in inputs]
+    runtimes = {"onnxruntime": onnxruntime_run(graph), "openvino": openvino_run(graph)}
+    return [_compare(name, expected, [run(image) for image in inputs]) for name, run in runtimes.items()]
+
+
+def onnxruntime_run(graph: Path) -> Run:
+    """Run a graph in ONNX Runtime on the CPU: a canvas [H, W, 3] to the arrays of `People`, batch axis kept."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda image: People(*session.run(People._fields, {"image": image[None]}))
+
+
+def openvino_run(graph: Path) -> Run:
+    """As `onnxruntime_run`, in OpenVINO; a size that comes for the first time is compiled."""
+    core = openvino.Core()
+    compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
+
+    def run(image: NDArray[np.uint8]) -> People:
+        shape = (1, *image.shape)
+        if shape not in compiled:
+            model = core.read_model(graph)
+            model.reshape(shape)
+            compiled[shape] = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        result = compiled[shape]([image[None]])
+        return People(*(result[name] for name in People._fields))
+
+    return run
+
+
+def synthetic_inputs(size: tuple[int, int], seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Canvases that are hard on a decoder: black, white, noise, a mirrored gradient (ties)."""
+    height, width = size
+    rng = np.random.default_rng(seed)
+    half = np.linspace(0, 255, width // 2, dtype=np.uint8)
+    ramp = np.broadcast_to(np.concatenate([half, half[::-1]])[None, :, None], (height, width, 3))
+    noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return [np.zeros_like(noise), np.full_like(noise, 255), noise, np.ascontiguousarray(ramp)]
+
+
+def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A photo stretched to a canvas: what matters here is that its pixels are natural."""
+    with Image.open(path) as photo:
+        return np.asarray(photo.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+@torch.no_grad()
+def _torch(parser: HumanParser, image: NDArray[np.uint8]) -> People:
+    return People(*(t.numpy() for t in parser(torch.from_numpy(image)[None])))
+
+
+def _compare(runtime: str, expected: Sequence[People], found: Sequence[People]) -> Parity:
+    equal, distance, score, same, people = 1.0, 0.0, 0.0, True, 0
+    for a, b in zip(expected, found, strict=True):
+        equal = min(equal, float(np.mean(a.part_map == b.part_map)), float(np.mean(a.person_map == b.person_map)))
+        seen = (a.keypoints[..., 2] > 0) & (b.keypoints[..., 2] > 0)
+        apart = np.linalg.norm(a.keypoints[..., :2] - b.keypoints[..., :2], axis=-1)
+        distance = max(distance, float(apart[seen].max(initial=0.0)))
+        for x, y in (
+            (a.keypoints[..., 2], b.keypoints[..., 2]),
+            (a.person_score, b.person_score),
+            (a.part_score, b.part_score),
+        ):
+            score = max(score, float(np.abs(x - y).max()))
+        same &= bool(np.array_equal(a.person_score > 0, b.person_score > 0) and np.array_equal(a.overflow, b.overflow))
+        people += int((a.person_score > 0).sum())
+    return Parity(runtime, len(expected), people, equal, distance, score, same)

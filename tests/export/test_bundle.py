@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from export import __main__ as command
+from export.bundle import write_bundle
+from model.checkpoint import CheckpointError, save_checkpoint
+from model.config import DecoderConfig, ModelConfig
+from model.manifest import read_bundle
+from model.network import Network
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(backbone="resnet18", width=16)
+    checkpoint, card, accuracy = tmp_path / "last.ckpt", tmp_path / "card.md", tmp_path / "accuracy.json"
+    save_checkpoint(checkpoint, Network(config).state_dict(), config, DecoderConfig())
+    card.write_text("# Card\n")
+    accuracy.write_text(json.dumps({"keypoints": {"AP": 0.25}}))
+    status = command.main(
+        [
+            str(checkpoint), str(tmp_path / "bundle"), "--card", str(card), "--data", "none", "--weights-licence",
+            "Apache-2.0", "--version", "7", "--accuracy", str(accuracy), "--keypoint-threshold", "0.5",
+        ]
+    )  # fmt: skip
+    assert status == 0
+    assert capsys.readouterr().out.count("agrees with torch") == 2
+    manifest = read_bundle(tmp_path / "bundle")
+    assert (manifest.version, manifest.model, manifest.decoder.keypoint_threshold) == ("7", config, 0.5)
+    assert manifest.accuracy == {"keypoints": {"AP": 0.25}}
+    assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == "# Card\n"
+
+
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.ckpt"
+    bad.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
+        write_bundle(
+            bad, tmp_path / "b", name="", version="", data="", weights_licence="", accuracy={}, card=bad, thresholds={}
+        )  # fmt: skip

@@ -1,0 +1,158 @@
+"""The exported graph against the module, in every runtime, on maps that decide something and on natural pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from export.onnx_graph import DECODER_INPUTS, OUTPUTS, write_graph
+from export.parity import compare_runtimes, onnxruntime_run, synthetic_inputs
+from model.config import DecoderConfig, ModelConfig
+from model.maps import HeadMaps
+from model.network import Network
+from model.parser import HumanParser
+from model.taxonomy import DENSEPOSE_COCO, Taxonomy
+from tests.figures import draw_figures
+from training.targets import encode
+
+SIZE = (128, 192)  # of the shelf's canvases
+
+pytestmark = [
+    # torch's exporter warns about its own internals.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+class Shelf(Network):
+    """In place of a network: head maps on a shelf, picked by the first pixel of the canvas."""
+
+    def __init__(self, shelf: list[HeadMaps]) -> None:
+        nn.Module.__init__(self)
+        self.config = ModelConfig()
+        for name, column in zip(HeadMaps._fields, zip(*shelf, strict=True), strict=True):
+            self.register_buffer(name, torch.cat(column))
+
+    def forward(self, image: Tensor) -> HeadMaps:
+        index = image[:, 0, 0, 0].long()
+        return HeadMaps(*(getattr(self, name)[index] for name in HeadMaps._fields))
+
+
+def figure_maps(taxonomy: Taxonomy, people: int, seed: int, noise: float = 1.0) -> HeadMaps:
+    """Maps that say what the labels of drawn figures say, blurred by noise."""
+    targets = encode(draw_figures(taxonomy, SIZE, people, seed), taxonomy, DecoderConfig())
+    random = torch.Generator().manual_seed(seed)
+
+    def noisy(x: Tensor, strength: float) -> Tensor:
+        return x[None].float() + noise * strength * torch.randn(x.shape, generator=random)
+
+    parts = nn.functional.one_hot(torch.from_numpy(targets.parts[2::4, 2::4]).long(), len(taxonomy.part_names) + 1)
+    return HeadMaps(
+        part_logits=noisy(8 * parts.permute(2, 0, 1), 1.0),
+        projection_field=noisy(torch.from_numpy(targets.projection), 0.5),
+        heatmap_logits=noisy(torch.from_numpy(targets.heatmap).float() * 8 - 4, 0.5),
+        offsets=noisy(torch.from_numpy(targets.offsets), 0.3),
+        limb_logits=noisy(torch.from_numpy(targets.limbs).float() * 8 - 4, 0.5),
+    )
+
+
+def mirrored(maps: HeadMaps) -> HeadMaps:
+    """Two people who are each other's mirror image, joints kept by class: exact ties."""
+    flipped = HeadMaps(
+        *(torch.cat([m[..., : m.shape[-1] // 2], m[..., : m.shape[-1] // 2].flip(-1)], -1) for m in maps)
+    )
+    half = maps.part_logits.shape[-1] // 2
+    flipped.projection_field[:, 0, :, half:] *= -1
+    flipped.offsets[:, :, 0, :, half:] *= -1
+    return flipped
+
+
+SHELF = {
+    "one": figure_maps(DENSEPOSE_COCO, 1, 0),
+    "three": figure_maps(DENSEPOSE_COCO, 3, 1),
+    "crowd": figure_maps(DENSEPOSE_COCO, 7, 2),
+    "nobody": HeadMaps(*(torch.full_like(m, -20.0) for m in figure_maps(DENSEPOSE_COCO, 0, 0))),
+    "noise": figure_maps(DENSEPOSE_COCO, 9, 5, noise=3.0),
+    "ties": mirrored(figure_maps(DENSEPOSE_COCO, 2, 4)),
+}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path]:
+    path = tmp_path_factory.mktemp("shelf") / "parser.onnx"
+    parser = HumanParser(Shelf(list(SHELF.values())), DecoderConfig(people=6, keypoint_threshold=0.4)).eval()
+    write_graph(parser, path)
+    return parser, path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path]:
+    """An untrained parser that takes anything for a joint, so that its maps reach the outputs."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("network") / "parser.onnx"
+    untrained = Network(ModelConfig(backbone="dinov2_vits14", backbone_blocks=4, width=16))
+    nn.init.constant_(untrained.pose_logits.bias[:17], 0.0)
+    parser = HumanParser(untrained, DecoderConfig(keypoint_threshold=0.3, person_threshold=0.01)).eval()
+    write_graph(parser, path)
+    return parser, path
+
+
+@pytest.mark.parametrize("name", SHELF)
+def test_the_decoder_says_the_same_in_every_runtime(shelf: tuple[HumanParser, Path], name: str) -> None:
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[0, 0, 0] = list(SHELF).index(name)
+    for report in compare_runtimes(*shelf, [image]):
+        assert report.passed, report
+        assert (report.people > 0) == (name != "nobody")
+
+
+def test_the_shelf_finds_its_figures(shelf: tuple[HumanParser, Path]) -> None:
+    """Else the comparisons above would compare nothing."""
+    run = onnxruntime_run(shelf[1])
+    counts = {}
+    for index, name in enumerate(SHELF):
+        image = np.zeros((*SIZE, 3), np.uint8)
+        image[0, 0, 0] = index
+        people = run(image)
+        counts[name] = int((people.person_score > 0).sum() + people.overflow[0])
+    assert counts["one"] == 1
+    assert counts["three"] == 3
+    assert counts["nobody"] == 0
+    assert counts["crowd"] > 6  # more than the parser has slots for
+
+
+@pytest.mark.parametrize("size", [(96, 128), (64, 160)])
+def test_the_whole_graph_says_the_same_at_any_canvas(network: tuple[HumanParser, Path], size: tuple[int, int]) -> None:
+    photo = Image.fromarray(skimage.data.astronaut()).resize(size[::-1])
+    reports = compare_runtimes(*network, [*synthetic_inputs(size), np.asarray(photo)])
+    for report in reports:
+        assert report.passed, report
+        assert report.people > 0
+
+
+def test_the_graph_keeps_the_contract(network: tuple[HumanParser, Path]) -> None:
+    graph = onnx.load(network[1]).graph
+    assert [(i.name, i.type.tensor_type.elem_type) for i in graph.input] == [("image", onnx.TensorProto.UINT8)]
+    assert tuple(o.name for o in graph.output) == OUTPUTS
+    produced = {name for node in graph.node for name in node.output}
+    assert set(DECODER_INPUTS) <= produced
+    assert not {"NonZero", "If", "Loop"} & {node.op_type for node in graph.node}
+    assert not any(node.metadata_props for node in graph.node)
+
+
+def test_weights_are_stored_as_float16_without_changing_their_value(network: tuple[HumanParser, Path]) -> None:
+    parser, path = network
+    stored = [i for i in onnx.load(path).graph.initializer if i.data_type == onnx.TensorProto.FLOAT16]
+    share = sum(np.prod(i.dims) for i in stored) / sum(p.numel() for p in parser.parameters())
+    assert share > 0.9
+    for parameter in parser.parameters():
+        if parameter.numel() >= 256:
+            assert torch.equal(parameter, parameter.half().float())

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.config import DecoderConfig
+from model.maps import HeadMaps
+from model.network import RADIUS_CELLS
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures
+from training.losses import Criterion, dense_losses, mean_where, projection_loss
+from training.targets import Batch, collate, encode
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    samples = [draw_figures(DENSEPOSE_COCO, (96, 128), people=2, seed=seed) for seed in (0, 1)]
+    return collate([(s.image, encode(s, DENSEPOSE_COCO, DecoderConfig())) for s in samples])
+
+
+def ideal(batch: Batch) -> tuple[HeadMaps, list[Tensor]]:
+    """Maps that say exactly what the labels say."""
+    parts = F.one_hot(batch.parts[:, 2::4, 2::4].long(), 15).permute(0, 3, 1, 2).float()
+    limbs = batch.limbs.float().clamp(1e-6, 1 - 1e-6)
+    maps = HeadMaps(
+        part_logits=30 * parts,
+        projection_field=batch.projection.float(),
+        heatmap_logits=60 * batch.heatmap.float() - 30,
+        offsets=batch.offsets.float(),
+        limb_logits=torch.logit(limbs),
+    )
+    return maps, [batch.projection.float()]
+
+
+def test_ideal_maps_lose_nothing_but_what_stride_4_cannot_say(batch: Batch) -> None:
+    losses = dense_losses(*ideal(batch), batch)
+    limbs = batch.limbs.float()
+    entropy = F.binary_cross_entropy(limbs, limbs, reduction="none")
+    assert losses["projection"] == 0
+    assert losses["offset"] == 0
+    assert losses["heatmap"] < 1e-6
+    torch.testing.assert_close(losses["limb"], mean_where(entropy, batch.limb_weight.float()), rtol=1e-3, atol=1e-5)
+
+
+def test_distances_are_in_units_of_the_radius(batch: Batch) -> None:
+    maps, fields = ideal(batch)
+    shifted = maps._replace(offsets=maps.offsets + torch.tensor([RADIUS_CELLS, 0])[:, None, None])
+    losses = dense_losses(shifted, [fields[0] + RADIUS_CELLS], batch)
+    torch.testing.assert_close(losses["offset"], torch.tensor(1.0))
+    torch.testing.assert_close(losses["projection"], torch.tensor(2.0))
+
+
+@pytest.mark.parametrize("field", ["heatmap", "limb"])
+def test_unknown_cells_are_not_negatives(batch: Batch, field: str) -> None:
+    maps, fields = ideal(batch)
+    unknown = batch._replace(**{f"{field}_weight": torch.zeros_like(getattr(batch, f"{field}_weight"))})
+    wrong = maps._replace(**{f"{field}_logits": torch.full_like(getattr(maps, f"{field}_logits"), 30.0)})
+    assert dense_losses(wrong, fields, batch)[field] > 1
+    assert dense_losses(wrong, fields, unknown)[field] == 0
+
+
+def test_a_canvas_that_is_ignored_everywhere_costs_nothing(batch: Batch) -> None:
+    maps, fields = ideal(batch)
+    losses = dense_losses(maps, fields, batch._replace(parts=torch.full_like(batch.parts, 255)))
+    assert losses["parts"] == 0
+
+
+def test_coarser_levels_are_held_to_the_mean_of_their_known_cells() -> None:
+    """Level 2 in cells of its own, twice as long: one known cell in a block counts as the block."""
+    target = torch.zeros(1, 2, 4, 4)
+    weight = torch.zeros(1, 4, 4)
+    target[0, :, 0, 0] = torch.tensor([6.0, -2.0])
+    weight[0, 0, 0] = 1
+    level_2 = torch.zeros(1, 2, 2, 2)
+    level_2[0, :, 0, 0] = torch.tensor([3.0, -1.0])
+    assert projection_loss([target, level_2], target, weight) == 0
+    level_2[0, 0, 0, 0] += 1  # two level-1 cells too far: 2 / R, averaged over two levels
+    torch.testing.assert_close(projection_loss([target, level_2], target, weight), torch.tensor(2 / RADIUS_CELLS / 2))
+
+
+def test_the_uncertainty_weight_settles_at_the_inverse_loss() -> None:
+    """exp(-s) L + s is least at s = log L (Kendall et al., 2018)."""
+    criterion = Criterion()
+    optimizer = torch.optim.SGD(criterion.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        criterion({"parts": torch.tensor(0.05), "limb": torch.tensor(3.0)}).backward()
+        optimizer.step()
+    weights = criterion.weights()
+    assert math.isclose(weights["parts"], 20.0, rel_tol=0.02)
+    assert math.isclose(weights["limb"], 1 / 3, rel_tol=0.02)
