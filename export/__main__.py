@@ -21,12 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", default="default")
     parser.add_argument("--version", default="1")
     parser.add_argument("--card", type=Path, required=True, help="MODEL_CARD.md: data, terms, figures, known faults")
+    parser.add_argument("--sample", type=Path, required=True, help="photo with people, kept in the bundle as a check")
     parser.add_argument("--data", required=True, help="what the weights were trained on, in a line")
     parser.add_argument("--weights-licence", required=True, help="terms of the weights, in a line")
     parser.add_argument("--accuracy", type=Path, help="written by python -m training evaluate --json")
     parser.add_argument("--keypoint-threshold", type=float, help="instead of the checkpoint's")
     parser.add_argument("--person-threshold", type=float, help="instead of the checkpoint's")
-    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="photos for the comparison with torch")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="more photos for the comparison with torch")
     chosen = parser.parse_args(arguments)
     thresholds = {
         name: value
@@ -46,13 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
             weights_licence=chosen.weights_licence,
             accuracy=read_accuracy(chosen.accuracy),
             card=chosen.card,
+            sample=chosen.sample,
             thresholds=thresholds,
         )
     except (CheckpointError, OSError) as error:
         print(f"python -m export: {error}", file=sys.stderr)
         return 2
     size = CANVASES["fast"][0]
-    inputs = [*synthetic_inputs(size), *(photo_input(path, size) for path in chosen.photos)]
+    inputs = [*synthetic_inputs(size), *(photo_input(path, size) for path in (chosen.sample, *chosen.photos))]
     reports = compare_runtimes(exported, chosen.bundle / GRAPH, inputs)
     for report in reports:
         print(report)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+from export.golden import write_golden
 from export.onnx_graph import DECODER_INPUTS, write_graph
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
-from model.manifest import CARD, GRAPH, MANIFEST, Manifest, sha256_of
+from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
 from model.parser import HumanParser
 from model.taxonomy import get_taxonomy
 
@@ -25,9 +27,10 @@ def write_bundle(
     weights_licence: str,
     accuracy: dict[str, Any],
     card: Path,
+    sample: Path,
     thresholds: dict[str, float],
 ) -> HumanParser:
-    """Write `parser.onnx`, the card and the manifest into `folder`; return the parser that the graph equals.
+    """Write graph, card, sample photo, golden maps and manifest into `folder`; return the parser the graph equals.
 
     `thresholds` replaces fields of the checkpoint's `DecoderConfig`: they are chosen on validation photos, after
     training. Raises CheckpointError for a bad checkpoint.
@@ -36,7 +39,10 @@ def write_bundle(
     parser = HumanParser(trained.network, dataclasses.replace(trained.decoder.config, **thresholds)).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(parser, folder / GRAPH)
-    (folder / CARD).write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
+    for source, file in ((card, CARD), (sample, SAMPLE)):
+        if source.resolve() != (folder / file).resolve():  # both may be edited in the bundle itself
+            shutil.copyfile(source, folder / file)
+    write_golden(parser, sample, folder / GOLDEN)
     manifest = Manifest(
         name=name,
         version=version,
@@ -47,7 +53,7 @@ def write_bundle(
         decoder_inputs=DECODER_INPUTS,
         data=data,
         weights_licence=weights_licence,
-        sha256={file: sha256_of(folder / file) for file in (GRAPH, CARD)},
+        sha256={file: sha256_of(folder / file) for file in (GRAPH, CARD, SAMPLE, GOLDEN)},
         accuracy=accuracy,
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

@@ -17,6 +17,7 @@ from model.taxonomy import Taxonomy
 
 FORMAT = 1  # raised when a field changes its meaning; a service reads exactly one format
 MANIFEST, GRAPH, CARD = "manifest.json", "parser.onnx", "MODEL_CARD.md"
+SAMPLE = "sample.jpg"  # a photo that may be shared, for benchmarks and first tries
 GOLDEN = "golden.npz"  # optional: a canvas and its maps for each level of detail, to check a runtime against
 
 Size = tuple[int, int]  # height, width

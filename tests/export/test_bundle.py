@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 
 from export import __main__ as command
 from export.bundle import write_bundle
@@ -27,10 +30,13 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
     save_checkpoint(checkpoint, Network(config).state_dict(), config, DecoderConfig())
     card.write_text("# Card\n")
     accuracy.write_text(json.dumps({"keypoints": {"AP": 0.25}}))
+    sample = tmp_path / "photo.jpg"
+    Image.fromarray(skimage.data.astronaut()).save(sample)
     status = command.main(
         [
             str(checkpoint), str(tmp_path / "bundle"), "--card", str(card), "--data", "none", "--weights-licence",
-            "Apache-2.0", "--version", "7", "--accuracy", str(accuracy), "--keypoint-threshold", "0.5",
+            "Apache-2.0", "--version", "7", "--sample", str(sample), "--accuracy", str(accuracy),
+            "--keypoint-threshold", "0.5",
         ]
     )  # fmt: skip
     assert status == 0
@@ -38,6 +44,10 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
     manifest = read_bundle(tmp_path / "bundle")
     assert (manifest.version, manifest.model, manifest.decoder.keypoint_threshold) == ("7", config, 0.5)
     assert manifest.accuracy == {"keypoints": {"AP": 0.25}}
+    assert set(manifest.sha256) == {"parser.onnx", "MODEL_CARD.md", "sample.jpg", "golden.npz"}
+    with np.load(tmp_path / "bundle" / "golden.npz") as golden:
+        assert golden["fast_image"].shape == (256, 256, 3)
+        assert golden["high_part_map"].shape == (512, 512)
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == "# Card\n"
 
 
@@ -46,5 +56,6 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     bad.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
         write_bundle(
-            bad, tmp_path / "b", name="", version="", data="", weights_licence="", accuracy={}, card=bad, thresholds={}
+            bad, tmp_path / "b", name="", version="", data="", weights_licence="", accuracy={}, card=bad, sample=bad,
+            thresholds={},
         )  # fmt: skip

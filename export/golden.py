@@ -1,0 +1,31 @@
+"""What a runtime must compute: a photo's maps as torch computes them, kept in the bundle for the service to check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from export.parity import photo_input
+from model.canvases import CANVASES, best_canvas
+from model.parser import HumanParser
+
+
+@torch.no_grad()
+def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
+    """Write, for each level of detail, a canvas of the sample photo and its part and person map.
+
+    The arrays are `{detail}_image` uint8 [H, W, 3], `{detail}_part_map` and `{detail}_person_map` uint8 [H, W].
+    """
+    with Image.open(sample) as photo:
+        size_image = (photo.height, photo.width)
+    arrays = {}
+    for detail, canvases in CANVASES.items():
+        image = photo_input(sample, best_canvas(size_image, canvases))
+        people = parser(torch.from_numpy(image)[None])
+        arrays[f"{detail}_image"] = image
+        arrays[f"{detail}_part_map"] = people.part_map[0].numpy()
+        arrays[f"{detail}_person_map"] = people.person_map[0].numpy()
+    np.savez_compressed(path, **arrays)
