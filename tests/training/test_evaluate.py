@@ -1,0 +1,233 @@
+"""Evaluation of drawn people: a parser that returns the labels, one that finds nobody, and random weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.canvases import CANVASES
+from model.checkpoint import save_checkpoint
+from model.config import DecoderConfig, ModelConfig
+from model.letterbox import letterbox_geometry
+from model.network import Network
+from model.taxonomy import DENSEPOSE_COCO
+from tests.bundles import figure_bundle, figure_photo
+from tests.figures import draw_figures, write_folder
+from training.__main__ import main
+from training.augment import letterbox
+from training.evaluate import evaluate, parse_photo, table, to_image
+from training.folders import FolderDataset
+from training.predictors import CanvasPeople, Parse, open_predictor
+from training.samples import Sample, UInt8
+
+T = DENSEPOSE_COCO
+P = 8
+FAST = CANVASES["fast"]
+
+
+def nobody(canvas: UInt8) -> CanvasPeople:
+    """A parser that finds nobody."""
+    size = canvas.shape[:2]
+    keypoints = np.zeros((P, len(T.joint_names), 3), np.float32)
+    return CanvasPeople(np.zeros(size, np.uint8), np.zeros(size, np.uint8), keypoints, np.zeros(P, np.float32))
+
+
+def oracle(samples: list[Sample], canvases: tuple[tuple[int, int], ...] = FAST) -> Parse:
+    """A parser that knows these photos by their canvas and answers with their labels; unknown pixels are nobody's."""
+    answers = {}
+    for sample in samples:
+        for size in canvases:
+            canvas = letterbox(sample, size)[0]
+            people = nobody(canvas.image)
+            people.part_map[:] = np.where(canvas.parts == 255, 0, canvas.parts)
+            people.person_map[:] = np.where(people.part_map > 0, canvas.people, 0)
+            for row, joints in enumerate(canvas.keypoints):
+                people.keypoints[row] = joints * [1, 1, 0.5]  # v 1 and 2 as scores
+                people.person_score[row] = 0.9 - 0.05 * row
+            answers[canvas.image.tobytes()] = people
+    return lambda canvas: answers[canvas.tobytes()]
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return [draw_figures(T, people=n, seed=n) for n in (2, 3, 1, 0)]
+
+
+@pytest.fixture(scope="module")
+def photos(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
+    root = write_folder(tmp_path_factory.mktemp("data"), samples, T)
+    return FolderDataset([root], T)
+
+
+def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderDataset) -> None:
+    report = evaluate(oracle(samples), photos, range(4), FAST)
+    assert (report["photos"], report["people"]) == (4, 6)
+    keypoints, masks, parts = report["keypoints"], report["masks"], report["parts"]
+    for name in ("AP", "AP50", "AP75", "AR", "AP_tall"):
+        assert keypoints[name] == 1
+    assert keypoints["AP_interval"] == [1, 1]
+    assert (masks["people"], masks["mean_IoU"], masks["recall50"], masks["AP50"]) == (6, 1, 1, 1)
+    assert [parts[name] for name in ("mIoU", "APp50", "APpvol", "PCP50")] == [1] * 4
+    assert set(parts["IoU"].values()) == {1}
+    joints = report["joints_on_parts"]
+    assert joints["on_a_part"] == 1
+    assert 0.8 < joints["right_side"] <= joints["right_part"] <= 1  # an arm before the hip hides it
+    assert report["persons"] == {
+        "notable": 6, "missed": 0, "labelled": 6, "doubled": 0, "matched": 6, "swapped": 0, "extra": 0,
+        "photos_of_nobody": 1, "nobody_found": 1, "people_found_there": 0,
+    }  # fmt: skip
+
+
+def test_finding_nobody_scores_nothing(photos: FolderDataset) -> None:
+    report = evaluate(nobody, photos, range(4), FAST)
+    assert report["keypoints"]["AP"] == 0
+    assert report["masks"]["mean_IoU"] == report["masks"]["AP50"] == 0
+    assert report["parts"]["APpvol"] == report["parts"]["PCP50"] == report["parts"]["IoU"]["head"] == 0
+    assert report["joints_on_parts"]["on_a_part"] == 0
+    assert report["persons"]["missed"] == report["persons"]["notable"] == 6
+    assert report["persons"]["nobody_found"] == 1
+
+
+def test_photos_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], photos: FolderDataset) -> None:
+    people = oracle(samples)(letterbox(samples[0], (256, 256))[0].image)
+    report = evaluate(lambda canvas: people, photos, [3], FAST)
+    assert report["persons"]["nobody_found"] == 0
+    assert report["persons"]["people_found_there"] == report["persons"]["extra"] == 2
+    assert report["keypoints"]["AP"] is None
+    assert report["masks"]["mean_IoU"] is None
+    assert report["parts"]["APp50"] is None
+    json.dumps(report, allow_nan=False)
+    assert "AP -" in table(report)
+
+
+def test_a_letterboxed_photo_comes_back_to_its_pixels(tmp_path: Path) -> None:
+    samples = [draw_figures(T, size=size, people=2, seed=5) for size in ((480, 640), (500, 333))]
+    photos = FolderDataset([write_folder(tmp_path, [replace(s, key=str(i)) for i, s in enumerate(samples)], T)], T)
+    report = evaluate(oracle(samples), photos, [0, 1], FAST)
+    assert report["keypoints"]["AP"] == 1
+    assert report["masks"]["mean_IoU"] > 0.93
+    assert report["parts"]["mIoU"] > 0.85
+    assert report["persons"]["swapped"] == 0
+
+
+def test_points_and_pixels_of_a_photo() -> None:
+    canvas = nobody(np.zeros((256, 256, 3), np.uint8))
+    canvas.part_map[:, :] = np.arange(256)
+    canvas.person_score[:2] = 0.9, 0.8
+    canvas.keypoints[0, 0] = 8.5, 64.5, 0.7  # the corner where canvas pixels 8, 9 and 64, 65 meet
+    canvas.keypoints[1, 0] = 0, 0, 0.6  # in the bar above
+    people = to_image(canvas, letterbox_geometry((64, 128), (256, 256)), (64, 128))
+    assert people.part_map.shape == (64, 128)
+    np.testing.assert_array_equal(people.part_map[0], np.arange(128) * 2 + 1)
+    np.testing.assert_allclose(people.keypoints[0, 0], [4.0, 0.0, 0.7], atol=1e-6)
+    np.testing.assert_allclose(people.keypoints[1, 0], [0, 0, 0.6])
+    assert (people.keypoints[:, 1:] == 0).all()
+    assert len(people.score) == 2
+
+
+def test_people_on_unknown_pixels_are_no_false_people(tmp_path: Path) -> None:
+    whole = draw_figures(T, people=3, seed=3)
+    hidden = whole.people == 3
+    keep = np.arange(3) < 2
+    known = replace(
+        whole,
+        people=np.where(hidden, 255, whole.people).astype(np.uint8),
+        parts=np.where(hidden, 255, whole.parts).astype(np.uint8),
+        keypoints=whole.keypoints[keep],
+        joints_labelled=whole.joints_labelled[keep],
+        has_mask=whole.has_mask[keep],
+        boxes=whole.boxes[keep],
+    )
+    photos = FolderDataset([write_folder(tmp_path, [known], T)], T)
+    report = evaluate(oracle([whole]), photos, [0], FAST)
+    assert report["people"] == 2
+    assert report["keypoints"]["AP"] == report["masks"]["AP50"] == report["parts"]["APp50"] == 1
+    assert report["persons"]["extra"] == 0
+
+
+def test_only_rendered_people_have_exact_parts(samples: list[Sample], tmp_path: Path) -> None:
+    kinds = {}
+    for source in ("synthetic", "coco-sports"):
+        photos = FolderDataset([write_folder(tmp_path / source, samples[:1], T, source)], T)
+        kinds[source] = evaluate(nobody, photos, [0], FAST)["parts"]["labels"]
+    assert kinds["synthetic"] == "exact"
+    assert kinds["coco-sports"].startswith("not exact")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = ModelConfig(backbone="resnet18", width=8)
+    path = tmp_path_factory.mktemp("run") / "random.ckpt"
+    # Thresholds at which random maps have people, so that their way to the photo is run too.
+    decoder = DecoderConfig(candidates=3, people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy")
+    save_checkpoint(path, Network(config).state_dict(), config, decoder)
+    return path
+
+
+def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
+    write_folder(tmp_path / "frames", samples, T, "synthetic")
+    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    arguments = ["--all", "--limit", "2", "--json", str(out), "--pictures", str(pictures)]
+    assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
+    report = json.loads(out.read_text())
+    assert report["command"] == "python -m training evaluate random.ckpt frames --detail fast --limit 2 --all"
+    assert (report["kind"], report["parser"], report["photos"], report["people"]) == ("checkpoint", "random.ckpt", 2, 2)
+    assert report["parts"]["labels"] == "exact"
+    assert {path.stem for path in pictures.iterdir()} == {samples[0].key, samples[3].key}
+
+
+def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
+    predictor = open_predictor(checkpoint, "fast")
+    assert predictor.taxonomy is T
+    people = parse_photo(predictor.parse, samples[0], predictor.canvases)
+    assert 0 < len(people.score) <= 4
+    assert people.part_map.shape == samples[0].size
+    assert set(np.unique(people.person_map)) <= set(range(len(people.score) + 1))
+
+
+def test_a_bundle_answers_from_its_graph(tmp_path: Path) -> None:
+    predictor = open_predictor(figure_bundle(tmp_path / "bundle"), "fast")
+    assert (predictor.kind, predictor.taxonomy.name) == ("bundle", "pascal_person_part")
+    assert predictor.canvases == ((64, 96), (96, 64))
+    people = predictor.parse(figure_photo((64, 96), (1, 3, (10, 8, 30, 50))))
+    assert (people.part_map[8:50, 10:30] == 3).all()
+    assert (people.part_map > 0).sum() == 42 * 20
+    assert people.person_score[0] > 0
+    assert people.person_score[1] == 0
+
+
+def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos", samples, T)
+    out = tmp_path / "figures.json"
+    assert main(["evaluate", str(checkpoint), str(tmp_path / "photos"), "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["photos"] == 3  # those of two and three people and the empty one
+    assert report["persons"]["photos_of_nobody"] == 1
+
+
+def test_what_cannot_be_evaluated_says_why(
+    checkpoint: Path, samples: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folder(tmp_path / "frames", samples, T, "synthetic")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for arguments, message in (
+        ([str(checkpoint), str(root)], "--all"),  # rendered frames only: nothing is held out
+        ([str(checkpoint), str(root), "--all", "--limit", "0"], "--limit"),
+        ([str(checkpoint), str(tmp_path / "none")], "annotations.json is missing"),
+        ([str(empty), str(root)], "is not a bundle"),
+        ([str(tmp_path / "none.ckpt"), str(root)], "cannot read checkpoint"),
+    ):
+        assert main(["evaluate", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_level_that_a_bundle_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fast, standard, high"):
+        open_predictor(figure_bundle(tmp_path / "bundle"), "finest")

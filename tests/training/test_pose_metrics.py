@@ -1,0 +1,195 @@
+"""Joint metrics against pycocotools' own numbers and cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pycocotools.cocoeval import COCOeval
+
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures
+from training.pose_metrics import PersonErrors, Poses, keypoint_ap, oks, person_errors
+
+T = DENSEPOSE_COCO
+K = len(T.joint_names)
+SIGMAS = T.joint_sigmas
+FLIP = T.joint_flip
+
+
+def scene(people: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints, areas and heights of drawn people, every joint labelled."""
+    sample = draw_figures(T, people=people, seed=seed, size=(300, 100 * max(people, 1)), height=0.6)
+    area = np.bincount(sample.people.ravel(), minlength=people + 1)[1 : people + 1].astype(float)
+    return sample.keypoints, area, (sample.boxes[:, 3] - sample.boxes[:, 1]).astype(float)
+
+
+def poses(truth: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.ndarray) -> Poses:
+    """Predictions by falling score, large, none excused."""
+    m = len(found)
+    return Poses(
+        truth=truth,
+        area=area,
+        height=height,
+        found=found.astype(np.float32),
+        score=np.linspace(0.9, 0.5, m).astype(np.float32),
+        found_area=np.full(m, 5000.0),
+        found_height=np.full(m, 150.0),
+        excused=np.zeros(m, bool),
+    )
+
+
+def ap(photo: Poses, name: str = "AP") -> float:
+    return keypoint_ap([photo], SIGMAS, resamples=2)[name]
+
+
+def nobody() -> np.ndarray:
+    return np.zeros((0, K, 3), np.float32)
+
+
+def test_oks_by_hand() -> None:
+    truth, found = np.zeros((1, K, 3)), np.zeros((1, K, 3))
+    truth[0, :3] = (10, 10, 2), (20, 10, 1), (30, 30, 0)  # the third is not labelled
+    found[0, :3] = (10, 10, 0.9), (20 + 2 * 0.025 * 30, 10, 0.8), (0, 0, 0.7)
+    assert oks(truth, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx((1 + math.exp(-0.5)) / 2)
+    found[0, 0] = 10, 10, 0  # not found, though the place is right
+    assert oks(truth, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx(math.exp(-0.5) / 2)
+
+
+def test_oks_as_pycocotools() -> None:
+    truth, area, _ = scene(3)
+    truth[1, 4:9, 2] = 0
+    found = truth[[2, 0]] + np.random.default_rng(0).normal(0, 4, (2, K, 3))
+    found[:, :, 2] = 1
+    reference = COCOeval(iouType="keypoints")
+    reference._gts = {(0, 1): [{"keypoints": t.ravel(), "area": a, "bbox": [0] * 4} for t, a in zip(truth, area)]}  # noqa: B905
+    reference._dts = {(0, 1): [{"keypoints": f.ravel(), "score": 1.0} for f in found]}
+    np.testing.assert_allclose(oks(truth, area, found, SIGMAS).T, reference.computeOks(0, 1), rtol=1e-9)
+
+
+def test_perfect_people_score_one() -> None:
+    truth, area, height = scene(3)
+    figures = keypoint_ap([poses(truth, area, height, truth)], SIGMAS, resamples=5)
+    assert (
+        figures["AP"] == figures["AP50"] == figures["AP75"] == figures["AR"] == figures["AP_tall"] == pytest.approx(1)
+    )
+    assert figures["AP_interval"] == pytest.approx([1, 1])
+
+
+def test_nobody_found_scores_zero_and_nobody_labelled_is_undefined() -> None:
+    truth, area, height = scene(2)
+    assert ap(poses(truth, area, height, nobody())) == 0
+    empty = poses(nobody(), np.zeros(0), np.zeros(0), truth)
+    assert math.isnan(ap(empty))
+    assert math.isnan(keypoint_ap([], SIGMAS)["AP_tall"])
+
+
+def test_one_of_two_found() -> None:
+    truth, area, height = scene(2)
+    assert ap(poses(truth, area, height, truth[:1])) == pytest.approx(51 / 101)  # recalls 0, .01 .. .5
+
+
+def test_a_duplicate_between_two_right_ones() -> None:
+    truth, area, height = scene(2)
+    expected = (51 + 50 * 2 / 3) / 101  # precision 1 up to recall .5, then 2/3
+    assert ap(poses(truth, area, height, truth[[0, 0, 1]])) == pytest.approx(expected)
+
+
+def test_a_blurred_pose_passes_some_thresholds() -> None:
+    truth, area, height = scene(1)
+    spread = np.sqrt(-2 * np.log(0.72) * area[0]) * 2 * np.array(SIGMAS)  # OKS .72: .50 to .70, five of ten thresholds
+    found = truth.copy()
+    found[0, :, 0] += spread
+    assert ap(poses(truth, area, height, found)) == pytest.approx(0.5)
+
+
+def test_false_people_cost_unless_they_are_excused() -> None:
+    truth, area, height = scene(1)
+    away = np.add(truth, (300, 0, 0))
+    photo = poses(truth, area, height, np.concatenate([away, truth]))
+    assert ap(photo) == pytest.approx(0.5)
+    excused = replace(photo, excused=np.array([True, True]))
+    assert ap(excused) == pytest.approx(1)
+
+
+def test_a_false_person_of_one_joint_counts() -> None:
+    truth, area, height = scene(1)
+    speck = np.zeros((1, K, 3))
+    speck[0, 0] = 250, 250, 0.8
+    photo = poses(truth, area, height, np.concatenate([speck, truth]))
+    photo = replace(photo, found_height=np.array([0.0, 150.0]), found_area=np.array([0.0, 5000.0]))
+    assert ap(photo) == pytest.approx(0.5)
+
+
+def test_short_people_do_not_count_as_tall() -> None:
+    truth, area, _ = scene(2)
+    photo = poses(truth, area, np.array([150.0, 96.0]), truth[:1])
+    assert ap(photo, "AP_tall") == pytest.approx(1)
+    assert ap(photo) == pytest.approx(51 / 101)
+
+
+def test_sizes_follow_the_labelled_area() -> None:
+    truth, _, height = scene(2)
+    photo = poses(truth, np.array([5000.0, 20000.0]), height, truth[:1])
+    assert ap(photo, "AP_medium") == pytest.approx(1)
+    assert ap(photo, "AP_large") == 0
+
+
+def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
+    truth, area, height = scene(2)
+    truth = truth.copy()
+    found = truth[:1].copy()
+    truth[1, :, 2] = 0
+    photo = poses(truth, area, height, found)
+    assert ap(photo) == pytest.approx(1)
+    assert person_errors([photo], SIGMAS, FLIP) == PersonErrors(notable=1, labelled=1, matched=1)
+
+
+def test_the_interval_spans_photos_that_differ() -> None:
+    good, bad = scene(1, seed=1), scene(1, seed=2)
+    photos = [poses(*good, good[0])] * 10 + [poses(*bad, nobody())] * 10
+    figures = keypoint_ap(photos, SIGMAS)
+    low, high = figures["AP_interval"]
+    assert 0.2 < low < figures["AP"] < high < 0.8
+
+
+def errors(photo: Poses) -> PersonErrors:
+    return person_errors([photo], SIGMAS, FLIP)
+
+
+def test_errors_of_perfect_people() -> None:
+    truth, area, height = scene(3)
+    assert errors(poses(truth, area, height, truth)) == PersonErrors(notable=3, labelled=3, matched=3)
+
+
+def test_a_missed_person_and_a_short_one() -> None:
+    truth, area, _ = scene(3)
+    photo = poses(truth, area, np.array([150.0, 150.0, 64.0]), truth[:1])
+    assert errors(photo) == PersonErrors(notable=2, missed=1, labelled=3, matched=1)
+
+
+def test_a_double_and_a_false_person() -> None:
+    truth, area, height = scene(2)
+    found = np.concatenate([truth, truth[:1], np.add(truth[:1], (500, 0, 0))])
+    photo = poses(truth, area, height, found)
+    expected = PersonErrors(notable=2, labelled=2, doubled=1, matched=2, extra=1)
+    assert errors(photo) == expected
+    assert errors(replace(photo, excused=np.ones(4, bool))) == replace(expected, extra=0)
+
+
+def test_swapped_sides() -> None:
+    truth, area, height = scene(2)
+    found = truth.copy()
+    found[0] = truth[0, list(FLIP)]
+    result = errors(poses(truth, area, height, found))
+    assert (result.matched, result.swapped, result.extra) == (2, 1, 0)
+
+
+def test_errors_of_nobody() -> None:
+    empty = poses(nobody(), np.zeros(0), np.zeros(0), nobody())
+    assert errors(empty) == PersonErrors()
+    truth, area, height = scene(1)
+    assert errors(poses(truth, area, height, nobody())) == PersonErrors(notable=1, missed=1, labelled=1)
+    assert errors(poses(nobody(), np.zeros(0), np.zeros(0), truth)) == PersonErrors(extra=1)
