@@ -16,7 +16,7 @@ from model.letterbox import LETTERBOX_COLOR, Letterbox
 Size = tuple[int, int]  # height, width
 Pixels = NDArray[np.uint8]  # [height, width, 3] RGB
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP")  # MPO: a phone's JPEG with a second picture inside
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, BMP"
 ORIENTATION = 0x0112  # EXIF tag
 SWAPPING = (5, 6, 7, 8)  # orientations that exchange height and width
@@ -71,6 +71,7 @@ def decode(data: bytes, header: Header, at_least: Size) -> Image.Image:
     """
     least = _swapped(at_least, header.orientation)
     image = None
+    # MPO is what Pillow calls a JPEG with further pictures behind it, as phones write them.
     if header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
         image = _decode_jpeg(data, least)
     if image is None:
@@ -100,7 +101,7 @@ def _open(data: bytes) -> Image.Image:
         pass
     except Exception as error:  # Pillow's readers raise what they like on damaged headers
         raise ImageError("broken-image", f"the image's header is damaged: {error}") from error
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or (data[:4], data[8:12]) == (b"RIFF", b"WEBP"):
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or data[4:12] == b"ftypavif":
         raise ImageError("broken-image", "the image's header is damaged")
     heic = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
     what = "HEIC is not supported" if heic else "this is no image of a supported format"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.canvases import best_canvas
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
 from service.answer import ModelInfo
@@ -76,13 +77,3 @@ class PhotoParser:
             detail=self.detail,
             canvas=size_canvas,
         )
-
-
-def best_canvas(size_image: Size, canvases: Sequence[Size]) -> Size:
-    """The canvas that shows the photo at the largest scale; of equals the smallest."""
-
-    def merit(size: Size) -> tuple[float, int]:
-        scale = min(size[0] / size_image[0], size[1] / size_image[1])
-        return -scale, size[0] * size[1]
-
-    return min(canvases, key=merit)

@@ -1,0 +1,109 @@
+"""The bundle of this repository behind a real server: a fresh clone serves real photos."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from pycocotools import mask as coco
+
+from service.answer import TimedAnswer
+from service.settings import DEFAULT_BUNDLE
+
+START_SECONDS = 120
+PEOPLE = 3
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    """Three copies of NASA's public portrait of Eileen Collins, side by side, 1080p."""
+    portrait = Image.fromarray(skimage.data.astronaut()).resize((640, 640))
+    canvas = Image.new("RGB", (640 * PEOPLE, 1080), (128, 128, 128))
+    for i in range(PEOPLE):
+        canvas.paste(portrait, (640 * i, 220))
+    file = io.BytesIO()
+    canvas.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUMANPARSE_")}
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port), "--detail", "standard"]
+    process = subprocess.Popen(
+        command, env=environment | {"HUMANPARSE_DRAIN_SECONDS": "0", "HUMANPARSE_BACKEND": "openvino"}
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            _wait_ready(client, process)
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None, f"the server ended with status {process.returncode}; see its log"
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.ConnectError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"not ready within {START_SECONDS} s")
+
+
+def test_people_are_found_with_parts_joints_and_masks(client: httpx.Client, photo: bytes) -> None:
+    response = client.post("/parse", content=photo, headers={"Content-Type": "image/jpeg"})
+    assert response.status_code == 200, response.text
+    answer = TimedAnswer.model_validate(response.json())
+    assert len(answer.people) == PEOPLE
+    nose = 0
+    columns = set()
+    for person in answer.people:
+        x, _, width, height = person.bbox
+        columns.add(int((x + width / 2) // 640))
+        assert width > 250
+        assert height > 400
+        decoded = coco.toBbox({"size": list(person.segmentation.size), "counts": person.segmentation.counts.encode()})
+        assert decoded.tolist() == list(person.bbox)
+        head = next(p for p in person.parts if p.name == "head")
+        # Her nose, in the portrait of 512 pixels, is at about (230, 130).
+        assert person.keypoints[3 * nose + 2] == 2
+        offset = (x + width / 2) // 640 * 640
+        found = np.array(person.keypoints[3 * nose : 3 * nose + 2])
+        assert np.abs(found - (offset + 230 * 1.25, 220 + 130 * 1.25)).max() < 40
+        assert head.bbox[0] < found[0] < head.bbox[0] + head.bbox[2]
+    assert columns == set(range(PEOPLE))
+
+
+def test_the_overlay_is_a_picture_of_the_photos_size(client: httpx.Client, photo: bytes) -> None:
+    headers = {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}
+    response = client.post("/parse", content=photo, headers=headers)
+    assert Image.open(io.BytesIO(response.content)).size == (1920, 1080)
+
+
+def test_the_model_names_its_licence_and_data(client: httpx.Client) -> None:
+    model = client.get("/model").json()
+    assert model["weights_licence"]
+    assert model["data"]
+    assert model["card"]
+    assert (DEFAULT_BUNDLE / "MODEL_CARD.md").read_text(encoding="utf-8") == model["card"]

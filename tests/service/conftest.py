@@ -1,0 +1,86 @@
+"""One figure bundle and one app for all tests of the service."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from service.app import create_app
+from service.lifecycle import Lifecycle
+from service.settings import Settings, load_settings
+from tests.bundles import figure_bundle, figure_photo
+
+SIZE = (120, 240)  # height, width; lies in the canvas 256 x 384 at scale 1.6, below a bar of 32 rows
+TWO_PEOPLE = (
+    (1, 1, (10, 20, 60, 50)),
+    (1, 5, (10, 50, 60, 100)),
+    (2, 3, (150, 10, 200, 110)),
+)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return figure_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="session")
+def settings(bundle: Path) -> Settings:
+    return load_settings({}, bundle=bundle, backend="openvino", detail="high", queue_limit=4, body_timeout_seconds=0.3)
+
+
+@pytest.fixture(scope="session")
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    with running(settings) as (client, _):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    return figure_photo(SIZE, *TWO_PEOPLE)
+
+
+@pytest.fixture(scope="session")
+def png(photo: np.ndarray) -> bytes:
+    return encode(Image.fromarray(photo), "PNG")
+
+
+def encode(image: Image.Image, format_: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format_, **options)
+    return file.getvalue()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
+    """The app behind a real socket, ready; its lifecycle to look into."""
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=20) as client:
+            wait_for(lambda: server.started)
+            wait_for(lambda: client.get("/readyz").status_code == 200)
+            yield client, app.state.lifecycle
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)

@@ -1,0 +1,97 @@
+"""Which level of detail is served, and what is checked before anything is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.manifest import GOLDEN, GRAPH, read_bundle
+from service.loading import choose_detail, load_parser
+from service.runtime import BackendError, Output
+from service.runtime_openvino import OpenVinoBackend
+from service.selfcheck import check_contract, check_golden
+from service.settings import Settings
+from tests.bundles import CANVASES, figure_bundle, write_manifest
+
+
+class Slow:
+    """Takes a second for each million canvas pixels."""
+
+    name, precision = "slow", "f32"
+
+    def infer(self, canvas: np.ndarray) -> None:
+        time.sleep(canvas.shape[0] * canvas.shape[1] / 1e6)
+
+
+@pytest.mark.parametrize(("budget", "detail"), [(1.0, "high"), (0.06, "standard"), (0.015, "fast"), (0.0, "fast")])
+def test_auto_takes_the_finest_level_within_the_budget(
+    bundle: Path, settings: Settings, budget: float, detail: str
+) -> None:
+    def make(canvases: Sequence[tuple[int, int]]) -> Slow:
+        return Slow()
+
+    auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
+    chosen, seconds = choose_detail(read_bundle(bundle), make, auto)
+    assert chosen == detail
+    pixels = max(h * w for h, w in CANVASES[detail])
+    assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
+    assert choose_detail(read_bundle(bundle), make, auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+
+
+def test_a_level_the_bundle_lacks(tmp_path: Path, settings: Settings) -> None:
+    figure_bundle(tmp_path)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"high"', '"finest"'))
+    with pytest.raises(BackendError, match="DETAIL=high is not in the bundle: it has fast, standard, finest"):
+        load_parser(settings.model_copy(update={"bundle": tmp_path}))
+
+
+def test_a_photo_gets_the_canvas_that_shows_it_largest(settings: Settings, png: bytes) -> None:
+    parser = load_parser(settings)
+    prepared = parser.prepare(png)
+    assert prepared.canvas.shape == (256, 384, 3)
+    assert parser.infer(prepared).size_canvas == (256, 384)
+    assert 0 < parser.seconds < 1
+
+
+def outputs(bundle: Path) -> Output:
+    return OpenVinoBackend(bundle / GRAPH, [(64, 96)]).infer(np.zeros((64, 96, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": np.zeros((4, 17, 3), np.float32)}, r"keypoints is float32 \(4, 17, 3\), .* \(4, 14, 3\)"),
+        ({"part_map": np.zeros((64, 96), np.int32)}, "part_map is int32"),
+        ({"part_map": np.full((64, 96), 7, np.uint8)}, "beyond the manifest"),
+        ({"person_map": np.full((64, 96), 5, np.uint8)}, "beyond the manifest"),
+    ],
+)
+def test_a_broken_contract(bundle: Path, change: dict[str, np.ndarray], message: str) -> None:
+    manifest, good = read_bundle(bundle), outputs(bundle)
+    check_contract(good, (64, 96), manifest)
+    with pytest.raises(BackendError, match=message):
+        check_contract(good._replace(**change), (64, 96), manifest)
+
+
+def test_a_backend_that_computes_something_else_is_refused(tmp_path: Path, settings: Settings) -> None:
+    figure_bundle(tmp_path)
+    with np.load(tmp_path / GOLDEN) as file:
+        golden = dict(file)
+    person_map = golden["high_person_map"]
+    person_map[:, : person_map.shape[1] // 8] += 1  # a sliver of one person goes to another
+    np.savez_compressed(tmp_path / GOLDEN, **golden)
+    write_manifest(tmp_path)
+    with pytest.raises(BackendError, match=r"computes another person_map than the bundle promises .*% of the pixels"):
+        load_parser(settings.model_copy(update={"bundle": tmp_path}))
+
+
+def test_a_bundle_may_lack_golden_maps(bundle: Path, tmp_path: Path) -> None:
+    backend = OpenVinoBackend(bundle / GRAPH, [(64, 96)])
+    check_golden(backend, tmp_path, "fast")
+    check_golden(backend, bundle, "unheard-of")
+    check_golden(backend, bundle, "fast")
