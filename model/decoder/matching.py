@@ -36,7 +36,7 @@ def match_dykstra(
     between late steps a single sweep is enough.
 
     Invalid rows and columns never take part, so that the result equals that of the unpadded problem; none valid is
-    allowed. Sums exceed 1 by less than 0.02 where the iteration has not converged.
+    allowed. Where the iteration has not converged sums exceed 1, by a few hundredths with the default configuration.
 
     Args:
         scores: A [..., N, M].

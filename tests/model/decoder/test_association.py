@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model.decoder.association import assign_cells, person_scale
+from model.decoder.grouping import Poses
+
+
+def poses_of(keypoints: np.ndarray) -> Poses:
+    """keypoints: [B, P, K, 3], x, y in cells, score; 0 = not found."""
+    points = torch.from_numpy(keypoints.astype(np.float32))
+    score = points[..., 2]
+    found = score > 0
+    xy = points[..., :2] * found[..., None]
+    return Poses(xy, score, found, score.mean(2), torch.zeros(len(points), dtype=torch.int32))
+
+
+def naive_scale(pose: np.ndarray) -> float:
+    points = pose[pose[:, 2] > 0, :2]
+    width, height = points.max(0) - points.min(0)
+    return float(max(np.sqrt(width * height), width / 2, height / 2, 2.0))
+
+
+def test_cells_go_to_the_person_with_the_smallest_psi() -> None:
+    g = np.random.default_rng(0)
+    keypoints = g.uniform(0, 20, (2, 4, 6, 3))
+    keypoints[..., 2] = np.where(g.random((2, 4, 6)) < 0.6, g.uniform(0.7, 1, (2, 4, 6)), 0)
+    keypoints[0, 2, :, 2] = 0  # an empty slot
+    keypoints[1, 1, :, 2] = [0, 0, 0.8, 0, 0, 0]  # a single joint
+    field = 4 * g.standard_normal((2, 2, 12, 20)).astype(np.float32)
+    person = assign_cells(torch.from_numpy(field), poses_of(keypoints))
+    for b, i, j in np.ndindex(2, 12, 20):
+        target = np.array((j, i)) + field[b, :, i, j]
+        psi = []
+        for pose in keypoints[b]:
+            seen = pose[pose[:, 2] > 0]
+            mean = seen[:, 2].mean() if len(seen) else 0
+            psi.append(
+                min(
+                    (np.hypot(*(target - (x, y))) / ((score + mean) * naive_scale(pose)) for x, y, score in seen),
+                    default=np.inf,
+                )
+            )
+        best = np.sort(psi)
+        if best[1] - best[0] > 1e-4:
+            assert person[b, i, j] == np.argmin(psi)
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(0, 0), (4, 9)], 6.0),
+        ([(3, 0), (3, 30)], 15.0),  # in a line: as if 1:4
+        ([(5, 5)], 2.0),  # 8 canvas pixels
+        ([], 2.0),
+    ],
+)
+def test_scale_is_never_zero(points: list[tuple[float, float]], expected: float) -> None:
+    keypoints = np.zeros((1, 1, 3, 3))
+    keypoints[0, 0, : len(points), :2] = np.reshape(points, (-1, 2))
+    keypoints[0, 0, : len(points), 2] = 0.9
+    assert person_scale(poses_of(keypoints)).item() == pytest.approx(expected)
+
+
+def test_the_first_of_equal_people_wins_and_nobody_is_finite() -> None:
+    twins = np.array([[[[2, 3, 0.9]], [[8, 3, 0.9]], [[0, 0, 0]]]], dtype=float)  # mirrored about x = 5
+    person = assign_cells(torch.zeros(1, 2, 7, 11), poses_of(twins))
+    assert person[0, :, 5].tolist() == [0] * 7
+    assert person[0, 3].tolist() == [0] * 6 + [1] * 5
+    assert not assign_cells(torch.zeros(1, 2, 7, 11), poses_of(np.zeros((1, 2, 3, 3)))).any()

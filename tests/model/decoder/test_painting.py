@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from model.decoder.painting import paint
+
+PEOPLE, PARTS = 3, 5
+
+
+def random_case() -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    logits = F.interpolate(3 * torch.randn(2, PARTS + 1, 4, 5, generator=draw), size=(8, 11), mode="bilinear")
+    logits[:, 3] -= 9  # a part nobody has
+    person = torch.randint(0, PEOPLE - 1, (2, 8, 11), generator=draw)  # and a person without pixels
+    return logits, person
+
+
+@pytest.mark.parametrize("vote", ["scatter", "tent"])
+def test_maps_and_scores(vote: str) -> None:
+    logits, cell_person = random_case()
+    painting = paint(logits, cell_person, torch.tensor([True, True]), PEOPLE, vote)
+    upsampled = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
+    part_map, person_map = painting.part_map.numpy(), painting.person_map.numpy()
+    np.testing.assert_array_equal(part_map, upsampled.argmax(1))
+    block = np.ones((1, 4, 4), dtype=np.int64)
+    np.testing.assert_array_equal(person_map, np.where(part_map > 0, np.kron(cell_person, block) + 1, 0))
+    probability = logits.softmax(1).numpy()
+    for b, person, part in np.ndindex(2, PEOPLE, PARTS):
+        y, x = np.nonzero((person_map[b] == person + 1) & (part_map[b] == part + 1))
+        expected = probability[b, part + 1, y // 4, x // 4].mean() if len(y) else 0.0
+        assert painting.part_score[b, person, part].item() == pytest.approx(expected, abs=1e-6)
+        assert (painting.part_score[b, person, part] > 0) == (len(y) > 0)
+    assert painting.part_map.dtype == painting.person_map.dtype == torch.uint8
+
+
+def test_nobody_is_an_empty_canvas() -> None:
+    logits, cell_person = random_case()
+    painting = paint(logits, cell_person, torch.tensor([True, False]), PEOPLE, "scatter")
+    assert not any(t[1].any() for t in painting)
+    assert painting.part_map[0].any()
