@@ -10,9 +10,10 @@ from PIL.Image import Image
 from service.answer import Answer, ImageInfo, MaskFormat
 from service.images import decode
 from service.negotiation import Layer, MediaType
+from service.overlay import overlay
 from service.parser import Parsed, PhotoParser
 from service.people import people_of
-from service.rendering import encoded, overlay, panoptic_png, parts_png, people_png
+from service.rendering import encoded, panoptic_png, parts_png, people_png
 
 OVERLAY_SIDE = 1920  # the overlay's longer side is at most this
 
