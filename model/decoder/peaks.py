@@ -27,8 +27,8 @@ def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Cand
     `hough`. A convex plateau gives one peak.
 
     Two joints of a class 3 cells apart give two peaks, displaced by up to 0.2 cells. Each disk of votes then lost about
-    0.4 of its cells to the other, so that a threshold of 0.7 rejects both unless the window reaches the neighbour's
-    votes.
+    0.4 of its cells to the other, so that at a threshold of 0.7 they cannot both pass unless the window reaches the
+    neighbour's votes.
 
     Args:
         hough: [B, K, h, w], from `hough_scores`.

