@@ -81,13 +81,10 @@ def decode(data: bytes, header: Header, at_least: Size) -> Image.Image:
 
 def fit_canvas(image: Image.Image, letterbox: Letterbox, size_canvas: Size) -> Pixels:
     """A picture laid into a canvas, [H, W, 3]; the bars are LETTERBOX_COLOR."""
-    canvas = np.empty((*size_canvas, 3), dtype=np.uint8)
-    canvas[:] = LETTERBOX_COLOR
+    canvas = Image.new("RGB", (size_canvas[1], size_canvas[0]), LETTERBOX_COLOR)
     resized = image.resize((letterbox.width, letterbox.height), Image.Resampling.BILINEAR)
-    rows = slice(letterbox.offset_y, letterbox.offset_y + letterbox.height)
-    columns = slice(letterbox.offset_x, letterbox.offset_x + letterbox.width)
-    canvas[rows, columns] = np.asarray(resized)[..., :3]
-    return canvas
+    canvas.paste(resized.convert("RGB"), (letterbox.offset_x, letterbox.offset_y))
+    return np.array(canvas)
 
 
 def _swapped(size: Size, orientation: int) -> Size:
