@@ -25,18 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="what the weights were trained on, in a line")
     parser.add_argument("--weights-licence", required=True, help="terms of the weights, in a line")
     parser.add_argument("--accuracy", type=Path, help="written by python -m training evaluate --json")
-    parser.add_argument("--keypoint-threshold", type=float, help="instead of the checkpoint's")
-    parser.add_argument("--person-threshold", type=float, help="instead of the checkpoint's")
+    parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the checkpoint's")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="more photos for the comparison with torch")
     chosen = parser.parse_args(arguments)
-    thresholds = {
-        name: value
-        for name, value in (
-            ("keypoint_threshold", chosen.keypoint_threshold),
-            ("person_threshold", chosen.person_threshold),
-        )
-        if value is not None
-    }
     try:
         exported = write_bundle(
             chosen.checkpoint,
@@ -48,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
             accuracy=read_accuracy(chosen.accuracy),
             card=chosen.card,
             sample=chosen.sample,
-            thresholds=thresholds,
+            decoder=chosen.decoder,
         )
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, OSError, ValueError) as error:
         print(f"python -m export: {error}", file=sys.stderr)
         return 2
     size = CANVASES["fast"][0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from export.golden import write_golden
 from export.onnx_graph import DECODER_INPUTS, write_graph
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
+from model.config import with_values
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
 from model.parser import HumanParser
 from model.taxonomy import get_taxonomy
@@ -28,15 +29,15 @@ def write_bundle(
     accuracy: dict[str, Any],
     card: Path,
     sample: Path,
-    thresholds: dict[str, float],
+    decoder: Sequence[str],
 ) -> HumanParser:
     """Write graph, card, sample photo, golden maps and manifest into `folder`; return the parser the graph equals.
 
-    `thresholds` replaces fields of the checkpoint's `DecoderConfig`: they are chosen on validation photos, after
-    training. Raises CheckpointError for a bad checkpoint.
+    `decoder` sets fields of the checkpoint's `DecoderConfig` by NAME=VALUE: thresholds are chosen after training.
+    Raises CheckpointError for a bad checkpoint, ValueError for a bad field.
     """
     trained = load_parser(checkpoint)
-    parser = HumanParser(trained.network, dataclasses.replace(trained.decoder.config, **thresholds)).eval()
+    parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(parser, folder / GRAPH)
     for source, file in ((card, CARD), (sample, SAMPLE)):

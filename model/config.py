@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +41,24 @@ class DecoderConfig:
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
     matcher: Literal["dykstra", "greedy"] = "dykstra"
     matcher_step: float = 2.0  # alpha of Eq. 15
-    matcher_outer: int = 16  # projected gradient steps
+    matcher_outer: int = 12  # projected gradient steps
     matcher_inner: int = 1  # Dykstra sweeps a step
     person_threshold: float = 0.1  # lowest sum of joint scores over K of a person that is reported
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT
+
+
+def with_values(config: DecoderConfig, assignments: Sequence[str]) -> DecoderConfig:
+    """`config` with fields set by NAME=VALUE texts, as commands take them.
+
+    Raises ValueError, naming the fields there are, for another name or a value of another type.
+    """
+    values: dict[str, object] = {}
+    for text in assignments:
+        name, _, value = text.partition("=")
+        kind = type(getattr(config, name, None))
+        try:
+            values[name] = {int: int, float: float, str: str}[kind](value)
+        except (KeyError, ValueError):
+            fields = ", ".join(f"{f.name} ({f.type})" for f in dataclasses.fields(config))
+            raise ValueError(f"cannot set {text!r}; the decoder has {fields}") from None
+    return dataclasses.replace(config, **values)  # type: ignore[arg-type]  # each value has its field's type

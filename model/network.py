@@ -26,6 +26,9 @@ class Network(nn.Module):
     starts with a 5x5 convolution of its own.
     """
 
+    mean: Tensor  # [1, 3, 1, 1]
+    std: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -44,8 +47,9 @@ class Network(nn.Module):
         self.pose_head = PyramidHead(width)
         self.pose_logits = nn.Conv2d(width, 3 * self.joints + self.limbs, 1)
         # Joints and limbs are rare: start from "nothing here", or the first steps only unlearn "maybe everywhere".
-        nn.init.constant_(self.pose_logits.bias[: self.joints], -3.0)
-        nn.init.constant_(self.pose_logits.bias[3 * self.joints :], -3.0)
+        with torch.no_grad():
+            self.pose_logits.get_parameter("bias")[: self.joints] = -3.0
+            self.pose_logits.get_parameter("bias")[3 * self.joints :] = -3.0
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
         """X_1..X_4 of Eq. 1 from uint8 [B, H, W, 3]: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
@@ -115,9 +119,8 @@ class ProjectionField(nn.Module):
         self.finer = nn.ModuleList([VectorHead(2 * width + extra) for _ in range(3)])
         if form == "warped":
             self.flow = nn.ModuleList([nn.Conv2d(2 * width, 2, 3, padding=1) for _ in range(3)])
-            for flow in self.flow:
-                nn.init.zeros_(flow.weight)
-                nn.init.zeros_(flow.bias)
+            for parameter in self.flow.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """D_1..D_4 in cells of their own level; only D_1 for the direct form."""
@@ -133,7 +136,7 @@ class ProjectionField(nn.Module):
             else:
                 if self.form == "warped":
                     flow = self.flow[fine](torch.cat([x, coarse], dim=1))
-                    coarse, field = warp(torch.cat([coarse, field], dim=1), flow).split([x.shape[1], 2], dim=1)
+                    coarse, field = torch.split(warp(torch.cat([coarse, field], dim=1), flow), [x.shape[1], 2], dim=1)
                 field = field + self.finer[fine](torch.cat([x, coarse], dim=1))
             fields.append(field)
         return fields[::-1]
@@ -149,7 +152,8 @@ class VectorHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, h, w] to [B, 2, h, w]."""
-        return self.vector(self.features(x))
+        out: Tensor = self.vector(self.features(x))
+        return out
 
 
 class SeparableConv(nn.Sequential):

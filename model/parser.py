@@ -20,4 +20,5 @@ class HumanParser(nn.Module):
 
     def forward(self, image: Tensor) -> People:
         """People of letterboxed uint8 RGB canvases [B, H, W, 3]; H and W are multiples of 32."""
-        return self.decoder(self.network(image))
+        people: People = self.decoder(self.network(image))
+        return people

@@ -74,6 +74,7 @@ def _add_evaluate(run: argparse.ArgumentParser) -> None:
     run.add_argument("parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json")
     run.add_argument("data", nargs="+", type=Path, help=DATA_HELP)
     run.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    run.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
     run.add_argument("--all", action="store_true", help="every photo of the folders: sets that nothing was trained on")
     run.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
     run.add_argument("--json", type=Path, help="write the figures there")
@@ -81,7 +82,7 @@ def _add_evaluate(run: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
-    predictor = open_predictor(chosen.parser, chosen.detail)
+    predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = FolderDataset(chosen.data, predictor.taxonomy)
     indices = list(range(len(photos))) if chosen.all else split(photos)[1]
     if chosen.limit is not None and chosen.limit < 1:
@@ -94,8 +95,9 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     figures = evaluate(predictor.parse, photos, indices, predictor.canvases, show)
     names = " ".join(path.resolve().name for path in (chosen.parser, *chosen.data))  # not where they lie: it is shared
     options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
+    decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     report = {
-        "command": f"python -m training evaluate {names}{options}{' --all' * chosen.all}",
+        "command": f"python -m training evaluate {names}{options}{decoder}{' --all' * chosen.all}",
         "parser": predictor.name,
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,

@@ -13,7 +13,9 @@ import torch
 
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
+from model.config import with_values
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
+from model.parser import HumanParser
 from model.taxonomy import Taxonomy
 from training.samples import Float32, UInt8
 
@@ -41,14 +43,18 @@ class Predictor:
     parse: Parse
 
 
-def open_predictor(path: Path, detail: str) -> Predictor:
+def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Predictor:
     """A bundle where `path` is a folder with a manifest, else a checkpoint; both in float32.
 
+    `decoder` sets fields of a checkpoint's `DecoderConfig` by NAME=VALUE; a bundle's graph is fixed.
     Raises BundleError or CheckpointError for unusable files, ValueError for a level of detail it does not have.
     """
     if path.is_dir() or path.name == MANIFEST:
+        if decoder:
+            raise ValueError(f"the decoder of {path} is in its graph: export it with other values instead")
         return _open_bundle(path if path.is_dir() else path.parent, detail)
-    parser = load_parser(path)
+    trained = load_parser(path)
+    parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.to(device)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 _FORBIDDEN = -1e4  # gain of a pair that does not exist; never survives a projection
 _LEAST = 1e-3  # a pair whose relaxed assignment is below this is not chosen
-_ROUNDS = 4  # of rounding; 2 suffice for what `match_dykstra` returns
+_ROUNDS = 3  # of rounding; 2 suffice for what `match_dykstra` returns
 
 
 def match_dykstra(

@@ -36,7 +36,7 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
         [
             str(checkpoint), str(tmp_path / "bundle"), "--card", str(card), "--data", "none", "--weights-licence",
             "Apache-2.0", "--version", "7", "--sample", str(sample), "--accuracy", str(accuracy),
-            "--keypoint-threshold", "0.5",
+            "--decoder", "keypoint_threshold=0.5",
         ]
     )  # fmt: skip
     assert status == 0
@@ -57,5 +57,5 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
         write_bundle(
             bad, tmp_path / "b", name="", version="", data="", weights_licence="", accuracy={}, card=bad, sample=bad,
-            thresholds={},
+            decoder=[],
         )  # fmt: skip

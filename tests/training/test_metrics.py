@@ -85,6 +85,7 @@ def test_parts_of_people_as_defined() -> None:
     truth, guess = draw_figures(T, people=3, seed=1), draw_figures(T, people=2, seed=2)
     parts, owners = truth.parts.copy(), truth.people.copy()
     parts[100:130, 50:90] = 255
+    parts[150:165] = 0  # somebody's pixels that are no part
     owners[10:60, 120:200] = parts[10:60, 120:200] = 255
     found = compare_parts((parts, owners), (guess.parts, guess.people), 3, falling(2), C)
     expected = by_definition(parts, owners, guess.parts, guess.people, 3, 2)
