@@ -113,3 +113,14 @@ def test_the_schedules_warm_up_and_fall() -> None:
 def test_the_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "smoke", str(tmp_path / "nowhere"), "--run", str(tmp_path / "run")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_moving_average_forgets_the_untrained_weights() -> None:
+    average, update = [torch.zeros(1), torch.tensor(0)], loop.moving_average(0.998)
+    for step in range(200):
+        update(average, [torch.ones(1), torch.tensor(step)], step)
+    assert average[0] > 0.999
+    assert average[1] == 199
+    slow = [torch.zeros(1)]
+    loop.moving_average(0.998)(slow, [torch.ones(1)], 10**6)
+    assert slow[0] == pytest.approx(0.002, rel=1e-3)
