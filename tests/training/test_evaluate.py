@@ -20,7 +20,7 @@ from tests.bundles import figure_bundle, figure_photo
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.augment import letterbox
-from training.evaluate import evaluate, parse_photo, table, to_image
+from training.evaluate import evaluate, measure, parse_photo, table, to_image
 from training.folders import FolderDataset
 from training.predictors import CanvasPeople, Parse, open_predictor
 from training.samples import Sample, UInt8
@@ -148,6 +148,33 @@ def test_people_on_unknown_pixels_are_no_false_people(tmp_path: Path) -> None:
     assert report["people"] == 2
     assert report["keypoints"]["AP"] == report["masks"]["AP50"] == report["parts"]["APp50"] == 1
     assert report["persons"]["extra"] == 0
+
+
+def test_a_person_without_labelled_joints_is_neither_found_nor_false(tmp_path: Path) -> None:
+    whole = draw_figures(T, people=2, seed=4)
+    labelled = whole.keypoints.copy()
+    labelled[1] = 0
+    photos = FolderDataset([write_folder(tmp_path, [replace(whole, keypoints=labelled)], T)], T)
+    report = evaluate(oracle([whole]), photos, [0], FAST)
+    assert report["keypoints"]["AP"] == 1
+    assert (report["persons"]["labelled"], report["persons"]["extra"]) == (1, 0)
+
+
+def test_only_tall_people_count_for_the_mean_mask(tmp_path: Path) -> None:
+    small = draw_figures(T, people=2, seed=6, height=0.2)
+    photos = FolderDataset([write_folder(tmp_path, [small], T)], T)
+    masks = evaluate(oracle([small]), photos, [0], FAST)["masks"]
+    assert (masks["people"], masks["mean_IoU"], masks["AP50"]) == (0, None, 1)
+
+
+def test_the_area_of_a_person_without_mask_is_a_share_of_the_box() -> None:
+    sample = draw_figures(T, people=2, seed=7)
+    people = to_image(nobody(sample.image), letterbox_geometry(sample.size, sample.size), sample.size)
+    unknown = np.where(sample.people == 2, 255, sample.people).astype(np.uint8)
+    maskless = replace(sample, people=unknown, has_mask=np.array([True, False]))
+    x0, y0, x1, y1 = sample.boxes[1].tolist()
+    expected = [(sample.people == 1).sum(), 0.53 * (x1 - x0) * (y1 - y0)]
+    np.testing.assert_allclose(measure(maskless, people, T, negative=False).poses.area, expected)
 
 
 def test_only_rendered_people_have_exact_parts(samples: list[Sample], tmp_path: Path) -> None:

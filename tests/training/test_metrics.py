@@ -92,7 +92,7 @@ def test_parts_of_people_as_defined() -> None:
     np.testing.assert_allclose(found.ious, expected)
     np.testing.assert_allclose(found.people.similarity, np.nanmean(expected, axis=-1))
     for row in range(3):
-        labelled = np.unique(parts[(owners == row + 1) & (parts != 255)])
+        labelled = np.unique(parts[(owners == row + 1) & (parts > 0) & (parts != 255)])
         np.testing.assert_array_equal(np.flatnonzero(found.present[row]) + 1, labelled)
 
 

@@ -102,7 +102,17 @@ def test_a_blurred_pose_passes_some_thresholds() -> None:
     spread = np.sqrt(-2 * np.log(0.72) * area[0]) * 2 * np.array(SIGMAS)  # OKS .72: .50 to .70, five of ten thresholds
     found = truth.copy()
     found[0, :, 0] += spread
-    assert ap(poses(truth, area, height, found)) == pytest.approx(0.5)
+    photo = poses(truth, area, height, found)
+    assert (ap(photo), ap(photo, "AP50"), ap(photo, "AP75")) == pytest.approx((0.5, 1, 0))
+
+
+def test_a_joint_that_was_not_found_is_not_at_the_origin() -> None:
+    truth = np.zeros((1, K, 3))
+    truth[0, :2] = (0, 0, 2), (50, 50, 2)
+    found = truth.copy()
+    found[0, 0] = 0
+    photo = poses(truth, np.array([5000.0]), np.array([150.0]), found)
+    assert ap(photo) == pytest.approx(0.1)  # OKS .5: the lowest of ten thresholds
 
 
 def test_false_people_cost_unless_they_are_excused() -> None:
@@ -185,6 +195,19 @@ def test_swapped_sides() -> None:
     found[0] = truth[0, list(FLIP)]
     result = errors(poses(truth, area, height, found))
     assert (result.matched, result.swapped, result.extra) == (2, 1, 0)
+
+
+def test_a_person_with_sides_exchanged_is_missed_and_is_no_false_person() -> None:
+    truth = np.zeros((1, K, 3))
+    truth[0, [9, 10]] = (0, 50, 2), (100, 50, 2)  # wrists alone
+    photo = poses(truth, np.array([5000.0]), np.array([150.0]), truth[:, list(FLIP)])
+    assert errors(photo) == PersonErrors(notable=1, missed=1, labelled=1, matched=1, swapped=1)
+
+
+def test_one_prediction_is_not_matched_to_two_people() -> None:
+    truth, area, height = scene(1)
+    twice = poses(truth[[0, 0]], area[[0, 0]], height[[0, 0]], truth)
+    assert errors(twice) == PersonErrors(notable=2, labelled=2, matched=1)
 
 
 def test_errors_of_nobody() -> None:
