@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The checkpoint's content. Raises CheckpointError, naming the file, for anything else."""
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error}") from error
     if not isinstance(value, dict) or not {"weights", "model_config", "decoder_config"} <= value.keys():
         raise CheckpointError(f"{path} is no checkpoint of python -m training")

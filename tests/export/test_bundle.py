@@ -51,9 +51,10 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == "# Card\n"
 
 
-def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"nothing", b"\x80\x02cos\nsystem\n."])
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     bad = tmp_path / "bad.ckpt"
-    bad.write_bytes(b"nothing")
+    bad.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"bad\.ckpt"):
         write_bundle(
             bad, tmp_path / "b", name="", version="", data="", weights_licence="", accuracy={}, card=bad, sample=bad,
