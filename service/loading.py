@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
 from model.manifest import Manifest, read_bundle
 from service.parser import PhotoParser
-from service.runtime import Backend, BackendError, BackendFactory, Size, backend_factory
+from service.runtime import Backend, BackendError, Size, open_backend
 from service.selfcheck import check_contract, check_golden
 from service.settings import Settings
 
@@ -27,10 +26,9 @@ def load_parser(settings: Settings) -> PhotoParser:
     Raises BundleError or BackendError.
     """
     manifest = read_bundle(settings.bundle)
-    make = backend_factory(settings.bundle, manifest, settings)
-    detail, seconds = choose_detail(manifest, make, settings)
+    backend = open_backend(settings.bundle, manifest, settings)
+    detail, seconds = choose_detail(manifest, backend, settings)
     canvases = manifest.canvases[detail]
-    backend = make(canvases)
     for size in canvases:
         check_contract(backend.infer(_noise(size)), size, manifest)
     check_golden(backend, settings.bundle, detail)
@@ -38,7 +36,7 @@ def load_parser(settings: Settings) -> PhotoParser:
     return PhotoParser(manifest, backend, detail, canvases, settings.max_pixels, seconds)
 
 
-def choose_detail(manifest: Manifest, make: BackendFactory, settings: Settings) -> tuple[str, float]:
+def choose_detail(manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
     """The level of detail to serve and how long an inference takes there, in seconds.
 
     "auto" takes the finest level that meets the budget, else the coarsest. Raises BackendError where the level asked
@@ -52,10 +50,10 @@ def choose_detail(manifest: Manifest, make: BackendFactory, settings: Settings) 
     chosen, seconds, pixels = levels[0], 0.0, 0
     for detail in levels:
         size = max(manifest.canvases[detail], key=lambda s: s[0] * s[1])
-        # Compiling a graph takes seconds: a level that cannot meet the budget is not tried.
+        # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if pixels and seconds * GROWTH * size[0] * size[1] / pixels > settings.inference_budget_seconds:
             break
-        taken = measure(make([size]), [size])
+        taken = measure(backend, size)
         log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
         if pixels and taken > settings.inference_budget_seconds:
             break
@@ -63,16 +61,15 @@ def choose_detail(manifest: Manifest, make: BackendFactory, settings: Settings) 
     return chosen, seconds
 
 
-def measure(backend: Backend, canvases: Sequence[Size]) -> float:
+def measure(backend: Backend, size: Size) -> float:
     """Median seconds of an inference, warm."""
+    canvas = _noise(size)
+    backend.infer(canvas)
     times = []
-    for size in canvases:
-        canvas = _noise(size)
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
         backend.infer(canvas)
-        for _ in range(REPETITIONS):
-            start = time.perf_counter()
-            backend.infer(canvas)
-            times.append(time.perf_counter() - start)
+        times.append(time.perf_counter() - start)
     return statistics.median(times)
 
 

@@ -1,8 +1,7 @@
-"""The bundle's graph on a runtime. A backend is made for a fixed set of canvases; one thread at a time uses it."""
+"""The bundle's graph on a runtime; one thread at a time uses it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -37,46 +36,34 @@ class Output(NamedTuple):
 
 
 class Backend(Protocol):
-    """A runtime that holds the graph compiled for its canvases."""
+    """A runtime that holds the graph."""
 
     name: str  # as /model and the metrics call it
     precision: str  # of the network; the decoder is always f32
 
     def infer(self, canvas: NDArray[np.uint8]) -> Output:
-        """Run one canvas, uint8 [H, W, 3] RGB, of a size the backend was made for."""
+        """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32."""
         ...
 
 
-class BackendFactory(Protocol):
-    """Compiles the graph for a set of canvas sizes."""
+def open_backend(bundle: Path, manifest: Manifest, settings: Settings) -> Backend:
+    """The bundle's graph on the runtime of the settings.
 
-    def __call__(self, canvases: Sequence[Size]) -> Backend:
-        """Raises BackendError where the graph cannot be compiled."""
-        ...
-
-
-def backend_factory(bundle: Path, manifest: Manifest, settings: Settings) -> BackendFactory:
-    """How to make backends for this bundle. Raises BackendError where the machine lacks what the settings ask for."""
+    Raises BackendError where this machine lacks what they ask for.
+    """
     graph = bundle / GRAPH
-    name = settings.backend
-    if name == "onnxruntime" or (name == "auto" and _has_cuda()):
+    if settings.backend == "onnxruntime" or (settings.backend == "auto" and _has_cuda()):
         from service.runtime_onnx import OnnxRuntimeBackend
 
         if settings.precision == "bf16":
             raise BackendError("HUMANPARSE_PRECISION=bf16 is for the openvino backend; use f32 with onnxruntime")
-        return lambda canvases: OnnxRuntimeBackend(graph, canvases, threads=settings.threads)
+        return OnnxRuntimeBackend(graph, threads=settings.threads)
 
     from service.runtime_openvino import OpenVinoBackend, network_precision
 
     precision = network_precision(settings.precision)
-    return lambda canvases: OpenVinoBackend(
-        graph,
-        canvases,
-        cut_at=manifest.decoder_inputs if precision == "bf16" else (),
-        precision=precision,
-        threads=settings.threads,
-        cache_dir=settings.cache_dir,
-    )
+    cut_at = manifest.decoder_inputs if precision == "bf16" else ()
+    return OpenVinoBackend(graph, cut_at=cut_at, precision=precision, threads=settings.threads)
 
 
 def _has_cuda() -> bool:

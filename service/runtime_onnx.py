@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.runtime import BackendError, Output, Size
+from service.runtime import BackendError, Output
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxRuntimeBackend:
-    """One session for all canvases; on CUDA where this ONNX Runtime has it.
+    """A session; on CUDA where this ONNX Runtime has it.
 
     Raises BackendError where ONNX Runtime is not installed, or has CUDA and does not really use it.
     """
 
     precision = "f32"
 
-    def __init__(self, graph: Path, canvases: Sequence[Size], threads: int = 0) -> None:
+    def __init__(self, graph: Path, threads: int = 0) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -45,11 +44,8 @@ class OnnxRuntimeBackend:
             )
         self.name = "onnxruntime-cuda" if used == CUDA else "onnxruntime-cpu"
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self._canvases = frozenset(canvases)
 
     def infer(self, canvas: NDArray[np.uint8]) -> Output:
         """Run one canvas, uint8 [H, W, 3]."""
-        if canvas.shape[:2] not in self._canvases:
-            raise ValueError(f"no canvas of {canvas.shape[:2]} was asked for: {sorted(self._canvases)}")
         values = self._session.run(self._outputs, {"image": canvas[None]})
         return Output.first_of(dict(zip(self._outputs, values, strict=True)))

@@ -43,7 +43,6 @@ class Settings(BaseSettings):
         0.105, description="what 0.15 s leaves for inference after decoding, waiting and encoding"
     )
     threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
-    cache_dir: Path | None = Field(None, description="keeps compiled graphs between starts; unset: none are kept")
 
     max_bytes: Positive = Field(20 * 2**20, description="largest image file accepted")
     max_pixels: Positive = Field(50_000_000, description="largest width x height accepted, read before decoding")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +30,12 @@ class Slow:
 def test_auto_takes_the_finest_level_within_the_budget(
     bundle: Path, settings: Settings, budget: float, detail: str
 ) -> None:
-    def make(canvases: Sequence[tuple[int, int]]) -> Slow:
-        return Slow()
-
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
-    chosen, seconds = choose_detail(read_bundle(bundle), make, auto)
+    chosen, seconds = choose_detail(read_bundle(bundle), Slow(), auto)
     assert chosen == detail
     pixels = max(h * w for h, w in CANVASES[detail])
     assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
-    assert choose_detail(read_bundle(bundle), make, auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+    assert choose_detail(read_bundle(bundle), Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
 
 
 def test_a_level_the_bundle_lacks(tmp_path: Path, settings: Settings) -> None:
@@ -59,7 +55,7 @@ def test_a_photo_gets_the_canvas_that_shows_it_largest(settings: Settings, png: 
 
 
 def outputs(bundle: Path) -> Output:
-    return OpenVinoBackend(bundle / GRAPH, [(64, 96)]).infer(np.zeros((64, 96, 3), dtype=np.uint8))
+    return OpenVinoBackend(bundle / GRAPH).infer(np.zeros((64, 96, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +87,7 @@ def test_a_backend_that_computes_something_else_is_refused(tmp_path: Path, setti
 
 
 def test_a_bundle_may_lack_golden_maps(bundle: Path, tmp_path: Path) -> None:
-    backend = OpenVinoBackend(bundle / GRAPH, [(64, 96)])
+    backend = OpenVinoBackend(bundle / GRAPH)
     check_golden(backend, tmp_path, "fast")
     check_golden(backend, bundle, "unheard-of")
     check_golden(backend, bundle, "fast")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from model.manifest import GRAPH, Manifest, read_bundle
 from service import runtime_openvino
-from service.runtime import Backend, BackendError, Output, backend_factory
+from service.runtime import Backend, BackendError, Output, open_backend
 from service.runtime_onnx import OnnxRuntimeBackend
 from service.runtime_openvino import OpenVinoBackend, network_precision
 from service.settings import Settings
@@ -38,8 +39,8 @@ def check_equal(a: Output, b: Output, tolerance: float = 0.0) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_openvino_cut_in_two_equals_openvino_whole(bundle: Path, size: tuple[int, int]) -> None:
-    whole = OpenVinoBackend(bundle / GRAPH, SIZES).infer(figure_canvas(size))
-    two = OpenVinoBackend(bundle / GRAPH, SIZES, cut_at=HEADS).infer(figure_canvas(size))
+    whole = OpenVinoBackend(bundle / GRAPH).infer(figure_canvas(size))
+    two = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS).infer(figure_canvas(size))
     check_equal(whole, two)
     assert whole.part_map.shape == size
     assert whole.part_map[10, 10] == 2
@@ -49,42 +50,31 @@ def test_openvino_cut_in_two_equals_openvino_whole(bundle: Path, size: tuple[int
 
 @pytest.mark.parametrize("size", SIZES)
 def test_onnxruntime_equals_openvino(bundle: Path, size: tuple[int, int]) -> None:
-    onnx = OnnxRuntimeBackend(bundle / GRAPH, SIZES)
+    onnx = OnnxRuntimeBackend(bundle / GRAPH)
     assert (onnx.name, onnx.precision) == ("onnxruntime-cpu", "f32")
-    openvino = OpenVinoBackend(bundle / GRAPH, SIZES)
+    openvino = OpenVinoBackend(bundle / GRAPH)
     check_equal(onnx.infer(figure_canvas(size)), openvino.infer(figure_canvas(size)), tolerance=1e-4)
 
 
 @pytest.mark.parametrize("make", [OnnxRuntimeBackend, OpenVinoBackend])
-def test_an_answer_is_not_overwritten_by_the_next(bundle: Path, make: type[Backend]) -> None:
-    backend = make(bundle / GRAPH, SIZES)
+def test_an_answer_is_not_overwritten_by_the_next(bundle: Path, make: Callable[[Path], Backend]) -> None:
+    backend = make(bundle / GRAPH)
     first = backend.infer(figure_canvas(SIZES[0]))
     before = [np.copy(x) for x in first]
     backend.infer(np.zeros((*SIZES[0], 3), dtype=np.uint8))
     assert all(np.array_equal(x, y) for x, y in zip(first, before, strict=True))
 
 
-@pytest.mark.parametrize("make", [OnnxRuntimeBackend, OpenVinoBackend])
-def test_a_canvas_nobody_asked_for_is_refused(bundle: Path, make: type[Backend]) -> None:
-    with pytest.raises(ValueError, match=r"no canvas of \(32, 32\)"):
-        make(bundle / GRAPH, SIZES).infer(np.zeros((32, 32, 3), dtype=np.uint8))
-
-
 def test_a_tensor_to_cut_at_must_exist(bundle: Path) -> None:
     with pytest.raises(BackendError, match="no tensor heatmaps to cut at"):
-        OpenVinoBackend(bundle / GRAPH, SIZES, cut_at=["red", "heatmaps"])
-
-
-def test_a_cache_folder_is_made_and_used(bundle: Path, tmp_path: Path) -> None:
-    OpenVinoBackend(bundle / GRAPH, SIZES[:1], cache_dir=tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir())
+        OpenVinoBackend(bundle / GRAPH, cut_at=["red", "heatmaps"])
 
 
 def test_auto_is_openvino_without_cuda_and_says_so(bundle: Path, manifest: Manifest, settings: Settings) -> None:
     auto = settings.model_copy(update={"backend": "auto"})
-    assert backend_factory(bundle, manifest, auto)(SIZES[:1]).name == "openvino"
+    assert open_backend(bundle, manifest, auto).name == "openvino"
     asked = settings.model_copy(update={"backend": "onnxruntime"})
-    assert backend_factory(bundle, manifest, asked)(SIZES[:1]).name == "onnxruntime-cpu"
+    assert open_backend(bundle, manifest, asked).name == "onnxruntime-cpu"
 
 
 def test_onnxruntime_that_is_not_installed(
@@ -93,9 +83,9 @@ def test_onnxruntime_that_is_not_installed(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     asked = settings.model_copy(update={"backend": "onnxruntime"})
     with pytest.raises(BackendError, match=r"pip install 'humanparse\[gpu\]'"):
-        backend_factory(bundle, manifest, asked)(SIZES[:1])
+        open_backend(bundle, manifest, asked)
     auto = settings.model_copy(update={"backend": "auto"})
-    assert backend_factory(bundle, manifest, auto)(SIZES[:1]).name == "openvino"
+    assert open_backend(bundle, manifest, auto).name == "openvino"
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")
@@ -103,7 +93,7 @@ def test_cuda_that_fell_back_to_the_cpu_stops_the_start(bundle: Path, monkeypatc
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
     with pytest.raises(BackendError, match="fell back to the CPU"):
-        OnnxRuntimeBackend(bundle / GRAPH, SIZES)
+        OnnxRuntimeBackend(bundle / GRAPH)
 
 
 def test_bf16_is_only_for_machines_that_compute_it(
@@ -115,4 +105,4 @@ def test_bf16_is_only_for_machines_that_compute_it(
         network_precision("bf16")
     asked = settings.model_copy(update={"backend": "onnxruntime", "precision": "bf16"})
     with pytest.raises(BackendError, match="is for the openvino backend"):
-        backend_factory(bundle, manifest, asked)
+        open_backend(bundle, manifest, asked)
