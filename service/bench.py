@@ -83,8 +83,14 @@ def local_server(settings: Settings) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    given = settings.model_dump(exclude_none=True) | {"host": "127.0.0.1", "port": port, "drain_seconds": 0}
-    environment = os.environ | {PREFIX + name.upper(): str(value) for name, value in given.items()}
+    given = settings.model_dump(exclude={"api_key_file"}) | {
+        "bundle": settings.bundle.resolve(),
+        "host": "127.0.0.1",
+        "port": port,
+        "drain_seconds": 0,
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    environment |= {PREFIX + name.upper(): str(value) for name, value in given.items()}
     process = subprocess.Popen([sys.executable, "-m", "service.cli", "serve"], env=environment, cwd=_root())
     try:
         _wait_ready(process, port)

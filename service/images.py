@@ -59,7 +59,7 @@ def read_header(data: bytes, max_pixels: int) -> Header:
         raise ImageError(
             "too-many-pixels", f"the image has {width} x {height} pixels; at most {max_pixels} are accepted: shrink it"
         )
-    orientation = _orientation(image)
+    orientation = _orientation(image, data)
     return Header(image.format or "", image.mode, orientation, _swapped((height, width), orientation))
 
 
@@ -105,12 +105,27 @@ def _open(data: bytes) -> Image.Image:
     raise ImageError("unsupported-format", f"{what}; supported: {FORMAT_NAMES}")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes) -> int:
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        # Pillow would decode a whole PNG to see whether EXIF follows the pixels.
+        exif = _png_exif(data) if image.format == "PNG" else image.getexif()
+        value = exif.get(ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
         return 1  # a picture with damaged EXIF is shown as stored, as browsers do
     return value if value in range(1, 9) else 1
+
+
+def _png_exif(data: bytes) -> Image.Exif:
+    """The chunk eXIf, which may stand before or after the pixels; empty without one."""
+    exif = Image.Exif()
+    at = len(b"\x89PNG\r\n\x1a\n")
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            exif.load(b"Exif\0\0" + data[at + 8 : at + 8 + length])
+            break
+        at += 12 + length  # length, kind, content, checksum
+    return exif
 
 
 def _decode_jpeg(data: bytes, least: Size) -> Image.Image | None:

@@ -71,6 +71,19 @@ def test_orientation_is_applied(corners: Image.Image, orientation: int, format_:
     assert np.abs(pixels(data) - np.asarray(corners)).max() <= 6
 
 
+def test_exif_behind_the_pixels_of_a_png(corners: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = encode(corners, "PNG", exif=exif)
+    at = data.index(b"eXIf") - 4
+    chunk = data[at : at + 12 + struct.unpack_from(">I", data, at)[0]]
+    end = len(data) - 12
+    moved = data[:at] + data[at + len(chunk) : end] + chunk + data[end:]
+    assert moved.index(b"eXIf") > moved.index(b"IDAT")
+    assert read_header(moved, LIMIT).orientation == 3
+    assert np.array_equal(pixels(moved), np.asarray(corners)[::-1, ::-1])
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_is_ignored(corners: Image.Image) -> None:
     data = encode(corners, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
