@@ -96,7 +96,7 @@ def synthetic_inputs(size: tuple[int, int], seed: int = 0) -> list[NDArray[np.ui
 def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A photo stretched to a canvas: what matters here is that its pixels are natural."""
     with Image.open(path) as photo:
-        return np.asarray(photo.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+        return np.array(photo.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 @torch.no_grad()
