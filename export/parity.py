@@ -19,7 +19,6 @@ from model.parser import HumanParser
 PIXELS = 0.999  # least share of equal pixels in either map
 KEYPOINT = 0.1  # greatest distance of a keypoint, canvas pixels
 
-Array = NDArray[np.generic]
 Run = Callable[[NDArray[np.uint8]], People]
 
 

@@ -42,11 +42,6 @@ class Header:
     orientation: int
     size_image: Size
 
-    @property
-    def size_stored(self) -> Size:
-        """Height and width as stored in the file."""
-        return _swapped(self.size_image, self.orientation)
-
 
 def read_header(data: bytes, max_pixels: int) -> Header:
     """Format, size and orientation, without decoding.
