@@ -87,7 +87,7 @@ def draw_figures(
 
 
 def write_folder(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, source: str = "coco-sports") -> Path:
-    """Write samples in the format that `training.folders` reads, as PNGs; their joints count as ground truth."""
+    """Write samples as `training.datasets.folders` reads them, in PNGs; their joints count as ground truth."""
     kind = "synthetic" if source == "synthetic" else "ground_truth"
     images, people = [], []
     for folder in ("images", "parts", "people"):

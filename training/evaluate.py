@@ -20,7 +20,7 @@ from model.letterbox import Letterbox
 from model.manifest import Size
 from model.taxonomy import IGNORE, Taxonomy
 from training.augment import letterbox
-from training.folders import SYNTHETIC, FolderDataset
+from training.datasets.base import SYNTHETIC, PhotoDataset
 from training.metrics import (
     VOLUME,
     Instances,
@@ -70,7 +70,7 @@ class PhotoFigures:
 
 def evaluate(
     parse: Parse,
-    photos: FolderDataset,
+    photos: PhotoDataset,
     indices: Sequence[int],
     canvases: Sequence[Size],
     show: Callable[[Sample, PhotoPeople], None] | None = None,

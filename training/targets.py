@@ -18,8 +18,8 @@ from model.config import STRIDE, DecoderConfig
 from model.taxonomy import IGNORE, Taxonomy
 from training.augment import Augmentation, augment
 from training.config import TrainConfig
+from training.datasets.base import SYNTHETIC, PhotoDataset
 from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
-from training.folders import SYNTHETIC, FolderDataset
 from training.samples import Bool, Float32, Sample, UInt8
 
 LIMB_SIGMA = 9.0  # canvas pixels, section 3.3
@@ -124,7 +124,7 @@ class TrainingSet:
     all; sets without real or without rendered photos are shown whole. Raises ValueError for a share outside [0, 1).
     """
 
-    def __init__(self, photos: FolderDataset, indices: Sequence[int], config: TrainConfig) -> None:
+    def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> None:
         self.photos, self.config = photos, config
         rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
         self._real, self._rendered = np.array(indices)[~rendered], np.array(indices)[rendered]
@@ -152,7 +152,7 @@ class TrainingSet:
 class Epoch(Dataset[tuple[UInt8, Targets]]):
     """Item i: canvas and targets of photo i of the data set, varied as in this epoch."""
 
-    def __init__(self, photos: FolderDataset, config: TrainConfig, epoch: int) -> None:
+    def __init__(self, photos: PhotoDataset, config: TrainConfig, epoch: int) -> None:
         self.photos, self.config, self.number = photos, config, epoch
         self.augmentation = Augmentation(
             flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour

@@ -20,8 +20,8 @@ from tests.bundles import figure_bundle, figure_photo
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.augment import letterbox
+from training.datasets.folders import FolderDataset
 from training.evaluate import evaluate, measure, parse_photo, table, to_image
-from training.folders import FolderDataset
 from training.predictors import CanvasPeople, Parse, open_predictor
 from training.samples import Sample, UInt8
 

@@ -14,7 +14,7 @@ from tests.figures import draw_figures, write_folder
 from training import loop
 from training.__main__ import main
 from training.config import RECIPES, TrainConfig
-from training.folders import FolderDataset
+from training.datasets.folders import FolderDataset
 from training.targets import TrainingSet
 
 

@@ -12,7 +12,7 @@ from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
 from training.config import smoke
-from training.folders import FolderDataset
+from training.datasets.folders import FolderDataset
 from training.pictures import contact_sheet, draw_maps, draw_people, draw_training_set
 from training.targets import TrainingSet, encode
 

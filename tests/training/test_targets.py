@@ -13,7 +13,7 @@ from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
 from training.config import TrainConfig, smoke
-from training.folders import FolderDataset
+from training.datasets.folders import FolderDataset
 from training.samples import Sample
 from training.targets import Batch, Targets, TrainingSet, collate, encode
 

@@ -15,28 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from model.taxonomy import Taxonomy
-from training.samples import Bool, DatasetError, Float32, Sample, UInt8
+from training.datasets.base import SYNTHETIC, Photo, PhotoDataset, read_image
+from training.samples import Bool, DatasetError, Float32, Sample
 
 ANNOTATIONS = "annotations.json"
-SYNTHETIC = "synthetic"  # rendered: every label is exact, an absent joint is outside the frame
 GROUND_TRUTH = "ground_truth"
 
 
-@dataclass(frozen=True)
-class Photo:
-    """What is known of a photo without opening it. Arrays as in `Sample`."""
+@dataclass(frozen=True, kw_only=True)
+class FolderPhoto(Photo):
+    """A photo, its files and people. Arrays as in `Sample`."""
 
     image: Path
     parts: Path
     people: Path
-    key: str
-    source: str
     original_id: str  # names the photo across data sets; of a rendered frame, its own key
     background: str  # of a rendered frame, the original id of the photo behind it; else empty
-    negative: bool  # known to show nobody
     ground_truth: bool  # every person's joints are human work
     keypoints: Float32
     joints_labelled: Bool
@@ -49,7 +45,7 @@ class Photo:
         return len(self.keypoints)
 
 
-class FolderDataset:
+class FolderDataset(PhotoDataset):
     """Every photo of some folders, in the order of their annotation files.
 
     Raises DatasetError where an annotation file is missing, damaged, or of another taxonomy.
@@ -57,20 +53,17 @@ class FolderDataset:
 
     def __init__(self, roots: Sequence[Path], taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
-        self.photos: list[Photo] = []
+        self.photos: list[FolderPhoto] = []
         for root in roots:
             self.photos += _read_annotations(Path(root), taxonomy)
-
-    def __len__(self) -> int:
-        return len(self.photos)
 
     def load(self, index: int) -> Sample:
         """Read one photo and its maps (AVIF, JPEG or PNG). Raises DatasetError for a missing or broken file."""
         photo = self.photos[index]
         return Sample(
-            image=_read_image(photo.image, "RGB"),
-            parts=_read_image(photo.parts, None),
-            people=_read_image(photo.people, None),
+            image=read_image(photo.image, "RGB"),
+            parts=read_image(photo.parts, None),
+            people=read_image(photo.people, None),
             keypoints=photo.keypoints,
             joints_labelled=photo.joints_labelled,
             has_mask=photo.has_mask,
@@ -79,39 +72,28 @@ class FolderDataset:
             source=photo.source,
         )
 
+    def split(self, people: int = 150, negatives: int = 50) -> tuple[list[int], list[int]]:
+        """Indices for training and for validation, by a rule that other photos in the folders cannot change.
 
-def split(dataset: FolderDataset, people: int = 150, negatives: int = 50) -> tuple[list[int], list[int]]:
-    """Indices for training and for validation, by a rule that other photos in the folders cannot change.
+        Validation holds `people` real photos with at least two people, all of whose joints are ground truth, and
+        `negatives` photos that show nobody: those whose original id has the smallest SHA-256. Training holds the rest,
+        except a photo with the same original id and rendered frames with a held-out photo behind them.
+        """
+        photos = self.photos
+        real = [i for i, photo in enumerate(photos) if photo.source != SYNTHETIC]
+        groups = [i for i in real if photos[i].person_count >= 2 and photos[i].ground_truth]
+        empty = [i for i in real if photos[i].negative]
 
-    Validation holds `people` real photos with at least two people, all of whose joints are ground truth, and
-    `negatives` photos that show nobody: those whose original id has the smallest SHA-256. Training holds the rest,
-    except a photo with the same original id and rendered frames with a held-out photo behind them.
-    """
-    photos = dataset.photos
-    real = [i for i, photo in enumerate(photos) if photo.source != SYNTHETIC]
-    groups = [i for i in real if photos[i].person_count >= 2 and photos[i].ground_truth]
-    empty = [i for i in real if photos[i].negative]
+        def rank(i: int) -> str:
+            return hashlib.sha256(photos[i].original_id.encode()).hexdigest()
 
-    def rank(i: int) -> str:
-        return hashlib.sha256(photos[i].original_id.encode()).hexdigest()
-
-    validation = sorted(groups, key=rank)[:people] + sorted(empty, key=rank)[:negatives]
-    held = {photos[i].original_id for i in validation}
-    training = [i for i, p in enumerate(photos) if p.original_id not in held and p.background not in held]
-    return training, sorted(validation)
-
-
-def _read_image(path: Path, mode: str | None) -> UInt8:
-    try:
-        with Image.open(path) as file:
-            return np.asarray(file if mode is None or file.mode == mode else file.convert(mode), dtype=np.uint8)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing: unpack its archive again") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be decoded ({error}): unpack its archive again") from error
+        validation = sorted(groups, key=rank)[:people] + sorted(empty, key=rank)[:negatives]
+        held = {photos[i].original_id for i in validation}
+        training = [i for i, p in enumerate(photos) if p.original_id not in held and p.background not in held]
+        return training, sorted(validation)
 
 
-def _read_annotations(root: Path, taxonomy: Taxonomy) -> list[Photo]:
+def _read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderPhoto]:
     path = root / ANNOTATIONS
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +111,7 @@ def _read_annotations(root: Path, taxonomy: Taxonomy) -> list[Photo]:
         raise DatasetError(f"{path} is damaged ({error!r}): unpack its archive again") from error
 
 
-def _photo(root: Path, image: dict[str, Any], people: list[dict[str, Any]], joints: int) -> Photo:
+def _photo(root: Path, image: dict[str, Any], people: list[dict[str, Any]], joints: int) -> FolderPhoto:
     people = sorted(people, key=lambda person: person["person_index"])
     if [person["person_index"] for person in people] != list(range(1, len(people) + 1)):
         raise DatasetError(f"{root / ANNOTATIONS}: people of {image['key']} are not numbered 1..n; number them so")
@@ -137,7 +119,7 @@ def _photo(root: Path, image: dict[str, Any], people: list[dict[str, Any]], join
     exact = np.array([person["keypoints_source"] == SYNTHETIC for person in people], bool)
     boxes = np.array([person["bbox"] for person in people], np.float32).reshape(len(people), 4)
     boxes[:, 2:] += boxes[:, :2]  # xywh to xyxy
-    return Photo(
+    return FolderPhoto(
         image=root / image["file_name"],
         parts=root / image["parts_file"],
         people=root / image["people_file"],

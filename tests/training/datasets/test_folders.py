@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2
 from tests.figures import draw_figures, write_folder
-from training.folders import FolderDataset, split
+from training.datasets.folders import FolderDataset
 from training.samples import DatasetError
 
 T = DENSEPOSE_COCO
@@ -132,7 +132,7 @@ def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: 
 
     edit(tmp_path / "synthetic", behind)
     dataset = FolderDataset([tmp_path / "real", tmp_path / "synthetic"], T)
-    training, validation = split(dataset, people=3, negatives=2)
+    training, validation = dataset.split(people=3, negatives=2)
     assert validation == sorted(expected)
     # 16 is the frame in front of a held-out photo, 17 the other one.
     assert training == [i for i in range(18) if i not in expected and i != 16]

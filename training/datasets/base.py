@@ -1,0 +1,61 @@
+"""What every data set offers, whatever its layout on disk: photos by index, and a split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from model.taxonomy import Taxonomy
+from training.samples import DatasetError, Sample, UInt8
+
+SYNTHETIC = "synthetic"  # source of rendered photos: every label is exact, an absent joint is outside the frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """What is known of a photo without opening it."""
+
+    key: str  # names the photo within its data set
+    source: str  # the collection it comes from
+    negative: bool = False  # known to show nobody
+
+
+class PhotoDataset(ABC):
+    """Labelled photos on disk. Opening one is cheap: files of photos are read by `load` alone.
+
+    A data set's constructor raises DatasetError where what describes it as a whole (lists, annotation files) is
+    missing or damaged.
+    """
+
+    taxonomy: Taxonomy
+    photos: Sequence[Photo]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @abstractmethod
+    def load(self, index: int) -> Sample:
+        """Read one photo and its labels. Raises DatasetError, naming the file, for a missing or broken one."""
+
+    @abstractmethod
+    def split(self) -> tuple[list[int], list[int]]:
+        """Indices for training and for validation: the official split where the data set has one."""
+
+
+def read_image(path: Path, mode: str | None) -> UInt8:
+    """Pixels [H, W] or [H, W, 3] of a file, converted to Pillow's `mode`; None keeps stored values (label maps).
+
+    Raises DatasetError for a missing or undecodable file.
+    """
+    try:
+        with Image.open(path) as file:
+            return np.asarray(file if mode is None or file.mode == mode else file.convert(mode), dtype=np.uint8)
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing: unpack its archive again") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be decoded ({error}): unpack its archive again") from error
