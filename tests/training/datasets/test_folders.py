@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.taxonomy import DENSEPOSE_COCO, MHP_V2
+from model.taxonomy import DENSEPOSE_COCO, MHP_V2, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
+from training.datasets.folder_records import folder_taxonomy
 from training.datasets.folders import FolderDataset
-from training.samples import DatasetError
+from training.samples import DatasetError, Sample
 
 T = DENSEPOSE_COCO
 
@@ -90,13 +90,36 @@ def test_a_broken_file_is_named(tmp_path: Path, damage: Callable[[Path], object]
         dataset.load(0)
 
 
+def first(kind: str, **values: object) -> Callable[[Path], object]:
+    """An edit of the first image or annotation."""
+    return lambda root: edit(root, lambda v: v[kind][0].update(values))
+
+
+def without(kind: str, name: str) -> Callable[[Path], object]:
+    return lambda root: edit(root, lambda v: v[kind][0].pop(name))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda root: (root / "annotations.json").unlink(), "annotations.json is missing"),
         (lambda root: (root / "annotations.json").write_text("{"), "annotations.json is damaged"),
-        (lambda root: edit(root, lambda v: v["images"][0].pop("key")), "annotations.json is damaged.*key"),
-        (lambda root: edit(root, lambda v: v["annotations"].pop(0)), "not numbered 1..n"),
+        (lambda root: (root / "annotations.json").write_text("[]"), "annotations.json is damaged.*no JSON object"),
+        (lambda root: edit(root, lambda v: v.pop("images")), "annotations.json is damaged.*'images' is missing"),
+        (without("images", "id"), "annotations.json is damaged.*'id' is missing"),
+        (without("images", "file_name"), "photo figures_0_3.*'file_name' is missing; correct"),
+        (without("annotations", "image_id"), "'image_id' is missing"),
+        (first("annotations", image_id=77), "no image has the image_id 77"),
+        (lambda root: edit(root, lambda v: v["images"].append(v["images"][0])), "image id 0 is given twice"),
+        (lambda root: edit(root, lambda v: v["images"].append({**v["images"][0], "id": 1})), "key 'figures_0_3'"),
+        (lambda root: edit(root, lambda v: v["annotations"].pop(0)), "photo figures_0_3: .*not numbered 1..n"),
+        (without("annotations", "person_index"), "photo figures_0_3: 'person_index' is missing"),
+        (first("annotations", keypoints=[1, 2]), "photo figures_0_3: person 1 has 2 numbers.* 17 joints have 51"),
+        (first("annotations", keypoints=[1, 2, 3] * 17), "photo figures_0_3: person 1 .*v 0, 1 or 2"),
+        (first("annotations", keypoints=["a"] * 51), "photo figures_0_3: could not convert"),
+        (first("annotations", bbox=[1, 2, 0, 4]), r"photo figures_0_3: person 1 has the bbox \[1, 2, 0, 4\]; write"),
+        (lambda root: edit(root, lambda v: v["categories"].append({})), "2 categories; keep one"),
+        (lambda root: edit(root, lambda v: v["info"].update(part_names=["torso"])), "starts with 'background'"),
     ],
 )
 def test_broken_annotations_are_named(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
@@ -106,33 +129,178 @@ def test_broken_annotations_are_named(tmp_path: Path, damage: Callable[[Path], o
         FolderDataset([tmp_path], T)
 
 
-def test_another_taxonomy_is_refused(tmp_path: Path) -> None:
+def test_another_taxonomy_is_refused_and_told_apart(tmp_path: Path) -> None:
     write_folder(tmp_path, [draw_figures(MHP_V2)], MHP_V2)
-    with pytest.raises(DatasetError, match="other parts or joints than densepose_coco"):
+    with pytest.raises(DatasetError, match=r"other parts: densepose_coco, but it lacks torso.*has besides cap/hat,"):
         FolderDataset([tmp_path], T)
 
 
+def swap(names: list[str]) -> None:
+    names[3], names[4] = names[4], names[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: swap(v["info"]["part_names"]), "parts come in another order from 'left_foot' .place 3. on"),
+        (lambda v: swap(v["categories"][0]["keypoints"]), "joints come in another order from 'right_ear' .place 4. on"),
+        (
+            lambda v: v["categories"][0]["keypoints"].append("nose"),
+            "joints come in another order from 'nose' .place 18.",
+        ),
+        (lambda v: v["categories"][0]["keypoints"].pop(), "it lacks right_ankle: "),
+    ],
+)
+def test_names_in_another_order_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    write_folder(tmp_path, [draw_figures(T)], T)
+    edit(tmp_path, change)
+    with pytest.raises(DatasetError, match=message):
+        FolderDataset([tmp_path], T)
+
+
+@pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
+def test_the_taxonomy_is_known_by_the_names_of_parts(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    write_folder(tmp_path, [draw_figures(taxonomy, people=1)], taxonomy)
+    assert folder_taxonomy(tmp_path) is taxonomy
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.pop("info"), "no info.part_names"),
+        (lambda v: v["info"].update(part_names=["background", "head", "tail"]), "nearest is .* has besides tail"),
+    ],
+)
+def test_an_unknown_taxonomy_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    write_folder(tmp_path, [draw_figures(T, people=1)], T)
+    edit(tmp_path, change)
+    with pytest.raises(DatasetError, match=message):
+        folder_taxonomy(tmp_path)
+
+
+def write_own(root: Path, sample: Sample, value: dict[str, Any]) -> FolderDataset:
+    """A photo of one's own called me.jpg with the annotations `value`."""
+    for folder, array in (("images", sample.image), ("parts", sample.parts), ("people", sample.people)):
+        (root / folder).mkdir(parents=True)
+        Image.fromarray(array).save(root / folder / ("me.jpg" if folder == "images" else "me.png"))
+    (root / "annotations.json").write_text(json.dumps(value))
+    return FolderDataset([root], T)
+
+
+def test_a_photo_and_its_maps_are_enough(tmp_path: Path) -> None:
+    figures = draw_figures(T, people=2)
+    value = {"images": [{"id": 1, "file_name": "images/me.jpg"}], "annotations": [{"image_id": 1}, {"image_id": 1}]}
+    dataset = write_own(tmp_path, figures, value)
+    sample = dataset.load(0)
+    np.testing.assert_array_equal(sample.people, figures.people)
+    np.testing.assert_array_equal(sample.parts, figures.parts)
+    np.testing.assert_array_equal(sample.boxes, figures.boxes)
+    assert sample.has_mask.all()
+    assert not sample.keypoints.any()
+    assert not sample.joints_labelled.any()
+    assert (sample.key, sample.source) == ("me", "own")
+    assert dataset.photos[0].ground_truth
+    assert not dataset.photos[0].negative
+
+
+def test_a_person_who_is_not_in_the_map_makes_the_box_unknown(tmp_path: Path) -> None:
+    figures = draw_figures(T, people=2)
+    figures.parts[figures.people == 2] = figures.people[figures.people == 2] = 0
+    first = np.argwhere(figures.people == 1).max(axis=0)[1]  # the box reaches into the first person
+    box = [int(first) - 5, 10, 40, 300]
+    value = {
+        "images": [{"id": 1, "file_name": "images/me.jpg"}],
+        "annotations": [{"image_id": 1}, {"image_id": 1, "bbox": box}],
+    }
+    sample = write_own(tmp_path, figures, value).load(0)
+    np.testing.assert_array_equal(sample.has_mask, [True, False])
+    np.testing.assert_array_equal(sample.boxes[1], [box[0], 10, box[0] + 40, 310])
+    np.testing.assert_array_equal(sample.people == 1, figures.people == 1)
+    unknown = np.zeros(figures.size, bool)
+    unknown[10:, box[0] : box[0] + 41] = True
+    np.testing.assert_array_equal(sample.people == 255, unknown & (figures.people == 0))
+    np.testing.assert_array_equal(sample.parts == 255, sample.people == 255)
+
+
+def test_a_person_with_neither_mask_nor_box_is_refused(tmp_path: Path) -> None:
+    value = {"images": [{"id": 1, "file_name": "images/me.jpg"}], "annotations": [{"image_id": 1}] * 2}
+    dataset = write_own(tmp_path, draw_figures(T, people=1), value)
+    with pytest.raises(DatasetError, match=r"people.me.png: person 2 has no pixel .* give its bbox"):
+        dataset.load(0)
+
+
+def test_a_crowd_is_nobody_in_particular(tmp_path: Path) -> None:
+    value = {
+        "images": [{"id": 1, "file_name": "images/me.jpg"}],
+        "annotations": [{"image_id": 1, "iscrowd": 1}, {"image_id": 1}],
+    }
+    assert write_own(tmp_path, draw_figures(T, people=1), value).photos[0].person_count == 1
+
+
+def write_records(root: Path, images: list[dict[str, Any]], people: list[int]) -> Path:
+    """Annotations alone, of `people[i]` people in image i: what a split is made from."""
+    root.mkdir()
+    for number, image in enumerate(images):
+        image.update(id=number, file_name=f"images/{number}.jpg")
+    annotations = [{"image_id": i} for i, count in enumerate(people) for _ in range(count)]
+    (root / "annotations.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return root
+
+
+def rank(original_id: object) -> str:
+    return hashlib.sha256(str(original_id).encode()).hexdigest()
+
+
 def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: Path) -> None:
-    groups = [replace(draw_figures(T, (32, 32), 2, seed=i), key=f"group{i}") for i in range(8)]
-    alone = [replace(draw_figures(T, (32, 32), 1, seed=i), key=f"alone{i}") for i in range(3)]
-    animals = [replace(draw_figures(T, (32, 32), 0, seed=i), key=f"animal{i}") for i in range(5)]
-    write_folder(tmp_path / "real", [*groups, *alone, *animals], T)  # original ids 0..15
-    edit(tmp_path / "real", lambda v: v["annotations"][0].update(keypoints_source="teacher"))  # of group0
-
-    def rank(original_id: int) -> str:
-        return hashlib.sha256(str(original_id).encode()).hexdigest()
-
-    expected = sorted(range(1, 8), key=rank)[:3] + sorted(range(11, 16), key=rank)[:2]
-    photos = [replace(draw_figures(T, (32, 32), 2, seed=i), key=f"syn{i}") for i in range(2)]
-    write_folder(tmp_path / "synthetic", photos, T, "synthetic")
-
-    def behind(value: dict[str, Any]) -> None:
-        for image, background in zip(value["images"], (str(expected[-1]), "elsewhere.jpg"), strict=True):
-            image.update(original_id=image["key"], background=background)
-
-    edit(tmp_path / "synthetic", behind)
-    dataset = FolderDataset([tmp_path / "real", tmp_path / "synthetic"], T)
-    training, validation = dataset.split(people=3, negatives=2)
+    real: list[dict[str, Any]] = [{"original_id": i, "source": "shop"} for i in range(80)]
+    for image in real[70:]:
+        image["negative"] = True
+    write_records(tmp_path / "real", real, [2] * 40 + [1] * 30 + [0] * 10)
+    edit(tmp_path / "real", lambda v: v["annotations"][0].update(keypoints_source="teacher"))  # of photo 0
+    expected = sorted(range(1, 40), key=rank)[:6] + sorted(range(70, 80), key=rank)[:2]
+    backgrounds = [str(expected[-1]), *["elsewhere.jpg"] * 41]
+    rendered = [{"key": f"syn{i}", "source": "synthetic", "background": b} for i, b in enumerate(backgrounds)]
+    write_records(tmp_path / "synthetic", rendered, [2] * 42)
+    write_records(tmp_path / "copy", [{"original_id": expected[0], "source": "synthetic"}], [2])
+    dataset = FolderDataset([tmp_path / "real", tmp_path / "synthetic", tmp_path / "copy"], T)
+    training, validation = dataset.split()
     assert validation == sorted(expected)
-    # 16 is the frame in front of a held-out photo, 17 the other one.
-    assert training == [i for i in range(18) if i not in expected and i != 16]
+    # 80 is the frame in front of a held-out photo, 122 the copy of one.
+    assert training == [i for i in range(122) if i not in expected and i != 80]
+
+
+def test_split_takes_photos_of_one_person_where_there_are_no_others(tmp_path: Path) -> None:
+    dataset = FolderDataset([write_records(tmp_path / "own", [{} for _ in range(100)], [1] * 98 + [2] * 2)], T)
+    expected = [98, 99, *sorted(range(98), key=rank)[:8]]
+    assert dataset.split()[1] == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("people", "negatives", "held"),
+    [(9, 0, (0, 0)), (10, 0, (1, 0)), (100, 0, (10, 0)), (90, 10, (8, 2)), (99, 1, (9, 1)), (3000, 600, (150, 50))],
+)
+def test_split_holds_out_a_tenth_and_at_most_two_hundred(
+    tmp_path: Path, people: int, negatives: int, held: tuple[int, int]
+) -> None:
+    counts = [1] * people + [0] * negatives
+    dataset = FolderDataset([write_records(tmp_path / "own", [{} for _ in counts], counts)], T)
+    training, validation = dataset.split()
+    assert (sum(i < people for i in validation), sum(i >= people for i in validation)) == held
+    assert sorted(training + validation) == list(range(people + negatives))
+
+
+def test_a_photos_own_split_wins(tmp_path: Path) -> None:
+    images: list[dict[str, Any]] = [{} for _ in range(40)]
+    images[3]["split"], images[7]["split"], images[8]["split"] = "val", "train", "val2017"
+    write_records(tmp_path / "marked", images, [1] * 40)
+    others = [{"key": f"other{i}", "split": "train2017"} for i in range(20)]  # a note of another data set
+    write_records(tmp_path / "others", others, [1] * 20)
+    dataset = FolderDataset([tmp_path / "marked", tmp_path / "others"], T)
+    training, validation = dataset.split()
+    ruled = sorted(range(20), key=lambda i: rank(f"other{i}"))[:2]
+    assert validation == sorted([3, *(40 + i for i in ruled)])
+    assert sorted(training + validation) == list(range(60))
