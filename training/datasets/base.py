@@ -54,6 +54,8 @@ def read_image(path: Path, mode: str | None) -> UInt8:
     """
     try:
         with Image.open(path) as file:
+            if mode is None and file.mode[0] in "IF":
+                raise DatasetError(f"{path} has more than 8 bits a pixel: write label maps as 8-bit PNGs")
             return np.asarray(file if mode is None or file.mode == mode else file.convert(mode), dtype=np.uint8)
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: unpack its archive again") from None

@@ -1,4 +1,4 @@
-"""From paths to a data set: which layout it is in is seen from the files."""
+"""From paths to a data set: which layout each is in is seen from the files. `docs/datasets.md` shows the layouts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,51 @@ from pathlib import Path
 
 from model.taxonomy import Taxonomy
 from training.datasets.base import PhotoDataset
+from training.datasets.densepose_coco import DensePoseCoco
+from training.datasets.folder_records import ANNOTATIONS, folder_taxonomy
 from training.datasets.folders import FolderDataset
+from training.datasets.joined import JoinedDataset
+from training.datasets.mhp_v2 import MhpV2
+from training.datasets.pascal_person_part import PascalPersonPart
+from training.samples import DatasetError
+
+PUBLISHED = (MhpV2, DensePoseCoco, PascalPersonPart)
+LAYOUTS = (
+    f"a folder with {ANNOTATIONS}",
+    "LV-MHP-v2 (list/, train/parsing_annos/)",
+    "DensePose-COCO (annotations/densepose_coco_2014_minival.json, val2014/)",
+    "PASCAL-Person-Part (Training/Category_ids/, or Annotations_Part/)",
+)
 
 
-def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy) -> PhotoDataset:
-    """The photos of all roots as one data set. Raises DatasetError for a root in no known layout."""
-    return FolderDataset(roots, taxonomy)
+def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> PhotoDataset:
+    """The photos of all roots as one data set; plain folders split as one, other sets as they are published.
+
+    Without a taxonomy it is the sets' own: of a plain folder, the built-in one whose parts its annotations name.
+    Raises DatasetError for a root in no known layout, and where a set's taxonomy is not the given one.
+    """
+    folders: list[Path] = []
+    sets: list[PhotoDataset] = []
+    for root in map(Path, roots):
+        if not root.is_dir():
+            raise DatasetError(f"{root} is no folder: name the folder that a data set was unpacked into")
+        if (root / ANNOTATIONS).is_file():
+            folders.append(root)
+        else:
+            sets.append(_open_published(root, taxonomy))
+    if folders:
+        chosen = taxonomy or (sets[0].taxonomy if sets else folder_taxonomy(folders[0]))
+        sets.insert(0, FolderDataset(folders, chosen))
+    return sets[0] if len(sets) == 1 else JoinedDataset(sets)
+
+
+def _open_published(root: Path, taxonomy: Taxonomy | None) -> PhotoDataset:
+    for kind in PUBLISHED:
+        if kind.recognises(root):
+            if taxonomy is not None and taxonomy != kind.taxonomy:
+                raise DatasetError(
+                    f"{root} has the labels of {kind.taxonomy.name}, but {taxonomy.name} is asked for: "
+                    f"choose a recipe or weights of {kind.taxonomy.name}"
+                )
+            return kind(root)
+    raise DatasetError(f"{root} is in no known layout; looked for {'; '.join(LAYOUTS)}: see docs/datasets.md")

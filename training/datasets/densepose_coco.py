@@ -1,0 +1,268 @@
+"""DensePose-COCO (Güler et al., 2018) as it is unpacked: COCO photos, 14 parts, COCO's 17 joints.
+
+ROOT/
+    annotations/densepose_coco_2014_train.json    or densepose_train2014.json, the newer release; see `ANNOTATIONS`
+    annotations/densepose_coco_2014_valminusminival.json
+    annotations/densepose_coco_2014_minival.json
+    train2014/COCO_train2014_*.jpg, val2014/      photos as COCO publishes them; see `PHOTO_FOLDERS`
+
+A person with `dp_masks` has 14 masks of 256x256 that span its bounding box; everybody has COCO's `segmentation`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as run_lengths
+
+from model.taxonomy import DENSEPOSE_COCO, IGNORE
+from training.datasets.base import Photo, PhotoDataset, read_image
+from training.datasets.label_files import MAX_PEOPLE, hide
+from training.samples import Bool, DatasetError, Float32, Sample, UInt8, mask_boxes
+
+TRAIN, REST, MINIVAL = "train", "valminusminival", "minival"
+ANNOTATIONS = ("densepose_coco_2014_{}.json", "densepose_{}2014.json", "densepose_{}2014_cse.json")
+ANNOTATION_FOLDERS = ("annotations", "annotations/DensePose_COCO", "DensePose_COCO", "")
+PHOTO_FOLDERS = ("{}2014", "images/{}2014", "coco_{}2014")
+GRID = 256  # side of a part mask
+PERSON = 1  # COCO's category
+SURFACE_POINTS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y", "dp_vertex")  # most of a file, and not used
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """One annotation, kept small: there are 130,000."""
+
+    id: int
+    box: Float32  # [4], x, y, width, height
+    outline: Any  # polygons as float32 arrays, or a COCO run length
+    keypoints: Float32  # [17, 3]
+    part_masks: tuple[bytes, ...]  # 14 compressed run lengths, empty where the part is absent; or none at all
+    crowd: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensePosePhoto(Photo):
+    """A photo, its split, and everybody on it."""
+
+    image: Path
+    annotations: Path
+    split: str
+    people: tuple[_Person, ...]
+
+
+class DensePoseCoco(PhotoDataset):
+    """The photos with at least one DensePose person, of every annotation file under `root`.
+
+    Raises DatasetError where there is no annotation file, one is damaged, or its folder of photos is missing.
+    """
+
+    taxonomy = DENSEPOSE_COCO
+
+    def __init__(self, root: Path) -> None:
+        root = Path(root)
+        files = _annotation_files(root)
+        if not files:
+            names = " or ".join(name.format(MINIVAL) for name in ANNOTATIONS[:2])
+            raise DatasetError(f"{root / 'annotations'} has no DensePose file such as {names}: download it there")
+        self.photos: list[DensePosePhoto] = []
+        for split, path in files.items():
+            self.photos += _read(path, split, _photo_folder(root, "train" if split == TRAIN else "val"))
+
+    @staticmethod
+    def recognises(root: Path) -> bool:
+        """Whether the folder looks like this set."""
+        return bool(_annotation_files(root))
+
+    def split(self, valminusminival: bool = False) -> tuple[list[int], list[int]]:
+        """`train` for training and `minival` (1,508 photos) for validation.
+
+        The paper counts 26,151 and 1,508 photos. `train` has 26,437 before photos without a DensePose person are left
+        out, `train` and `valminusminival` together 32,421: so the paper trained on `train` alone. DensePose itself
+        trains on both, as does `valminusminival=True`.
+        """
+        chosen = (TRAIN, REST) if valminusminival else (TRAIN,)
+        training = [i for i, photo in enumerate(self.photos) if photo.split in chosen]
+        return training, [i for i, photo in enumerate(self.photos) if photo.split == MINIVAL]
+
+    def load(self, index: int) -> Sample:
+        """Read one photo and draw its labels.
+
+        A pixel belongs to the person whose segmentation has it (the later one of two), or else whose part masks have
+        it. Where a person has no part mask its parts are 255; a crowd is 255 in both maps.
+        Raises DatasetError for a missing or broken photo and for masks that cannot be decoded.
+        """
+        photo = self.photos[index]
+        image = read_image(photo.image, "RGB")
+        size = (image.shape[0], image.shape[1])
+        rows = [person for person in photo.people if not person.crowd]
+        if len(rows) > MAX_PEOPLE:
+            raise DatasetError(f"{photo.image} has {len(rows)} people; at most {MAX_PEOPLE} can be told apart")
+        try:
+            parts, people = _draw(photo.people, rows, size)
+        except (ValueError, TypeError, IndexError) as error:
+            raise DatasetError(
+                f"{photo.annotations}: masks of {photo.image.name} cannot be decoded ({error}): download it again"
+            ) from error
+        has_mask = np.bincount(people.ravel(), minlength=IGNORE + 1)[1 : len(rows) + 1] > 0
+        boxes = np.array([person.box for person in rows], np.float32).reshape(-1, 4)  # [n, 4]
+        boxes[:, 2:] += boxes[:, :2] - 1  # xywh to corners that are pixels
+        for row in np.flatnonzero(~has_mask):
+            hide(parts, people, boxes[row])
+        keypoints = np.array([person.keypoints for person in rows], np.float32).reshape(len(rows), -1, 3)
+        keypoints = keypoints if rows else np.zeros((0, len(DENSEPOSE_COCO.joint_names), 3), np.float32)  # [n, K, 3]
+        return Sample(
+            image=image,
+            parts=parts,
+            people=people,
+            keypoints=keypoints,
+            # COCO's v = 0 is "not labelled": outside the photo and not annotated look alike.
+            joints_labelled=keypoints[:, :, 2] > 0,
+            has_mask=has_mask,
+            boxes=np.where(has_mask[:, None], mask_boxes(people, len(rows)), boxes),
+            key=photo.key,
+            source=photo.source,
+        )
+
+
+def _annotation_files(root: Path) -> dict[str, Path]:
+    """The first file found for each split."""
+    found = {}
+    for split in (TRAIN, REST, MINIVAL):
+        paths = (root / folder / name.format(split) for folder in ANNOTATION_FOLDERS for name in ANNOTATIONS)
+        if path := next((path for path in paths if path.is_file()), None):
+            found[split] = path
+    return found
+
+
+def _photo_folder(root: Path, which: str) -> Path:
+    folders = [root / folder.format(which) for folder in PHOTO_FOLDERS]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise DatasetError(f"{folders[0]} is missing: unpack COCO's {which}2014.zip there")
+
+
+def _read(path: Path, split: str, folder: Path) -> list[DensePosePhoto]:
+    people: dict[int, list[_Person]] = defaultdict(list)
+    try:
+        with path.open(encoding="utf-8") as file:
+            value = json.load(file, object_hook=_without_points)
+        for annotation in value["annotations"]:
+            if annotation.get("category_id", PERSON) == PERSON:
+                people[annotation["image_id"]].append(_person(annotation))
+        return [
+            DensePosePhoto(
+                key=Path(image["file_name"]).stem,
+                source="densepose_coco",
+                image=folder / image["file_name"],
+                annotations=path,
+                split=split,
+                people=tuple(people[image["id"]]),
+            )
+            for image in value["images"]
+            if any(person.part_masks for person in people[image["id"]])
+        ]
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise DatasetError(f"{path} is damaged ({error!r}): download it again") from error
+
+
+def _without_points(value: dict[str, Any]) -> dict[str, Any]:
+    if "dp_masks" in value:
+        for name in SURFACE_POINTS:
+            value.pop(name, None)
+    return value
+
+
+def _person(annotation: Mapping[str, Any]) -> _Person:
+    outline = annotation.get("segmentation") or []
+    masks = annotation.get("dp_masks") or []
+    if len(masks) not in (0, len(DENSEPOSE_COCO.part_names)):
+        raise ValueError(
+            f"annotation {annotation['id']} has {len(masks)} part masks, not {len(DENSEPOSE_COCO.part_names)}"
+        )
+    joints = len(DENSEPOSE_COCO.joint_names)
+    return _Person(
+        id=annotation["id"],
+        box=np.array(annotation["bbox"], np.float32).reshape(4),
+        outline=outline if isinstance(outline, Mapping) else [np.array(ring, np.float32) for ring in outline],
+        keypoints=np.array(annotation.get("keypoints") or [0] * 3 * joints, np.float32).reshape(joints, 3),
+        part_masks=tuple(_counts(mask) for mask in masks) if any(masks) else (),
+        crowd=bool(annotation.get("iscrowd", 0)),
+    )
+
+
+def _counts(mask: Mapping[str, Any] | Sequence[Any] | str) -> bytes:
+    """The compressed run lengths of a part mask; an absent part is [] or ""."""
+    if not isinstance(mask, Mapping):
+        return b""
+    if list(mask["size"]) != [GRID, GRID]:
+        raise ValueError(f"a part mask is {mask['size']}, not {GRID}x{GRID}")
+    counts = mask["counts"]
+    return counts.encode() if isinstance(counts, str) else run_lengths.frPyObjects(dict(mask), GRID, GRID)["counts"]
+
+
+def _draw(everybody: Sequence[_Person], rows: Sequence[_Person], size: tuple[int, int]) -> tuple[UInt8, UInt8]:
+    """Maps [H, W] of parts and people."""
+    parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    for row, person in enumerate(rows, start=1):
+        people[_outline(person, size)] = row
+    parts[people > 0] = IGNORE
+    for row, person in enumerate(rows, start=1):
+        if person.part_masks:
+            window, labels = _parts(person, size)
+            theirs = (labels > 0) & ((people[window] == row) | (people[window] == 0))
+            parts[window][theirs], people[window][theirs] = labels[theirs], row
+    for person in everybody:
+        if person.crowd:
+            crowd = _outline(person, size) & (people == 0)
+            parts[crowd] = people[crowd] = IGNORE
+    return parts, people
+
+
+def _outline(person: _Person, size: tuple[int, int]) -> Bool:
+    """COCO's segmentation as a mask [H, W]."""
+    outline = person.outline
+    if not outline:
+        return np.zeros(size, bool)
+    if isinstance(outline, Mapping):
+        compressed = isinstance(outline["counts"], str)
+        coded = dict(outline) if compressed else run_lengths.frPyObjects(dict(outline), *size)
+    else:
+        coded = run_lengths.merge(run_lengths.frPyObjects([ring.tolist() for ring in outline], *size))
+    mask: Bool = run_lengths.decode(coded).astype(bool)
+    if mask.shape != size:
+        raise ValueError(f"the segmentation of annotation {person.id} is {mask.shape}, the photo {size}")
+    return mask
+
+
+def _parts(person: _Person, size: tuple[int, int]) -> tuple[tuple[slice, slice], UInt8]:
+    """The person's parts, and the window of the photo that they fill: the nearest cell of the grid for every pixel."""
+    grid = np.zeros((GRID, GRID), np.uint8)
+    for part, counts in enumerate(person.part_masks, start=1):
+        if counts:
+            grid[run_lengths.decode({"size": [GRID, GRID], "counts": counts}) > 0] = part
+    x, y, width, height = person.box.tolist()
+    rows, row_cells = _cells(y, height, size[0])
+    columns, column_cells = _cells(x, width, size[1])
+    return (rows, columns), grid[np.ix_(row_cells, column_cells)]
+
+
+def _cells(start: float, length: float, limit: int) -> tuple[slice, NDArray[np.int64]]:
+    """The pixels of 0..limit-1 in a side of a box, and the cell of the grid that is nearest to each.
+
+    In COCO's boxes a pixel is a square: its centre is half a pixel from its corner.
+    """
+    if length <= 0:
+        return slice(0, 0), np.zeros(0, np.int64)
+    cells = np.floor((np.arange(limit) + 0.5 - start) * GRID / length).astype(np.int64)
+    inside = np.flatnonzero((cells >= 0) & (cells < GRID))
+    first, last = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
+    return slice(first, last), cells[first:last]

@@ -1,0 +1,37 @@
+"""Several data sets of one taxonomy as one."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from training.datasets.base import Photo, PhotoDataset
+from training.samples import DatasetError, Sample
+
+
+class JoinedDataset(PhotoDataset):
+    """The photos of all sets, one set after the other. Raises DatasetError where their taxonomies differ."""
+
+    def __init__(self, sets: Sequence[PhotoDataset]) -> None:
+        names = sorted({dataset.taxonomy.name for dataset in sets})
+        if len(names) != 1:
+            raise DatasetError(f"the data sets label {' and '.join(names) or 'nothing'}: join sets of one taxonomy")
+        self.taxonomy = sets[0].taxonomy
+        self.photos: list[Photo] = [photo for dataset in sets for photo in dataset.photos]
+        self._sets = list(sets)
+        self._starts = [0, *accumulate(len(dataset) for dataset in sets)][:-1]  # index of each set's first photo
+
+    def load(self, index: int) -> Sample:
+        """Read one photo and its labels. Raises DatasetError as its set does."""
+        which = bisect_right(self._starts, index) - 1
+        return self._sets[which].load(index - self._starts[which])
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """The union of the sets' own splits."""
+        training: list[int] = []
+        validation: list[int] = []
+        for start, dataset in zip(self._starts, self._sets, strict=True):
+            for whole, part in zip((training, validation), dataset.split(), strict=True):
+                whole += [start + index for index in part]
+        return training, validation
