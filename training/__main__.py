@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import evaluate, train
+from training.commands import convert, evaluate, runtime, train
 from training.samples import DatasetError
 
-COMMANDS = {"train": train, "evaluate": evaluate}
+COMMANDS = {"convert": convert, "train": train, "evaluate": evaluate, "runtime": runtime}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,85 @@
+"""Time a checkpoint or a bundle against the number of people in a photo, as in the paper's Fig. 5."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.canvases import CANVASES
+from model.manifest import MANIFEST, SAMPLE
+from training.runtime.analysis import analyse
+from training.runtime.crowds import cut_person
+from training.runtime.plot import plot
+from training.runtime.stages import OpenVinoStages, Stages, TorchStages
+
+HELP = "time a checkpoint or bundle against the number of people in a photo"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
+    )
+    parser.add_argument("--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
+    parser.add_argument("--people", nargs="+", type=int, default=[1, 2, 5, 10, 20, 30], help="how many, each in turn")
+    parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--rounds", type=int, default=40, help="how often each time is taken (default 40)")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="of a checkpoint's network"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--plot", type=Path, help="draw them there, as PNG, SVG or PDF")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the table, and write what was asked for."""
+    stages, photo = _open(chosen)
+    with torch.no_grad():
+        canvases = stages.canvases["high"]  # to cut the person well; what is timed is `--detail`
+        person = cut_person(photo, stages.parse, canvases, stages.taxonomy)
+        figures = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
+    report = {
+        "parser": stages.name,
+        "kind": stages.kind,
+        "taxonomy": stages.taxonomy.name,
+        "runtime": stages.runtime,
+        "precision": stages.precision,
+        "machine": stages.machine,
+        "photo": photo.name,
+        **figures,
+    }
+    print(table(report))
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if chosen.plot is not None:
+        plot(report, chosen.plot)
+    return 0
+
+
+def table(report: dict[str, Any]) -> str:
+    """The medians as Markdown, and what many people cost more than few."""
+    times = report["milliseconds"]
+    columns = ["people", "found", "found in labels", *(name.replace("_", " ") for name in times)]
+    rows = [
+        [str(n), str(report["found"]["in_photo"][n]), str(report["found"]["in_labels"][n])]
+        + [f"{times[name][n]['median']:.1f}" for name in times]
+        for n in report["people"]
+    ]
+    growth = ["ratio", "", "", *(f"{report['ratio'][name]['value']:.3f}" for name in times)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, ["---:"] * len(columns), *rows, growth])
+
+
+def _open(chosen: argparse.Namespace) -> tuple[Stages, Path]:
+    path: Path = chosen.parser
+    if path.is_dir() or path.name == MANIFEST:
+        folder = path if path.is_dir() else path.parent
+        if chosen.precision != "float32":
+            raise ValueError(f"{path} is timed in float32: --precision is for checkpoints")
+        return OpenVinoStages(folder), chosen.photo or folder / SAMPLE
+    if chosen.photo is None:
+        raise ValueError(f"{path} is a checkpoint: name a photo of a person with --photo")
+    return TorchStages(path, chosen.precision), chosen.photo

@@ -1,0 +1,152 @@
+"""Time against the number of people in a photo (the paper's Fig. 5), network and decoder apart.
+
+Beside it stands what a top-down parser with the same network would take: it runs once a person, on that person alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model.canvases import best_canvas
+from model.config import STRIDE
+from model.manifest import Size
+from model.maps import HeadMaps
+from training.augment import letterbox
+from training.runtime.crowds import SIZE, crops, crowd
+from training.runtime.stages import Stages
+from training.samples import Float32, Sample
+from training.targets import Targets, encode
+
+CROP: Size = (256, 192)  # height, width of what a top-down parser is given of a person
+TOP_DOWN_EVERY = 5  # rounds: it takes many times as long as all the rest
+SURE = 8.0  # logit of what is true, in maps made of labels
+RESAMPLES = 2000
+
+Task = Callable[[], object]
+Times = NDArray[np.float64]
+
+
+def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, rounds: int) -> dict[str, Any]:
+    """Times of `stages` on crowds of `person`, ready for JSON.
+
+    Every round takes each time once (top-down ones: every fifth round), series by series and within a series the
+    numbers of people, both in an order drawn anew: what else the machine does falls on all alike. The series:
+        whole: canvas to people, as it is served. network, decoder: its halves.
+        decoder_on_labels: the decoder on maps that a perfect network would return, with all n people in them.
+        top_down: the network once a person, on crops of 256 x 192. top_down_batch: on all crops at once.
+
+    Raises ValueError for a level of detail that there is not, and for no counts or rounds.
+    """
+    if detail not in stages.canvases:
+        raise ValueError(f"no level of detail {detail!r}: choose one of {', '.join(stages.canvases)}")
+    if not counts or rounds < 1:
+        raise ValueError("name at least one number of people, and at least one round")
+    counts = sorted(set(counts))
+    size = best_canvas(SIZE, stages.canvases[detail])
+    found: dict[str, dict[int, int]] = {"in_photo": {}, "in_labels": {}}
+    tasks: dict[tuple[str, int], Task] = {}
+    for n in counts:
+        photo = crowd(person, n)
+        tasks |= {(name, n): task for name, task in _tasks(stages, photo, size).items()}
+        for where, series in (("in_photo", "whole"), ("in_labels", "decoder_on_labels")):
+            score = stages.people(tasks[series, n]()).person_score
+            found[where][n] = int((score > 0).sum())
+    times = _times(stages, tasks, rounds)
+    series = _series(tasks)
+    few, many = counts[0], counts[-1]
+    return {
+        "detail": detail,
+        "canvas": size,
+        "photo_size": SIZE,
+        "crop": CROP,
+        "candidates": stages.config.candidates,
+        "slots": stages.config.people,
+        "people": counts,
+        "rounds": rounds,
+        "found": found,
+        "rounds_top_down": -(-rounds // TOP_DOWN_EVERY),
+        "milliseconds": {name: {n: quartiles(times[name, n]) for n in counts} for name in series},
+        "ratio": {name: {"people": [few, many], **ratio(times[name, many], times[name, few])} for name in series},
+    }
+
+
+def quartiles(values: Times) -> dict[str, float]:
+    """The median and what encloses the middle half."""
+    low, median, high = np.percentile(values, [25, 50, 75]).round(3).tolist()
+    return {"median": median, "q1": low, "q3": high}
+
+
+def ratio(upper: Times, lower: Times, seed: int = 0) -> dict[str, Any]:
+    """The median over rounds of what one took more than the other, and its 95 % interval by bootstrap over rounds.
+
+    Within a round both were taken a moment apart, so that most of what slowed one down slowed the other as well.
+    """
+    quotients = upper / lower  # [rounds]
+    drawn = np.random.default_rng(seed).integers(len(quotients), size=(RESAMPLES, len(quotients)))
+    interval = np.percentile(np.median(quotients[drawn], axis=1), [2.5, 97.5]).round(4).tolist()
+    return {"value": round(float(np.median(quotients)), 4), "interval": interval}
+
+
+def label_maps(canvas: Sample, stages: Stages) -> HeadMaps:
+    """What a network without error would say of a labelled canvas: float32 arrays with a batch axis of 1."""
+    targets: Targets = encode(canvas, stages.taxonomy, stages.config)
+    cells = targets.parts[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
+    parts = np.arange(len(stages.taxonomy.part_names) + 1)[:, None, None] == cells  # [C+1, h, w]
+    limbs = np.clip(targets.limbs.astype(np.float32), 1e-4, 1 - 1e-4)
+    maps = HeadMaps(
+        part_logits=_sure(parts),
+        projection_field=targets.projection,
+        heatmap_logits=_sure(targets.heatmap),
+        offsets=targets.offsets,
+        limb_logits=np.log(limbs / (1 - limbs)),
+    )
+    return HeadMaps(*(np.ascontiguousarray(m[None], np.float32) for m in maps))
+
+
+def _sure(truth: NDArray[Any]) -> Float32:
+    return SURE * (2 * truth.astype(np.float32) - 1)
+
+
+def _tasks(stages: Stages, photo: Sample, size: Size) -> dict[str, Task]:
+    """What is timed of one crowd; its inputs are made here, ahead of the clock."""
+    fitted, _ = letterbox(photo, size)
+    canvas = stages.put(fitted.image[None])
+    maps = stages.keep(stages.network(canvas))
+    perfect = stages.from_labels(label_maps(fitted, stages))
+    people = stages.put(crops(photo, CROP))  # [n, *CROP, 3]
+    tasks: dict[str, Task] = {
+        "whole": lambda: stages.whole(canvas),
+        "network": lambda: stages.network(canvas),
+        "decoder": lambda: stages.decoder(canvas, maps),
+        "decoder_on_labels": lambda: stages.decoder(canvas, perfect),
+        "top_down": lambda: [stages.network(people[i : i + 1]) for i in range(len(people))],
+    }
+    return {**tasks, "top_down_batch": lambda: stages.network(people)} if stages.batched else tasks
+
+
+def _times(stages: Stages, tasks: dict[tuple[str, int], Task], rounds: int) -> dict[tuple[str, int], Times]:
+    """Milliseconds of each task, one a round that it is in; its first call is not timed."""
+    rng = np.random.default_rng(0)
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in tasks}
+    for task in tasks.values():
+        task()
+    for number in tqdm(range(rounds), desc="runtime", unit="round"):
+        names = [n for n in _series(tasks) if number % TOP_DOWN_EVERY == 0 or not n.startswith("top_down")]
+        for name in rng.permutation(names):
+            for count in rng.permutation([n for series, n in tasks if series == name]):
+                stages.wait()
+                start = time.perf_counter()
+                tasks[name, count]()
+                stages.wait()
+                times[name, count].append(1e3 * (time.perf_counter() - start))
+    return {key: np.array(values) for key, values in times.items()}
+
+
+def _series(tasks: dict[tuple[str, int], Task]) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in tasks))

@@ -1,0 +1,115 @@
+"""Photos with exactly n people, and labels that fit them: one person, cut out of a photo and tiled.
+
+The person is as the parser itself sees it: its largest detection is cut out, with the parts and joints found there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from model.manifest import Size
+from model.taxonomy import Taxonomy
+from training.datasets.base import read_image
+from training.evaluate import parse_photo
+from training.predictors import Parse
+from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
+
+SIZE: Size = (1080, 1920)  # of a crowd's photo
+GREY = 128
+MARGIN = 0.1  # shown around the person, as a share of the longer side of its box
+
+
+def cut_person(path: Path, parse: Parse, canvases: tuple[Size, ...], taxonomy: Taxonomy) -> Sample:
+    """The person that the parser finds largest in a photo, with some of what is around it, labelled as it was parsed.
+
+    Raises DatasetError for an unreadable photo, ValueError where nobody is found in it.
+    """
+    photo = _unlabelled(read_image(path, "RGB"), taxonomy)
+    found = parse_photo(parse, photo, canvases)
+    pixels = np.bincount(found.person_map.ravel(), minlength=2)[1:]
+    if not pixels.any():
+        raise ValueError(f"nobody is found in {path}: name a photo of one person, seen large, with --photo")
+    largest = int(pixels.argmax())
+    mask: Bool = found.person_map == largest + 1
+    x0, y0, x1, y1 = mask_boxes(mask.astype(np.uint8), 1)[0]
+    margin = MARGIN * max(x1 - x0, y1 - y0)
+    height, width = mask.shape
+    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
+    right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
+    cut = slice(top, bottom), slice(left, right)
+    keypoints = found.keypoints[largest : largest + 1].copy()  # [1, K, 3]
+    keypoints[..., 2] = 2 * (keypoints[..., 2] > 0)
+    keypoints[..., :2] = np.where(keypoints[..., 2:] > 0, keypoints[..., :2] - [left, top], 0)
+    return _labelled(photo.image[cut], np.where(mask, found.part_map, 0)[cut], mask[cut].astype(np.uint8), keypoints)
+
+
+def crowd(person: Sample, count: int, size: Size = SIZE) -> Sample:
+    """A grey photo with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
+
+    Raises ValueError where `count` is not from 1 to 254: label maps hold no more.
+    """
+    if not 1 <= count <= 254:
+        raise ValueError(f"{count} people: choose from 1 to 254")
+    height, width = size
+    shapes = [(-(-count // columns), columns) for columns in range(1, count + 1)]
+    scales = [min(height // r / person.size[0], width // c / person.size[1]) for r, c in shapes]
+    best = int(np.argmax(scales))
+    (rows, columns), scale = shapes[best], scales[best]
+    tile = _resized(person, scale)
+    image = np.full((height, width, 3), GREY, np.uint8)
+    parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    keypoints = []
+    for index in range(count):
+        row, column = divmod(index, columns)
+        top = row * (height // rows) + (height // rows - tile.size[0]) // 2
+        left = column * (width // columns) + (width // columns - tile.size[1]) // 2
+        area = slice(top, top + tile.size[0]), slice(left, left + tile.size[1])
+        image[area], parts[area], people[area] = tile.image, tile.parts, tile.people * (index + 1)
+        keypoints.append(np.where(tile.keypoints[..., 2:] > 0, tile.keypoints + np.float32([left, top, 0]), 0)[0])
+    return _labelled(image, parts, people, np.stack(keypoints))
+
+
+def crops(photo: Sample, size: Size) -> UInt8:
+    """Each person of `photo` by itself, as a top-down parser would be given it: [n, *size, 3]."""
+    image = Image.fromarray(photo.image)
+    boxes = [(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in photo.boxes.tolist()]
+    return np.stack([np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box)) for box in boxes])
+
+
+def _resized(person: Sample, scale: float) -> Sample:
+    height, width = (max(1, int(side * scale)) for side in person.size)
+    factor = np.float32([width / person.size[1], height / person.size[0]])
+    keypoints = person.keypoints.copy()
+    keypoints[..., :2] = np.where(keypoints[..., 2:] > 0, (keypoints[..., :2] + 0.5) * factor - 0.5, 0)
+
+    def resize(values: UInt8, resample: Image.Resampling) -> UInt8:
+        return np.asarray(Image.fromarray(values).resize((width, height), resample))
+
+    nearest = Image.Resampling.NEAREST
+    parts, people = resize(person.parts, nearest), resize(person.people, nearest)
+    return _labelled(resize(person.image, Image.Resampling.LANCZOS), parts, people, keypoints)
+
+
+def _labelled(image: UInt8, parts: UInt8, people: UInt8, keypoints: Float32) -> Sample:
+    """A sample of n people whose labels are all known."""
+    count = len(keypoints)
+    return Sample(
+        image=image,
+        parts=parts,
+        people=people,
+        keypoints=keypoints.astype(np.float32),
+        joints_labelled=np.ones(keypoints.shape[:2], bool),
+        has_mask=np.ones(count, bool),
+        boxes=mask_boxes(people, count),
+        key=f"crowd of {count}",
+        source="crowd",
+    )
+
+
+def _unlabelled(image: UInt8, taxonomy: Taxonomy) -> Sample:
+    nothing = np.zeros(image.shape[:2], np.uint8)
+    nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
+    return _labelled(image, nothing, nothing, nobody)

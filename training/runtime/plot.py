@@ -1,0 +1,51 @@
+"""The picture of a runtime analysis: all of it against a top-down parser, and its halves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Series, its words, and its colour (Okabe and Ito's, told apart by colour-blind readers too).
+BOTTOM_UP = ("whole", "this parser", "#0072B2")
+TOP_DOWN = (
+    ("top_down", "top-down: its network once a person", "#D55E00"),
+    ("top_down_batch", "top-down: all people in one batch", "#CC79A7"),
+)
+HALVES = (
+    BOTTOM_UP,
+    ("network", "network", "#009E73"),
+    ("decoder", "decoder", "#E69F00"),
+    ("decoder_on_labels", "decoder, all n people in its maps", "#56B4E9"),
+)
+
+
+def plot(report: dict[str, Any], path: Path) -> None:
+    """Write medians as lines and the middle half of the times as bands; `path` names the format by its ending."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    against, halves = figure.subplots(1, 2)
+    _lines(against, report, (BOTTOM_UP, *TOP_DOWN))
+    against.set_title("Against a top-down parser of the same weights")
+    _lines(halves, report, HALVES)
+    halves.set_title("Network and decoder")
+    machine = report["machine"]
+    processor = machine.get("device", f"{machine['cpu']}, {machine['threads']} threads")
+    figure.suptitle(f"{report['parser']}, {report['runtime']}, canvas {report['canvas'][0]} x {report['canvas'][1]}")
+    figure.supxlabel(f"{processor}; medians and quartiles of {report['rounds']} rounds", fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def _lines(axes: Axes, report: dict[str, Any], series: tuple[tuple[str, str, str], ...]) -> None:
+    for name, words, colour in series:
+        if name in report["milliseconds"]:
+            times = [report["milliseconds"][name][n] for n in report["people"]]
+            axes.plot(report["people"], [t["median"] for t in times], "o-", color=colour, markersize=4, label=words)
+            low, high = ([t[q] for t in times] for q in ("q1", "q3"))
+            axes.fill_between(report["people"], low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.set_xlabel("people in the photo")
+    axes.set_ylabel("milliseconds")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)

@@ -1,0 +1,188 @@
+"""A parser in two halves that can be timed apart: a checkpoint in torch, a bundle in OpenVINO, which serves it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+import torch
+from numpy.typing import NDArray
+
+from model.canvases import CANVASES
+from model.checkpoint import load_parser
+from model.config import DecoderConfig
+from model.decoder.decode import People
+from model.manifest import GRAPH, Size, read_bundle
+from model.maps import HeadMaps
+from model.taxonomy import Taxonomy
+from training.predictors import CanvasPeople
+from training.runtime.machine import machine, synchronise
+from training.samples import UInt8
+
+
+class Stages(ABC):
+    """Network, decoder and both together, of canvases that `put` brought to where they are computed.
+
+    What `network`, `decoder` and `whole` return may be overwritten by the next call; `keep` copies it.
+    """
+
+    name: str
+    kind: str  # "checkpoint", "bundle"
+    runtime: str  # the library and its version
+    precision: str  # of the network; the decoder's is float32
+    taxonomy: Taxonomy
+    config: DecoderConfig
+    canvases: dict[str, tuple[Size, ...]]
+    batched: bool  # whether the network takes more than one canvas at a time
+    machine: dict[str, str | int]
+
+    @abstractmethod
+    def put(self, array: NDArray[Any]) -> Any:
+        """An array where it is computed, ahead of the clock."""
+
+    @abstractmethod
+    def network(self, canvas: Any) -> Any:
+        """Canvases uint8 [B, H, W, 3] to head maps."""
+
+    @abstractmethod
+    def decoder(self, canvas: Any, maps: Any) -> Any:
+        """Head maps, of a canvas of this size, to people: a graph may read the size from the canvas."""
+
+    @abstractmethod
+    def whole(self, canvas: Any) -> Any:
+        """Canvases to people."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Until everything that was asked for is computed."""
+
+    @abstractmethod
+    def people(self, outputs: Any) -> CanvasPeople:
+        """What `decoder` or `whole` returned, of the first canvas."""
+
+    def keep(self, outputs: Any) -> Any:
+        """A copy that later calls leave alone."""
+        return deepcopy(outputs)
+
+    def from_labels(self, maps: HeadMaps) -> Any:
+        """Head maps (arrays) as `decoder` takes them."""
+        return HeadMaps(*(self.put(m) for m in maps))
+
+    def parse(self, canvas: UInt8) -> CanvasPeople:
+        """People of one canvas [H, W, 3]."""
+        return self.people(self.whole(self.put(canvas[None])))
+
+
+class TorchStages(Stages):
+    """A checkpoint, on the accelerator if there is one; the network may compute in bfloat16."""
+
+    kind, batched = "checkpoint", True
+
+    def __init__(self, path: Path, precision: str = "float32") -> None:
+        """Raises CheckpointError."""
+        self._parser = load_parser(path)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._parser.to(self._device).requires_grad_(False)
+        self.name, self.precision, self.runtime = path.name, precision, f"torch {torch.__version__}"
+        self.taxonomy, self.config = self._parser.decoder.taxonomy, self._parser.decoder.config
+        self.canvases = CANVASES
+        self.machine = machine(self._device, torch.get_num_threads())
+
+    def put(self, array: NDArray[Any]) -> torch.Tensor:  # noqa: D102
+        return torch.from_numpy(array).to(self._device)
+
+    def network(self, canvas: torch.Tensor) -> HeadMaps:  # noqa: D102
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            maps: HeadMaps = self._parser.network(canvas)
+        return maps
+
+    def decoder(self, canvas: torch.Tensor, maps: HeadMaps) -> People:  # noqa: D102
+        people: People = self._parser.decoder(maps)
+        return people
+
+    def whole(self, canvas: torch.Tensor) -> People:  # noqa: D102
+        return self.decoder(canvas, self.network(canvas))
+
+    def wait(self) -> None:  # noqa: D102
+        synchronise(self._device)
+
+    def people(self, outputs: People) -> CanvasPeople:  # noqa: D102
+        return CanvasPeople(*(getattr(outputs, name)[0].cpu().numpy() for name in CanvasPeople._fields))
+
+
+class OpenVinoStages(Stages):
+    """A bundle on the CPU in float32: the graph as one, and again cut at the head maps.
+
+    Tensors travel by their names.
+    """
+
+    kind, batched, precision, runtime = "bundle", False, "float32", f"openvino {ov.__version__.partition('-')[0]}"
+
+    def __init__(self, folder: Path) -> None:
+        """Raises BundleError; ValueError for a graph whose network ends at other tensors than the head maps."""
+        manifest = read_bundle(folder)
+        if manifest.decoder_inputs != HeadMaps._fields:
+            raise ValueError(
+                f"the network of {folder} ends at {', '.join(manifest.decoder_inputs)}, not at "
+                f"{', '.join(HeadMaps._fields)}: export it again with this version"
+            )
+        core = ov.Core()
+        graph = folder / GRAPH
+        network, decoder = cut(core.read_model(graph), manifest.decoder_inputs)
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = [core.compile_model(m, "CPU", options) for m in (core.read_model(graph), network, decoder)]
+        self._whole, self._network, self._decoder = (model.create_infer_request() for model in compiled)
+        self.name = f"{manifest.name} {manifest.version}"
+        self.taxonomy, self.config, self.canvases = manifest.taxonomy, manifest.decoder, manifest.canvases
+        self.machine = machine(torch.device("cpu"), int(compiled[0].get_property("INFERENCE_NUM_THREADS")))
+
+    def put(self, array: NDArray[Any]) -> NDArray[Any]:  # noqa: D102
+        return array
+
+    def network(self, canvas: UInt8) -> dict[str, NDArray[Any]]:  # noqa: D102
+        return _infer(self._network, {"image": canvas})
+
+    def decoder(self, canvas: UInt8, maps: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:  # noqa: D102
+        return _infer(self._decoder, {"image": canvas, **maps})
+
+    def whole(self, canvas: UInt8) -> dict[str, NDArray[Any]]:  # noqa: D102
+        return _infer(self._whole, {"image": canvas})
+
+    def wait(self) -> None:
+        """Calls return when they are done."""
+
+    def people(self, outputs: dict[str, NDArray[Any]]) -> CanvasPeople:  # noqa: D102
+        return CanvasPeople(*(outputs[name][0].copy() for name in CanvasPeople._fields))
+
+    def from_labels(self, maps: HeadMaps) -> dict[str, NDArray[Any]]:  # noqa: D102
+        return maps._asdict()
+
+
+def cut(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
+    """A graph as two: from its input to the tensors of these names, and from them (and the input) to its outputs.
+
+    Takes `model` apart: it cannot be used afterwards. Raises ValueError for a name that is no tensor.
+    """
+    tensors = {n: out for op in model.get_ordered_ops() for out in op.outputs() for n in out.get_names()}
+    if unknown := [n for n in names if n not in tensors]:
+        raise ValueError(f"the graph has no tensor {', '.join(unknown)} to cut at: export the bundle again")
+    image, ends = model.get_parameters(), [tensors[n] for n in names]
+    starts = []
+    for name, end in zip(names, ends, strict=True):
+        start = ov.opset13.parameter(end.get_partial_shape(), end.get_element_type())
+        start.output(0).set_names({name})
+        for reader in end.get_target_inputs():
+            reader.replace_source_output(start.output(0))
+        starts.append(start)
+    decoder = ov.Model(model.get_results(), [*image, *starts], "decoder")
+    return ov.Model([ov.opset13.result(end) for end in ends], image, "network"), decoder
+
+
+def _infer(request: ov.InferRequest, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    wanted = {name: tensors[name] for port in request.model_inputs for name in port.get_names() if name in tensors}
+    request.infer(wanted, share_inputs=True)
+    return {name: request.get_tensor(p).data for p in request.model_outputs for name in p.get_names()}
