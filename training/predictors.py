@@ -21,12 +21,13 @@ from training.samples import Float32, UInt8
 
 
 class CanvasPeople(NamedTuple):
-    """What a parser says of one canvas: the first four outputs of the graph, without the batch."""
+    """What a parser says of one canvas: the first five outputs of the graph, without the batch."""
 
     part_map: UInt8  # [H, W], 0 background, 1..C
     person_map: UInt8  # [H, W], 0 nobody, p+1 = slot p
     keypoints: Float32  # [P, K, 3], x, y in canvas pixels, score; 0 = not found
     person_score: Float32  # [P], falling; 0 = empty slot
+    part_score: Float32  # [P, C], mean probability of the part's pixels; 0 = absent
 
 
 Parse = Callable[[UInt8], CanvasPeople]  # of a canvas [H, W, 3]

@@ -21,8 +21,11 @@ from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.augment import letterbox
 from training.datasets.folders import FolderDataset
-from training.evaluate import evaluate, measure, parse_photo, table, to_image
+from training.evaluate import evaluate
+from training.photo_figures import measure
+from training.photo_people import parse_photo, to_image
 from training.predictors import CanvasPeople, Parse, open_predictor
+from training.report import table
 from training.samples import Sample, UInt8
 
 T = DENSEPOSE_COCO
@@ -34,7 +37,13 @@ def nobody(canvas: UInt8) -> CanvasPeople:
     """A parser that finds nobody."""
     size = canvas.shape[:2]
     keypoints = np.zeros((P, len(T.joint_names), 3), np.float32)
-    return CanvasPeople(np.zeros(size, np.uint8), np.zeros(size, np.uint8), keypoints, np.zeros(P, np.float32))
+    return CanvasPeople(
+        part_map=np.zeros(size, np.uint8),
+        person_map=np.zeros(size, np.uint8),
+        keypoints=keypoints,
+        person_score=np.zeros(P, np.float32),
+        part_score=np.zeros((P, len(T.part_names)), np.float32),
+    )
 
 
 def oracle(samples: list[Sample], canvases: tuple[tuple[int, int], ...] = FAST) -> Parse:
@@ -49,6 +58,7 @@ def oracle(samples: list[Sample], canvases: tuple[tuple[int, int], ...] = FAST) 
             for row, joints in enumerate(canvas.keypoints):
                 people.keypoints[row] = joints * [1, 1, 0.5]  # v 1 and 2 as scores
                 people.person_score[row] = 0.9 - 0.05 * row
+                people.part_score[row] = people.person_score[row]
             answers[canvas.image.tobytes()] = people
     return lambda canvas: answers[canvas.tobytes()]
 
@@ -200,13 +210,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
     write_folder(tmp_path / "frames", samples, T, "synthetic")
     out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
-    arguments = ["--all", "--limit", "2", "--json", str(out), "--pictures", str(pictures)]
+    arguments = ["--all", "--limit", "2", "--json", str(out), "--pictures", str(pictures), "--every-picture"]
     assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
     report = json.loads(out.read_text())
     assert report["command"] == "python -m training evaluate random.ckpt frames --detail fast --limit 2 --all"
     assert (report["kind"], report["parser"], report["photos"], report["people"]) == ("checkpoint", "random.ckpt", 2, 2)
     assert report["parts"]["labels"] == "exact"
-    assert {path.stem for path in pictures.iterdir()} == {samples[0].key, samples[3].key}
+    assert {path.stem for path in pictures.iterdir()} == {samples[0].key, samples[3].key, "worst", "best"}
 
 
 def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
@@ -230,7 +240,11 @@ def test_a_bundle_answers_from_its_graph(tmp_path: Path) -> None:
 
 
 def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
-    write_folder(tmp_path / "photos", samples, T)
+    root = write_folder(tmp_path / "photos", samples, T)
+    annotations = json.loads((root / "annotations.json").read_text())
+    for image, split in zip(annotations["images"], ("val", "val", "train", "val"), strict=True):
+        image["split"] = split
+    (root / "annotations.json").write_text(json.dumps(annotations))
     out = tmp_path / "figures.json"
     assert main(["evaluate", str(checkpoint), str(tmp_path / "photos"), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
@@ -247,7 +261,7 @@ def test_what_cannot_be_evaluated_says_why(
     for arguments, message in (
         ([str(checkpoint), str(root)], "--all"),  # rendered frames only: nothing is held out
         ([str(checkpoint), str(root), "--all", "--limit", "0"], "--limit"),
-        ([str(checkpoint), str(tmp_path / "none")], "annotations.json is missing"),
+        ([str(checkpoint), str(tmp_path / "none")], "is no folder"),
         ([str(empty), str(root)], "is not a bundle"),
         ([str(tmp_path / "none.ckpt"), str(root)], "cannot read checkpoint"),
     ):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from model.canvases import CANVASES
-from model.taxonomy import Taxonomy
+from training.cases import RANKED_BY, every_picture, rank, write_sheets
+from training.datasets.base import PhotoDataset
 from training.datasets.open import open_dataset
-from training.evaluate import PhotoPeople, evaluate, table
-from training.pictures import contact_sheet, draw_people
+from training.evaluate import measure_photos
+from training.paper_tables import paper_table
 from training.predictors import open_predictor
-from training.samples import DatasetError, Sample
+from training.report import broken_photos, category_table, table
+from training.samples import DatasetError
+from training.summary import summarise
 
 HELP = "measure a checkpoint or bundle on photos held out of training"
 
@@ -31,47 +33,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
     parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--pictures", type=Path, help="write labels and prediction of each photo into this folder")
+    parser.add_argument("--strict", action="store_true", help="stop at a photo that cannot be read")
+    parser.add_argument("--categories", action="store_true", help="print the figures of each part and joint too")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--pictures", type=Path, help=f"write best.jpg and worst.jpg into this folder, by {RANKED_BY}")
+    parser.add_argument("--every-picture", action="store_true", help="with --pictures: each photo as well")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the table, and write what was asked for."""
+    """Print the tables, and write what was asked for."""
+    if chosen.every_picture and chosen.pictures is None:
+        raise ValueError("--every-picture: say where with --pictures FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = list(range(len(photos))) if chosen.all else photos.split()[1]
-    if chosen.limit is not None and chosen.limit < 1:
-        raise ValueError(f"--limit {chosen.limit}: take at least one photo")
-    if chosen.limit is not None and chosen.limit < len(indices):
-        indices = [indices[i] for i in np.linspace(0, len(indices) - 1, chosen.limit).round().astype(int)]
-    if not indices:
-        raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
-    show = None if chosen.pictures is None else _painter(chosen.pictures, predictor.taxonomy)
-    figures = evaluate(predictor.parse, photos, indices, predictor.canvases, show)
-    names = " ".join(path.resolve().name for path in (chosen.parser, *chosen.data))  # not where they lie: it is shared
-    options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
-    decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
+    indices = _choose(photos, chosen.all, chosen.limit)
+    show = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
+    measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, show, chosen.strict)
     report = {
-        "command": f"python -m training evaluate {names}{options}{decoder}{' --all' * chosen.all}",
+        "command": _command(chosen),
         "parser": predictor.name,
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **figures,
+        **summarise(list(measured.figures.values()), photos.taxonomy),
+        "broken": measured.broken,
     }
-    print(table(report))
+    label = f"{predictor.name}, on {len(measured.figures)} photos of {' '.join(_names(chosen.data))}"
+    sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
+    if chosen.categories:
+        sections.append(category_table(report))
+    print("\n\n".join(section for section in sections if section))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if chosen.pictures is not None:
+        write_sheets(chosen.pictures, rank(measured.figures), predictor.parse, photos, predictor.canvases)
+    if measured.broken:
+        print(broken_photos(report), file=sys.stderr)
     return 0
 
 
-def _painter(folder: Path, taxonomy: Taxonomy) -> Callable[[Sample, PhotoPeople], None]:
-    """Writes, for each photo, its labels beside the prediction."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _choose(photos: PhotoDataset, everyone: bool, limit: int | None) -> list[int]:
+    """Indices of the photos to measure."""
+    indices = list(range(len(photos))) if everyone else photos.split()[1]
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit {limit}: take at least one photo")
+    if limit is not None and limit < len(indices):
+        indices = [indices[i] for i in np.linspace(0, len(indices) - 1, limit).round().astype(int)]
+    if not indices:
+        raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
+    return indices
 
-    def paint(sample: Sample, people: PhotoPeople) -> None:
-        labels = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, taxonomy)
-        found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, taxonomy)
-        Image.fromarray(contact_sheet([labels, found], columns=2)).save(folder / f"{sample.key}.jpg", quality=90)
 
-    return paint
+def _command(chosen: argparse.Namespace) -> str:
+    """What makes these figures again; folders by their names alone, because it is shared."""
+    options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
+    decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
+    names = " ".join(_names([chosen.parser, *chosen.data]))
+    return f"python -m training evaluate {names}{options}{decoder}{' --all' * chosen.all}"
+
+
+def _names(paths: list[Path]) -> list[str]:
+    return [path.resolve().name for path in paths]

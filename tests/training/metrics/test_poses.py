@@ -11,7 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.pose_metrics import PersonErrors, Poses, keypoint_ap, oks, person_errors
+from training.metrics.faults import PersonErrors, person_errors
+from training.metrics.poses import Poses, keypoint_ap, oks
 
 T = DENSEPOSE_COCO
 K = len(T.joint_names)

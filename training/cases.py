@@ -1,0 +1,87 @@
+"""Photos with their labels beside the prediction: every one, or the worst and the best on a sheet each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model.manifest import Size
+from model.taxonomy import Taxonomy
+from training.datasets.base import PhotoDataset
+from training.evaluate import Show
+from training.metrics.parts import likeness
+from training.photo_figures import PhotoFigures
+from training.photo_people import PhotoPeople, parse_photo
+from training.pictures import contact_sheet, draw_people
+from training.predictors import Parse
+from training.samples import Sample, UInt8
+
+CASES, COLUMNS = 12, 2  # photos on a sheet, and side by side
+SIDE = 400  # pixels of the longer side of a photo on a sheet
+CAPTION = 18  # height in pixels
+RANKED_BY = "mean best IoU of parts, over labelled and found people"
+
+
+def draw_case(sample: Sample, people: PhotoPeople, taxonomy: Taxonomy) -> UInt8:
+    """Labels at the left, prediction at the right."""
+    labels = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, taxonomy)
+    found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, taxonomy)
+    return contact_sheet([labels, found], columns=2)
+
+
+def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
+    """A function that writes each photo it is called with into `folder`, as KEY.jpg."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(sample: Sample, people: PhotoPeople) -> None:
+        _save(draw_case(sample, people, taxonomy), folder / f"{sample.key.replace('/', '_')}.jpg")
+
+    return write
+
+
+def rank(figures: dict[int, PhotoFigures]) -> list[tuple[int, float]]:
+    """Indices of photos and their `likeness`, the worst first; those with nobody to find and nobody found left out."""
+    values = [(index, likeness(photo.parts)) for index, photo in figures.items()]
+    return sorted(((index, value) for index, value in values if not math.isnan(value)), key=lambda pair: pair[1])
+
+
+def write_sheets(
+    folder: Path,
+    ranking: Sequence[tuple[int, float]],
+    parse: Parse,
+    photos: PhotoDataset,
+    canvases: Sequence[Size],
+) -> None:
+    """Write `worst.jpg` and `best.jpg`, each up to `CASES` photos of a ranking, which are parsed once more for it.
+
+    A ranking of fewer than twice as many is shared between the two.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    worst = ranking[: min(CASES, -(-len(ranking) // 2))]
+    best = ranking[::-1][: min(CASES, len(ranking) // 2)]
+    for name, chosen in (("worst", worst), ("best", best)):
+        cases = []
+        for index, value in chosen:
+            sample = photos.load(index)
+            case = draw_case(sample, parse_photo(parse, sample, canvases), photos.taxonomy)
+            cases.append(_captioned(case, f"{sample.key}   {value:.3f}"))
+        if cases:
+            _save(contact_sheet(cases, COLUMNS), folder / f"{name}.jpg")
+
+
+def _captioned(case: UInt8, text: str) -> UInt8:
+    """A pair of photos, each at most `SIDE` pixels long, with a line of text below."""
+    picture = Image.fromarray(case)
+    picture.thumbnail((2 * SIDE, SIDE))
+    sheet = Image.new("RGB", (picture.width, picture.height + CAPTION))
+    sheet.paste(picture)
+    ImageDraw.Draw(sheet).text((2, picture.height + 2), text, "white", ImageFont.load_default(13))
+    return np.array(sheet)
+
+
+def _save(picture: UInt8, path: Path) -> None:
+    Image.fromarray(picture).save(path, quality=90)

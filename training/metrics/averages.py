@@ -1,0 +1,25 @@
+"""Means that know what is undefined, and how far a figure would move with other photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics.pixels import Int64
+
+
+def mean(values: Sequence[float] | NDArray[np.generic]) -> float:
+    """Mean of what is not NaN; NaN of nothing."""
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def bootstrap(statistic: Callable[[Int64], float], photos: int, resamples: int = 200, seed: int = 0) -> list[float]:
+    """95 % interval of `statistic`, a function of the indices of photos drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    values = [statistic(rng.integers(photos, size=photos)) for _ in range(resamples)] if photos else []
+    values = [value for value in values if not np.isnan(value)]
+    return [float(v) for v in np.percentile(values, [2.5, 97.5])] if values else [float("nan")] * 2

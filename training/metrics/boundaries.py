@@ -1,0 +1,92 @@
+"""Boundary F-score: how much of the contours agrees within a few pixels (after DAVIS, Perazzi et al., CVPR 2016).
+
+A pixel is on the contour of its region where one of its four neighbours is not in the region; the photo's border is no
+contour, nor is the border to unknown pixels. Contours agree within 0.8 % of the photo's diagonal, rounded up.
+Predicted contours that agree with nothing count only where the label is known, farther than that from unknown pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from model.taxonomy import BACKGROUND, IGNORE
+from training.metrics.people import Instances
+from training.metrics.pixels import Float64, Int64, ratio
+from training.samples import Bool, UInt8
+
+Points = NDArray[np.int64]  # [p, 3]: region, row, column
+
+TOLERANCE = 0.008  # of the diagonal
+
+
+def part_contours(truth: UInt8, predicted: UInt8, parts: int) -> Int64:
+    """Contour pixels [C, 4] of each part, whosoever it is: labelled ones, of them found; judged ones, of them right.
+
+    Sum over photos and ask `boundary_f`.
+    """
+    return _count(truth, contours(truth), contours(predicted), parts)
+
+
+def mask_boundary_f(truth: UInt8, predicted: UInt8, people: Instances) -> Float64:
+    """F [n] of each labelled person's mask against the predicted one of highest IoU; 0 without one, NaN if unknown."""
+    n, m = people.similarity.shape
+    labelled, found = contours(truth), contours(predicted)
+    rival = people.similarity.argmax(axis=1) + 1 if m else np.zeros(n, int)  # [n], as in the map
+    rival[people.similarity.max(axis=1, initial=0) == 0] = -1
+    # A prediction may be the best of several people: each gets a copy of its contour.
+    copies = [np.insert(found[found[:, 0] == rival[row], 1:], 0, row + 1, axis=1) for row in range(n)]
+    found = np.concatenate([np.zeros((0, 3), np.int64), *copies])
+    counts = _count(truth, labelled, found, n)
+    return np.where(people.countable, boundary_f(counts), np.nan)
+
+
+def boundary_f(counts: Int64) -> Float64:
+    """F = 2 precision recall / (precision + recall) of counts [..., 4]; NaN where neither side has a contour."""
+    labelled, recalled, judged, right = np.moveaxis(counts, -1, 0)
+    precision, recall = np.nan_to_num(ratio(right, judged)), np.nan_to_num(ratio(recalled, labelled))
+    f = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
+    return np.where(labelled + judged > 0, f, np.nan)
+
+
+def contours(regions: UInt8) -> Points:
+    """Contour pixels of all regions of a map, in which 0 is none and 255 unknown."""
+    edge = np.zeros(regions.shape, bool)
+    for first, second in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (regions[first] != regions[second]) & (regions[first] != IGNORE) & (regions[second] != IGNORE)
+        edge[first] |= differ
+        edge[second] |= differ
+    rows, columns = np.nonzero(edge & (regions != BACKGROUND))
+    return np.stack([regions[rows, columns], rows, columns], axis=1).astype(np.int64)
+
+
+def tolerance(size: tuple[int, ...]) -> int:
+    """Pixels within which contours of a photo of that size agree."""
+    return math.ceil(TOLERANCE * math.hypot(*size))
+
+
+def _count(truth: UInt8, labelled: Points, found: Points, regions: int) -> Int64:
+    """Points [regions, 4] of each region: labelled ones, of them found; judged ones, of them right."""
+    limit = tolerance(truth.shape)
+    recalled, right = _near(labelled, found, limit), _near(found, labelled, limit)
+    unknown = truth == IGNORE
+    judged = np.ones(len(found), bool)
+    if unknown.any():
+        # The nearest unknown pixel of a known one is on the edge of the unknown region.
+        edge = contours(unknown.astype(np.uint8))
+        places = np.insert(found[:, 1:], 0, 1, axis=1)
+        judged = right | ~(unknown[found[:, 1], found[:, 2]] | _near(places, edge, limit))
+    counted = (labelled, labelled[recalled], found[judged], found[right])
+    return np.stack([np.bincount(points[:, 0], minlength=regions + 1)[1:] for points in counted], axis=1)
+
+
+def _near(points: Points, others: Points, limit: int) -> Bool:
+    """Which of `points` [p] have one of `others`, of the same region, no farther than `limit` pixels."""
+    if not len(points) or not len(others):
+        return np.zeros(len(points), bool)
+    apart = (2 * limit + 2, 1, 1)  # puts other regions out of reach
+    distance, _ = cKDTree(others * apart).query(points * apart, distance_upper_bound=limit + 0.5)
+    return distance <= limit

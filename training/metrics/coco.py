@@ -1,0 +1,99 @@
+"""COCO's average precision, by pycocotools, from similarities that are computed here."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from training.metrics.pixels import Float64
+from training.samples import Bool, Float32
+
+Area = tuple[float, float]
+
+ALL: Area = (0, 1e10)  # square pixels
+
+
+@dataclass(frozen=True)
+class Detections:
+    """People of one photo, those to find (n) and those found (m)."""
+
+    similarity: Float64  # [n, m]
+    area: Float64  # [n], square pixels
+    asked: Bool  # [n]; who is not asked for is neither missed nor, once found, false
+    score: Float32  # [m]
+    found_area: Float64  # [m]
+    excused: Bool  # [m], where it matches nobody, it is no false person either
+
+
+class CocoEvaluation(COCOeval):  # type: ignore[misc]
+    """COCOeval of given similarities; it excuses predictions. At most `most` predictions of a photo are looked at."""
+
+    def __init__(self, photos: Sequence[Detections], areas: Sequence[Area], most: int) -> None:
+        people: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
+        for image, photo in enumerate(photos):
+            for row, area in enumerate(photo.area.tolist()):
+                people.append(_annotation(image, area, len(people) + 1))
+                people[-1]["num_keypoints"] = int(photo.asked[row])  # COCO's way to ask for nobody
+            for row, area in enumerate(photo.found_area.tolist()):
+                found.append(_annotation(image, area, len(found) + 1))
+                found[-1]["score"] = float(photo.score[row])
+                found[-1]["excused"] = bool(photo.excused[row])
+        self._photos = photos
+        self._excused = {person["id"]: person["excused"] for person in found}
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(_coco(len(photos), people), _coco(len(photos), found), "keypoints")
+            self.params.areaRng = [list(limits) for limits in areas]
+            self.params.maxDets = [most]
+            self.evaluate()
+        self._matches = list(self.evalImgs)  # [areas * photos]
+
+    def computeOks(self, imgId: int, catId: int) -> Float64 | list[Float64]:
+        """Similarities [m, n], predictions by falling score."""
+        photo = self._photos[imgId]
+        if not photo.similarity.size:
+            return []
+        return photo.similarity.T[np.argsort(-photo.score, kind="stable")[: self.params.maxDets[-1]]]
+
+    def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:
+        """As COCOeval, then ignore what matches nobody and is excused."""
+        result: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
+        if result is not None:
+            excused = np.array([self._excused[i] for i in result["dtIds"]], bool)
+            result["dtIgnore"] = result["dtIgnore"] | ((result["dtMatches"] == 0) & excused)
+        return result
+
+    def precision(self, rows: NDArray[np.int64] | None = None) -> Float64:
+        """[thresholds, recalls, areas] of all photos or of those in `rows`, which may repeat; NaN where undefined."""
+        rows = np.arange(len(self._photos)) if rows is None else rows
+        areas = range(len(self.params.areaRng))
+        self.evalImgs = [self._matches[area * len(self._photos) + row] for area in areas for row in rows.tolist()]
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.accumulate()
+        precision = np.asarray(self.eval["precision"])[:, :, 0, :, 0]
+        return np.where(precision > -1, precision, np.nan)
+
+    def recall(self) -> Float64:
+        """[thresholds, areas] of the photos that `precision` was asked for last; NaN where undefined."""
+        recall = np.asarray(self.eval["recall"])[:, 0, :, 0]
+        return np.where(recall > -1, recall, np.nan)
+
+
+def _annotation(image: int, area: float, number: int) -> dict[str, Any]:
+    """COCO's record of a person; numbered from 1, because COCOeval takes the number 0 for "nobody"."""
+    return {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": area}
+
+
+def _coco(photos: int, people: list[dict[str, Any]]) -> COCO:
+    coco = COCO()
+    coco.dataset = {"images": [{"id": i} for i in range(photos)], "categories": [{"id": 1}], "annotations": people}
+    coco.createIndex()
+    return coco

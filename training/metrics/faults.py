@@ -1,0 +1,57 @@
+"""The faults in finding people that a user sees: missed, found twice, sides exchanged, invented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics.pixels import Float64
+from training.metrics.poses import FOUND, Poses, oks, pairs
+
+NOTABLE = 64  # pixels: who is taller and not found is missed
+SAME = 0.5  # OKS above which two predictions are of one person
+
+
+@dataclass(frozen=True)
+class PersonErrors:
+    """Faults in finding people, counted over photos."""
+
+    notable: int = 0  # labelled people taller than NOTABLE
+    missed: int = 0  # of them, with no prediction of OKS > FOUND
+    labelled: int = 0  # people with labelled joints
+    doubled: int = 0  # of them, the nearest of more than one prediction of OKS > SAME
+    matched: int = 0  # pairs of a person and a prediction, whichever side it takes for left
+    swapped: int = 0  # of them, more alike once left and right are exchanged
+    extra: int = 0  # predictions that are nobody's and do not lie on unknown pixels
+
+
+def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: Sequence[int]) -> PersonErrors:
+    """Count faults; `joint_flip` [K] is each joint's index after exchanging left and right."""
+    total = np.zeros(7, int)
+    for photo in photos:
+        labelled = photo.labelled
+        truth, area = photo.truth[labelled], photo.area[labelled]
+        notable = photo.height[labelled] > NOTABLE
+        straight = oks(truth, area, photo.found, sigmas)  # [n, m]
+        turned = oks(truth[:, list(joint_flip)], area, photo.found, sigmas)
+        best = np.maximum(straight, turned)
+        missed = notable & ~(straight > FOUND).any(axis=1)
+        doubled = _nearest(straight, SAME) > 1
+        paired = pairs(best)
+        swapped = sum(turned[pair] > straight[pair] for pair in paired)
+        extra = ~(best > FOUND).any(axis=0) & ~photo.excused
+        total += [
+            notable.sum(), missed.sum(), len(truth), doubled.sum(), len(paired), swapped, extra.sum(),
+        ]  # fmt: skip
+    return PersonErrors(*total.tolist())
+
+
+def _nearest(similarity: Float64, least: float) -> NDArray[np.int64]:
+    """How many predictions [n] resemble this person most, and more than `least`."""
+    n = len(similarity)
+    if not similarity.size:
+        return np.zeros(n, np.int64)
+    return np.bincount(similarity.argmax(axis=0)[similarity.max(axis=0) > least], minlength=n)

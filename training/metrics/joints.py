@@ -1,0 +1,60 @@
+"""Whether labelled joints lie on a part that they belong to: parts measured against human work of another kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.taxonomy import Taxonomy
+from training.metrics.pixels import Int64
+from training.samples import Bool, Float32, UInt8
+
+# Taxonomy -> joint -> parts it may lie on, sides left out: a joint between two segments belongs to both.
+JOINT_PARTS = {
+    "densepose_coco": {
+        "nose": ("head",),
+        "eye": ("head",),
+        "ear": ("head",),
+        "shoulder": ("torso", "upper_arm"),
+        "elbow": ("upper_arm", "lower_arm"),
+        "wrist": ("lower_arm", "hand"),
+        "hip": ("torso", "upper_leg"),
+        "knee": ("upper_leg", "lower_leg"),
+        "ankle": ("lower_leg", "foot"),
+    }
+}
+
+
+def joint_part_tables(taxonomy: Taxonomy) -> tuple[Bool, Bool] | None:
+    """For each joint the parts [K, C+1] it may lie on: those of either side, and those of its own.
+
+    None where `JOINT_PARTS` does not know the taxonomy.
+    """
+    table = JOINT_PARTS.get(taxonomy.name)
+    if table is None:
+        return None
+    either = np.zeros((len(taxonomy.joint_names), len(taxonomy.part_names) + 1), bool)
+    own = either.copy()
+    for k, joint in enumerate(taxonomy.joint_names):
+        side, joint = _side_and_name(joint)
+        for c, part in enumerate(taxonomy.part_names, start=1):
+            part_side, part = _side_and_name(part)
+            either[k, c] = part in table[joint]
+            own[k, c] = either[k, c] and part_side in ("", side)
+    return either, own
+
+
+def joints_on_parts(keypoints: Float32, part_map: UInt8, tables: tuple[Bool, Bool]) -> Int64:
+    """Of the visible labelled joints of `keypoints` [n, K, 3]: how many there are; lie on any part; on one of theirs;
+    on one of theirs of the right side.
+    """
+    rows, joints = np.nonzero(keypoints[:, :, 2] == 2)
+    xy = np.rint(keypoints[rows, joints, :2]).astype(int)
+    xy = np.clip(xy, 0, np.array(part_map.shape[::-1]) - 1)
+    part = part_map[xy[:, 1], xy[:, 0]]
+    either, own = tables
+    return np.array([len(rows), (part > 0).sum(), either[joints, part].sum(), own[joints, part].sum()])
+
+
+def _side_and_name(name: str) -> tuple[str, str]:
+    side, _, rest = name.partition("_")
+    return (side, rest) if side in ("left", "right") else ("", name)

@@ -1,0 +1,105 @@
+"""Parts of people: AP^p and PCP of the MHP v2 benchmark.
+
+A labelled and a predicted person are compared as two maps of C + 1 classes over the whole photo; how alike they are is
+the mean IoU over the classes present in either, background included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.taxonomy import IGNORE
+from training.metrics.people import Instances, match, mostly_unknown
+from training.metrics.pixels import Float64, Int64, overlaps, ratio
+from training.samples import Bool, Float32, UInt8
+
+VOLUME = tuple(step / 10 for step in range(1, 10))  # thresholds over which APpvol and APrvol average
+
+
+@dataclass(frozen=True)
+class PersonParts:
+    """As `Instances`, whose similarity is the mean of `ious` over the classes present in either person."""
+
+    people: Instances
+    ious: Float64  # [n, m, C+1], background first; NaN where neither has the class
+    present: Bool  # [n, C], the person's labelled parts
+    found: Bool  # [m, C], the person's predicted parts
+    excused: Bool  # [m, C], the part lies mostly on unknown pixels
+    part_score: Float32  # [m, C]
+
+
+def compare_parts(
+    truth: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], count: int, score: Float32, part_score: Float32
+) -> PersonParts:
+    """Every labelled with every predicted person.
+
+    `truth` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. A pixel whose part or owner is
+    unknown is left out of everybody's.
+    """
+    (truth_parts, truth_people), (part_map, person_map) = truth, predicted
+    (m, parts), known = part_score.shape, (truth_parts != IGNORE) & (truth_people != IGNORE)
+    size_truth = overlaps(truth_people, truth_parts, known, count, parts)[1:, 1:]  # [n, C]
+    size_predicted = overlaps(person_map, part_map, known, m, parts)[1:, 1:]  # [m, C]
+    meeting, both = _common_pixels(truth, predicted, known, (count, m, parts))  # [n, m, C], [n, m]
+    ious = ratio(meeting, size_truth[:, None] + size_predicted - meeting)
+
+    total, covered = known.sum(), size_truth.sum(axis=1)[:, None] + size_predicted.sum(axis=1)
+    neither, not_both = total - (covered - both), total - both  # intersection and union of the two backgrounds
+    ious = np.concatenate([ratio(neither, not_both)[..., None], ious], axis=-1)  # [n, m, C+1]
+    mean = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)
+
+    everywhere = overlaps(person_map, part_map, person_map > 0, m, parts)[1:, 1:]  # [m, C]
+    excused = mostly_unknown(everywhere.sum(axis=1), size_predicted.sum(axis=1))
+    return PersonParts(
+        people=Instances(mean, score, size_truth.sum(axis=1) > 0, excused),
+        ious=ious,
+        present=size_truth > 0,
+        found=size_predicted > 0,
+        excused=mostly_unknown(everywhere, size_predicted),
+        part_score=part_score,
+    )
+
+
+def correct_parts(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
+    """PCP: the share of a person's parts whose IoU exceeds `threshold`, meaned over people; 0 for who is not found."""
+    shares: list[float] = []
+    for photo in photos:
+        share = np.zeros(len(photo.present))
+        for i, row in enumerate(match(photo.people, threshold)):
+            if row >= 0:
+                right = np.nan_to_num(photo.ious[row, i, 1:]) > threshold
+                share[row] = (right & photo.present[row]).sum() / photo.present[row].sum()
+        shares += share[photo.people.countable].tolist()
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def likeness(photo: PersonParts) -> float:
+    """How well a photo's people are parsed, to rank photos by; NaN where nobody is labelled and nobody false.
+
+    The mean, over labelled people and over predicted ones that are not excused, of the best IoU of parts (meaned over
+    those present in either, without background) with somebody of the other side. Who is missed, or false, counts 0.
+    """
+    ious = photo.ious[photo.people.countable][:, :, 1:]
+    alike = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)  # [labelled, m]
+    best_found, best_labelled = alike.max(axis=1, initial=0), alike.max(axis=0, initial=0)[~photo.people.excused]
+    both = np.concatenate([best_found, best_labelled])
+    return float(both.mean()) if both.size else float("nan")
+
+
+def _common_pixels(
+    truth: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], known: Bool, sizes: tuple[int, int, int]
+) -> tuple[Int64, Int64]:
+    """Pixels [n, m, C] that both people give the same part, and [n, m] that both give any part."""
+    (truth_parts, truth_people), (part_map, person_map) = truth, predicted
+    n, m, parts = sizes
+    meeting = known & (truth_parts > 0) & (part_map > 0)
+    labelled, person, part = truth_people[meeting], person_map[meeting], truth_parts[meeting]
+    pair = labelled.astype(np.int64) * (m + 1) + person
+    both = np.bincount(pair, minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
+    alike = part == part_map[meeting]
+    triple = pair[alike] * (parts + 1) + part[alike]
+    same = np.bincount(triple, minlength=(n + 1) * (m + 1) * (parts + 1)).reshape(n + 1, m + 1, parts + 1)
+    return same[1:, 1:, 1:], both[1:, 1:]

@@ -1,0 +1,114 @@
+"""People of one photo, labelled and predicted, compared by what they cover; and their average precision.
+
+Two average precisions are in use: MHP v2's (`average_precision`) and COCO's (`coco_ap`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.taxonomy import IGNORE
+from training.metrics.averages import mean
+from training.metrics.coco import ALL, CocoEvaluation, Detections
+from training.metrics.pixels import Float64, Int64, overlaps, ratio
+from training.samples import Bool, Float32, UInt8
+
+MAX_MASKS = 100  # predictions of a photo that COCO looks at
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The people of one photo, labelled (n) and predicted (m), compared by what they cover."""
+
+    similarity: Float64  # [n, m] in [0, 1]
+    score: Float32  # [m], falling
+    countable: Bool  # [n], has pixels whose label is known
+    excused: Bool  # [m], lies mostly on unknown pixels: where it matches nobody, it is no false person either
+
+
+def compare_masks(truth: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -> Instances:
+    """People by IoU of their masks, over pixels whose owner is known."""
+    n, m = len(has_mask), len(score)
+    table = overlaps(truth, predicted, truth != IGNORE, n, m)
+    union = table.sum(axis=1, keepdims=True) + table.sum(axis=0) - table
+    everywhere = np.bincount(predicted.ravel(), minlength=m + 1)[1:]
+    return Instances(
+        similarity=np.nan_to_num(ratio(table, union)[1:, 1:]),
+        score=score,
+        countable=has_mask & (table[1:].sum(axis=1) > 0),
+        excused=mostly_unknown(everywhere, table.sum(axis=0)[1:]),
+    )
+
+
+def mostly_unknown(everywhere: Int64, known: Int64) -> Bool:
+    """Which regions have more than half of their pixels where the label is unknown; none that has no pixel."""
+    return (everywhere - known) * 2 > everywhere
+
+
+def match(people: Instances, threshold: float) -> Int64:
+    """The labelled person [m] that each prediction finds, or -1.
+
+    In the order of their scores, each takes the person it resembles most (of countable ones, more than `threshold`).
+    Invariant: nobody is found twice; who comes second finds nobody, not the next best (as the MHP v2 evaluation).
+    """
+    owner = np.full(len(people.score), -1)
+    if not people.countable.any():
+        return owner
+    similarity = np.where(people.countable[:, None], people.similarity, -1.0)
+    for i in range(len(owner)):
+        best = int(similarity[:, i].argmax())
+        if similarity[best, i] > threshold and best not in owner[:i]:
+            owner[i] = best
+    return owner
+
+
+def average_precision(photos: Sequence[Instances], threshold: float) -> float:
+    """Average precision of all photos' people, who are found as `match` says; NaN where there is nobody to find."""
+    hits, excused, scores = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
+    for people in photos:
+        hits.append(match(people, threshold) >= 0)
+        excused.append(people.excused)
+        scores.append(people.score)
+    positives = sum(int(people.countable.sum()) for people in photos)
+    return precision_area(np.concatenate(hits), np.concatenate(excused), np.concatenate(scores), positives)
+
+
+def precision_area(hit: Bool, excused: Bool, score: Float32, positives: int) -> float:
+    """Area under the precision envelope (all points, as PASCAL VOC 2010) of predictions in any order.
+
+    An excused prediction that is no hit is left out. Of equal scores the earlier comes first. NaN without positives.
+    """
+    if not positives:
+        return float("nan")
+    judged = hit | ~excused
+    hit = hit[judged][np.argsort(-score[judged], kind="stable")]
+    precision = hit.cumsum() / np.arange(1, len(hit) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((envelope * hit).sum() / positives)
+
+
+def coco_ap(photos: Sequence[Instances]) -> dict[str, float]:
+    """COCO's segm AP (IoU .50:.95), AP50 and AP75, people of all sizes; NaN where there is nobody to find.
+
+    In the order of their scores, each prediction takes the person it resembles most of those nobody has taken, at
+    least by the threshold; the precision envelope is sampled at 101 recalls. Unknown pixels and excused predictions
+    stand in place of COCO's crowds.
+    """
+    people = [
+        Detections(
+            similarity=photo.similarity[photo.countable],
+            area=np.ones(int(photo.countable.sum())),
+            asked=np.ones(int(photo.countable.sum()), bool),
+            score=photo.score,
+            found_area=np.ones(len(photo.score)),
+            excused=photo.excused,
+        )
+        for photo in photos
+    ]
+    if not any(len(photo.area) for photo in people):
+        return dict.fromkeys(("AP", "AP50", "AP75"), float("nan"))
+    precision = CocoEvaluation(people, (ALL,), MAX_MASKS).precision()[:, :, 0]  # [T, R]
+    return {"AP": mean(precision), "AP50": mean(precision[0]), "AP75": mean(precision[5])}

@@ -1,0 +1,133 @@
+"""Accuracy of joints: COCO's keypoint AP, and how well each joint is placed.
+
+Joints are [n, K, 3] in the photo's pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.metrics.averages import bootstrap, mean
+from training.metrics.coco import ALL, CocoEvaluation, Detections
+from training.metrics.pixels import Float64, ratio
+from training.samples import Bool, Float32
+
+TALL = 96  # pixels: who is taller counts for AP_tall
+FOUND = 0.3  # OKS above which a prediction finds somebody
+PLACED = 0.5  # similarity above which a joint is where it should be: within 1.18 of its k sqrt(area), k = 2 sigma
+MAX_PEOPLE = 20  # predictions of a photo that COCO looks at
+MEDIUM, LARGE = (32**2, 96**2), (96**2, 1e10)  # COCO's, square pixels
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Labelled (n) and predicted (m) joints of one photo. Areas in square pixels, heights in pixels."""
+
+    truth: Float32  # [n, K, 3], x, y, v; v > 0 is labelled
+    area: Float64  # [n]
+    height: Float64  # [n]
+    found: Float32  # [m, K, 3], x, y, score; 0 = not found
+    score: Float32  # [m], falling
+    found_area: Float64  # [m]
+    found_height: Float64  # [m]
+    excused: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
+
+    @property
+    def labelled(self) -> Bool:
+        """[n], people with a labelled joint; the others can be neither found nor missed."""
+        return (self.truth[:, :, 2] > 0).any(axis=1)
+
+
+def joint_similarity(truth: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
+    """exp(-d^2 / (2 area (2 sigma)^2)) [n, m, K] of each joint; 0 where it is not labelled or not found."""
+    square = ((truth[:, None, :, :2].astype(float) - found[None, :, :, :2]) ** 2).sum(axis=-1)  # [n, m, K]
+    spread = 2 * (2 * np.asarray(sigmas)) ** 2 * np.maximum(area, 1)[:, None, None]  # [n, 1, K]
+    return np.exp(-square / spread) * (found[:, :, 2] > 0) * (truth[:, None, :, 2] > 0)
+
+
+def oks(truth: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
+    """Object keypoint similarity [n, m]: the mean of `joint_similarity` over a person's labelled joints.
+
+    A joint that was not found counts 0; so does a person without labelled joints.
+    """
+    labelled = (truth[:, :, 2] > 0).sum(axis=1)[:, None]  # [n, 1]
+    return joint_similarity(truth, area, found, sigmas).sum(axis=-1) / np.maximum(labelled, 1)
+
+
+def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200) -> dict[str, Any]:
+    """COCO's keypoint AP (OKS .50:.95), AP50, AP75, AR, AP by size, with a bootstrap interval of AP over photos.
+
+    Differs from COCO: people without labelled joints are left out and predictions that match nobody and lie on
+    unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
+    `AP_tall` is over people taller than `TALL`.
+    """
+    photos = [p for p in photos if len(p.truth) or len(p.found)]
+    if not any(p.labelled.any() for p in photos):
+        names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall")
+        return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
+    similarities = [oks(p.truth[p.labelled], p.area[p.labelled], p.found, sigmas) for p in photos]
+    people = [_detections(p, similarity, lowest=-1) for p, similarity in zip(photos, similarities, strict=True)]
+    tall = [_detections(p, similarity, lowest=TALL) for p, similarity in zip(photos, similarities, strict=True)]
+    everyone = CocoEvaluation(people, (ALL, MEDIUM, LARGE), MAX_PEOPLE)
+    precision = everyone.precision()  # [T, R, A]
+    resampled = CocoEvaluation(people, (ALL,), MAX_PEOPLE)
+    return {
+        "AP": mean(precision[:, :, 0]),
+        "AP50": mean(precision[0, :, 0]),
+        "AP75": mean(precision[5, :, 0]),
+        "AR": mean(everyone.recall()[:, 0]),
+        "AP_medium": mean(precision[:, :, 1]),
+        "AP_large": mean(precision[:, :, 2]),
+        "AP_tall": mean(CocoEvaluation(tall, (ALL,), MAX_PEOPLE).precision()),
+        "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(photos), resamples),
+    }
+
+
+def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
+    """Figures [K] of each joint; NaN where it is labelled, or found, on nobody.
+
+    People and predictions are paired one to one by OKS, the most alike first, above `FOUND`.
+        recall        share of the labelled joints that the person's prediction has, more similar than `PLACED`
+        median_error  distance over the square root of the person's area, median of the labelled joints that the
+                      person's prediction has, wherever
+    """
+    joints = len(sigmas)
+    labelled, placed = np.zeros(joints, int), np.zeros(joints, int)
+    errors = [np.full((1, joints), np.nan)]  # [paired people, K] of each photo
+    for photo in photos:
+        similarity = joint_similarity(photo.truth, photo.area, photo.found, sigmas)  # [n, m, K]
+        labelled += (photo.truth[:, :, 2] > 0).sum(axis=0)
+        for row, column in pairs(oks(photo.truth, photo.area, photo.found, sigmas)):
+            truth, found = photo.truth[row], photo.found[column]
+            placed += similarity[row, column] > PLACED
+            error = np.hypot(*(truth[:, :2] - found[:, :2]).T) / np.sqrt(max(photo.area[row], 1))
+            errors.append(np.where((truth[:, 2] > 0) & (found[:, 2] > 0), error, np.nan)[None])
+    table = np.concatenate(errors).T  # [K, 1 + paired people]
+    median = [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else float("nan") for row in table]
+    return {"recall": ratio(placed, labelled), "median_error": np.array(median)}
+
+
+def pairs(similarity: Float64) -> list[tuple[int, int]]:
+    """One-to-one pairs (person, prediction) above `FOUND`, the most alike first."""
+    rest, found = similarity.copy(), []
+    while rest.size and rest.max() > FOUND:
+        row, column = (int(i) for i in np.unravel_index(rest.argmax(), rest.shape))
+        found.append((row, column))
+        rest[row], rest[:, column] = 0, 0
+    return found
+
+
+def _detections(photo: Poses, similarity: Float64, lowest: float) -> Detections:
+    """As COCO sees a photo; people no taller than `lowest` are neither asked for nor false."""
+    return Detections(
+        similarity=similarity,
+        area=photo.area[photo.labelled],
+        asked=photo.height[photo.labelled] > lowest,
+        score=photo.score,
+        found_area=photo.found_area,
+        excused=photo.excused | (photo.found_height <= lowest),
+    )

@@ -1,0 +1,74 @@
+"""AP^r: average precision of part instances, that is of each part of each person as a mask of its own.
+
+A part instance is ranked by the parser's score of the part. Two definitions are in use; the paper does not say which
+is behind its Table 3:
+
+    de facto    what the scripts count that PASCAL-Person-Part and CIHP are compared by (CIHP_PGN's, and those that
+                follow it): a prediction is right where its IoU with any labelled instance exceeds the threshold.
+                Duplicates are right too, so that the figure may exceed 1.
+    one-to-one  the definition of Hariharan et al., ECCV 2014: in the order of scores, each takes the instance it
+                overlaps most of those that nobody has taken.
+
+Differs from the scripts: a class that nothing is labelled as has no value and is left out of the mean (CIHP_PGN makes
+the mean NaN where it was predicted and counts 0 where it was not); of equal scores the earlier photo comes first (it
+takes the later); an instance mostly on unknown pixels that finds nothing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.metrics.parts import PersonParts
+from training.metrics.people import precision_area
+from training.metrics.pixels import Float64
+from training.samples import Bool
+
+
+def region_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
+    """AP^r [T, C] at each threshold of IoU, of each part; NaN for a part that is labelled on nobody."""
+    if not photos:
+        return np.full((len(thresholds), 0), np.nan)
+    find = _find_once if one_to_one else _find_any
+    limits = np.asarray(thresholds, float)[:, None]  # [T, 1]
+    parts = photos[0].present.shape[1]
+    hits = np.concatenate([find(photo, limits) for photo in photos], axis=1)  # [T, M, C], M predicted people
+    found, excused, score = (
+        np.concatenate([getattr(photo, name) for photo in photos]) for name in ("found", "excused", "part_score")
+    )  # [M, C]
+    positives = np.concatenate([photo.present for photo in photos]).sum(axis=0)  # [C]
+    result = np.empty((len(thresholds), parts))
+    for c in range(parts):
+        rows = found[:, c]
+        for t in range(len(thresholds)):
+            result[t, c] = precision_area(hits[t, rows, c], excused[rows, c], score[rows, c], int(positives[c]))
+    return result
+
+
+def _overlap(photo: PersonParts) -> Float64:
+    """IoU [n, m, C] of instances that both exist; -1 elsewhere."""
+    return np.where(photo.present[:, None] & photo.found, photo.ious[:, :, 1:], -1.0)
+
+
+def _find_any(photo: PersonParts, limits: Float64) -> Bool:
+    """Which predicted instances [T, m, C] overlap a labelled one enough."""
+    return _overlap(photo).max(axis=0, initial=-1.0) > limits[..., None]
+
+
+def _find_once(photo: PersonParts, limits: Float64) -> Bool:
+    """Which predicted instances [T, m, C] get a labelled one to themselves; all parts and thresholds at once."""
+    overlap, (n, parts), m = _overlap(photo), photo.present.shape, len(photo.found)
+    hits = np.zeros((len(limits), m, parts), bool)
+    if not n:
+        return hits
+    free = np.ones((len(limits), n, parts), bool)
+    order = np.argsort(-photo.part_score, axis=0, kind="stable")  # [m, C]
+    for ranked in order:  # [C], this rank's person for each part
+        offered = np.where(free, overlap[:, ranked, np.arange(parts)], -1.0)  # [T, n, C]
+        best = offered.argmax(axis=1)[:, None]  # [T, 1, C]
+        enough = np.take_along_axis(offered, best, axis=1)[:, 0] > limits  # [T, C]
+        hits[:, ranked, np.arange(parts)] = enough
+        threshold, part = np.nonzero(enough)
+        free[threshold, best[threshold, 0, part], part] = False
+    return hits

@@ -1,0 +1,52 @@
+"""A parser's people in a photo: run it on the canvas that fits, bring the answer back to the photo's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.canvases import best_canvas
+from model.letterbox import Letterbox
+from model.manifest import Size
+from training.augment import letterbox
+from training.predictors import CanvasPeople, Parse
+from training.samples import Float32, Sample, UInt8
+
+
+@dataclass(frozen=True)
+class PhotoPeople:
+    """A parser's m people in a photo. Maps [H, W] as in `CanvasPeople`, points in the photo's pixels."""
+
+    part_map: UInt8
+    person_map: UInt8  # 0 nobody, i = row i-1
+    keypoints: Float32  # [m, K, 3]
+    score: Float32  # [m], falling
+    part_score: Float32  # [m, C], 0 = absent
+
+
+def parse_photo(parse: Parse, sample: Sample, canvases: Sequence[Size]) -> PhotoPeople:
+    """Run a parser on the canvas that shows the photo largest, and bring its people back to the photo."""
+    canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
+    return to_image(parse(canvas.image), box, sample.size)
+
+
+def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> PhotoPeople:
+    """The filled slots of a canvas in the photo: nearest pixels, centre to centre; points clamped to the photo."""
+    count = int((people.person_score > 0).sum())
+    height, width = size_image
+    rows = box.offset_y + (2 * np.arange(height) + 1) * box.height // (2 * height)
+    columns = box.offset_x + (2 * np.arange(width) + 1) * box.width // (2 * width)
+    pixels = np.ix_(rows, columns)
+    keypoints = people.keypoints[:count].copy()  # [m, K, 3]
+    x, y = box.to_image(keypoints[..., 0], keypoints[..., 1])
+    keypoints[..., 0], keypoints[..., 1] = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    keypoints[keypoints[..., 2] <= 0] = 0
+    return PhotoPeople(
+        part_map=people.part_map[pixels],
+        person_map=people.person_map[pixels],
+        keypoints=keypoints,
+        score=people.person_score[:count],
+        part_score=people.part_score[:count],
+    )
