@@ -1,0 +1,75 @@
+"""Turn labels of an annotation tool into folders that can be trained on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model.taxonomy import TAXONOMIES, get_taxonomy
+from training.convert.coco import read_instances, read_panoptic
+from training.convert.label_studio import read_label_studio
+from training.convert.labels import Names, read_names
+from training.convert.painting import paint
+from training.convert.writer import FolderWriter
+from training.samples import DatasetError
+
+HELP = "turn labels of an annotation tool into folders to train on"
+FORMATS = ("coco-panoptic", "coco-instances", "label-studio")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("format", choices=FORMATS)
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the export's JSON file")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("--taxonomy", choices=list(TAXONOMIES), default="densepose_coco", help="its parts and joints")
+    parser.add_argument("--names", type=Path, help="JSON object from the tool's names to the taxonomy's")
+    parser.add_argument("--images", type=Path, help="folder of the photos; else looked for beside SOURCE")
+    parser.add_argument("--people", type=Path, help="coco-panoptic: COCO instances or keypoints of the same photos")
+    parser.add_argument("--one-person", action="store_true", help="photos that name nobody show one person")
+    parser.add_argument("--link", action="store_true", help="hard links to the photos instead of copies")
+    parser.add_argument("--strict", action="store_true", help="stop at the first broken entry instead of skipping it")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Convert what can be converted, and say what could not."""
+    taxonomy = get_taxonomy(chosen.taxonomy)
+    names = Names(taxonomy, {} if chosen.names is None else read_names(chosen.names))
+    if chosen.people is not None and chosen.format != "coco-panoptic":
+        raise ValueError(f"--people belongs to coco-panoptic; {chosen.format} names people itself")
+    if chosen.format == "coco-panoptic":
+        entries = read_panoptic(chosen.source, names, chosen.images, chosen.people)
+    else:
+        read = read_instances if chosen.format == "coco-instances" else read_label_studio
+        entries = read(chosen.source, names, chosen.images)
+    writer = FolderWriter(chosen.out, taxonomy, chosen.link)
+    broken = []
+    for entry in tqdm(entries, unit="photo", disable=None):
+        try:
+            labels = entry.read()
+            writer.add(labels.image, paint(labels, names, taxonomy, chosen.one_person))
+        except DatasetError as error:
+            broken.append(f"{entry.name}: {error}")
+            if chosen.strict:
+                raise DatasetError(broken[0]) from error
+    for line in broken:
+        print(f"skipped {line}", file=sys.stderr)
+    _report_unknown("parts, written as unknown", names.unknown_parts)
+    _report_unknown("joints, left out", names.unknown_joints)
+    if not writer.images:
+        raise DatasetError(f"none of {len(entries)} entries of {chosen.source} could be converted")
+    writer.finish()
+    print(f"{len(writer.images)} photos of {len(writer.annotations)} people in {chosen.out}; {len(broken)} skipped")
+    print(f"look at them: python -m training inspect {chosen.out} --out {chosen.out / 'inspect.png'}")
+    return 0
+
+
+def _report_unknown(what: str, names: Counter[str]) -> None:
+    if names:
+        found = ", ".join(f"{name!r} ({count})" for name, count in names.most_common())
+        print(f"warning: unknown {what}: {found}; name them in a --names file: "
+              '{"theirs": "ours"}, also "ignore", "background" or "person"', file=sys.stderr)  # fmt: skip

@@ -1,0 +1,83 @@
+"""Masks as annotation tools write them: polygons, COCO run lengths, Label Studio's brush."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from training.samples import Bool, DatasetError, UInt8
+
+CHANNELS = 4  # a brush stroke is an RGBA picture whose last channel is the stroke
+
+
+def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> Bool:
+    """[H, W]: the pixels inside any of some polygons, each x0, y0, x1, y1, ... from the photo's upper left corner.
+
+    Raises DatasetError for a polygon of fewer than three points.
+    """
+    if not polygons or any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        raise DatasetError("a polygon needs at least three points of x and y")
+    runs = coco.frPyObjects([[float(v) for v in polygon] for polygon in polygons], *size)
+    return coco.decode(coco.merge(runs)).astype(bool)
+
+
+def coco_mask(segmentation: Any, size: tuple[int, int]) -> Bool:
+    """[H, W]: a COCO `segmentation`: polygons, or run lengths, compressed or not. Raises DatasetError otherwise."""
+    if isinstance(segmentation, list):
+        return polygon_mask(segmentation, size)
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise DatasetError("its segmentation is neither polygons nor run lengths")
+    if list(segmentation["size"]) != list(size):
+        raise DatasetError(f"its run lengths are of {list(segmentation['size'])} pixels, not of {list(size)}")
+    counts = segmentation["counts"]
+    if isinstance(counts, list):
+        if sum(counts) != size[0] * size[1]:
+            raise DatasetError(f"its run lengths cover {sum(counts)} pixels of {size[0] * size[1]}")
+        segmentation = coco.frPyObjects(segmentation, *size)
+    try:
+        return coco.decode(segmentation).astype(bool)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"its run lengths cannot be decoded ({error})") from error
+
+
+def brush_mask(rle: list[int], size: tuple[int, int]) -> Bool:
+    """[H, W]: Label Studio's `value.rle`. Raises DatasetError where it is cut off or of another size.
+
+    The bytes are a stream of bits, most significant first: the number of values (32 bits), the width of a value minus
+    one (5), four widths of run lengths minus one (4 each). Then packets: a bit that tells a run from literals, which of
+    the four widths the length has (2), the length minus one, and one value or as many as the length says.
+    Source: thi.ng/rle-pack, which Label Studio uses.
+    """
+    try:
+        values = _unpack(np.array(rle, np.uint8))
+    except (ValueError, OverflowError, TypeError) as error:
+        raise DatasetError(f"its brush stroke cannot be decoded ({error}); export it again") from error
+    if values.size != size[0] * size[1] * CHANNELS:
+        raise DatasetError(f"its brush stroke is of {values.size // CHANNELS} pixels, not of {size[0] * size[1]}")
+    return values.reshape(*size, CHANNELS)[:, :, -1] > 0
+
+
+def _unpack(data: UInt8) -> UInt8:
+    stream = int.from_bytes(data.tobytes(), "big")
+    left = data.size * 8
+
+    def read(width: int) -> int:
+        nonlocal left
+        left -= width
+        if left < 0:
+            raise ValueError("it ends too early")
+        return (stream >> left) & ((1 << width) - 1)
+
+    total = read(32)
+    word = read(5) + 1
+    widths = [read(4) + 1 for _ in range(4)]
+    values = np.zeros(total, np.uint8)
+    done = 0
+    while done < total:
+        repeated, length = read(1), read(widths[read(2)]) + 1
+        for start in range(done, done + length, length if repeated else 1):
+            values[start : start + (length if repeated else 1)] = read(word)
+        done += length
+    return values

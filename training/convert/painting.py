@@ -1,0 +1,160 @@
+"""From what a tool said of a photo to the maps and people of a folder."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from training.convert.labels import Joint, Names, Person, PhotoLabels, Region
+from training.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
+
+JOINT_MARGIN = 0.1  # of the larger side of a box around joints, for people who have nothing else
+MOST = 0.5  # more than this share of a region lies in the person it is given to
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1; it ends behind its last pixel
+
+
+class Painted(NamedTuple):
+    """The label maps of a photo and the COCO records of its people, in the order of their indices."""
+
+    parts: UInt8  # [H, W]
+    people: UInt8  # [H, W]
+    records: list[dict[str, Any]]
+
+
+def paint(labels: PhotoLabels, names: Names, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
+    """Paint the masks of people, then parts over them, and number the people 1..n.
+
+    A part that names nobody goes to the person whose mask (box, without a mask) holds more than half of it; if there
+    is none, its pixels are unknown. In photos that name nobody at all, `one_person` gives all parts to one person.
+
+    Raises DatasetError for parts or joints that cannot be given to a person, and for a person with neither pixels, box
+    nor joints.
+    """
+    parts, owners = np.zeros(labels.size, np.uint8), np.zeros(labels.size, np.uint8)
+    if labels.void is not None:
+        parts[labels.void] = owners[labels.void] = IGNORE
+    people, regions = _people(labels, names), _regions(labels, names)
+    own = [region.mask for region, part in regions if part not in (BACKGROUND, IGNORE)]
+    if one_person and not people and (own or labels.joints):
+        people["1"] = Person(mask=np.any(own, axis=0) if own else None)
+    if own and not people:
+        raise DatasetError("its parts name nobody; group them by person (docs/own-data.md), or add --one-person")
+    if labels.joints and len(people) != 1:
+        raise DatasetError(f"{', '.join(labels.joints)} name none of {len(people)} people; group them by person")
+    if len(people) >= IGNORE:
+        raise DatasetError(f"it has {len(people)} people; a map has room for {IGNORE - 1}")
+
+    rows = {key: row for row, key in enumerate(people, start=1)}
+    for key, person in people.items():
+        if person.mask is not None:
+            parts[person.mask], owners[person.mask] = IGNORE, rows[key]
+    for region, part in regions:
+        owner = _owner(region, part, people)
+        if part == BACKGROUND:
+            parts[region.mask] = owners[region.mask] = BACKGROUND
+        elif owner is None:
+            parts[region.mask] = IGNORE
+            owners[region.mask & (owners == BACKGROUND)] = IGNORE
+        else:
+            parts[region.mask], owners[region.mask] = part, rows[owner]
+
+    boxes = mask_boxes(owners, len(people))
+    boxes[:, 2:] += 1
+    areas = np.bincount(owners.ravel(), minlength=256)
+    records = []
+    for key, row in rows.items():
+        person, area = people[key], int(areas[row])
+        keypoints = _keypoints(person.joints | labels.joints, names, taxonomy)
+        box: Box = tuple(boxes[row - 1].tolist()) if area else person.box or _box_of_joints(key, keypoints)
+        if not area:
+            _forget(parts, owners, box)
+        records.append(_record(row, area, box, keypoints))
+    return Painted(parts, owners, records)
+
+
+def _people(labels: PhotoLabels, names: Names) -> dict[str, Person]:
+    """Everybody whom the photo or one of its regions names, with the masks of regions that are whole people."""
+    people = {key: Person(person.mask, person.box, person.joints) for key, person in labels.people.items()}
+    for region in labels.regions:
+        if region.person is not None:
+            person = people.setdefault(region.person, Person())
+            if names.is_person(region.name):
+                person.mask = region.mask if person.mask is None else person.mask | region.mask
+    return people
+
+
+def _regions(labels: PhotoLabels, names: Names) -> list[tuple[Region, int]]:
+    """Regions and their part ids, without those that only say where a person is."""
+    regions = []
+    for region in labels.regions:
+        if not names.is_person(region.name):
+            regions.append((region, names.part(region.name)))
+        elif region.person is None:
+            raise DatasetError(f"its {region.name} is nobody in particular; give it a person, or map it to ignore")
+    return regions
+
+
+def _owner(region: Region, part: int, people: dict[str, Person]) -> str | None:
+    """Key of the person a region belongs to. What is to be ignored belongs to nobody unless it says so itself."""
+    if region.person is not None or part == IGNORE:
+        return region.person
+    owners = [key for key, person in people.items() if _share(region.mask, person) > MOST]
+    if len(owners) > 1:
+        raise DatasetError(f"its {region.name} lies in {len(owners)} people; say whose it is (docs/own-data.md)")
+    return owners[0] if owners else None
+
+
+def _share(mask: Bool, person: Person) -> float:
+    """How much of a region lies in a person's mask, or box."""
+    if person.mask is not None:
+        inside = int((mask & person.mask).sum())
+    elif person.box is not None:
+        x0, y0, x1, y1 = (max(round(v), 0) for v in person.box)
+        inside = int(mask[y0:y1, x0:x1].sum())
+    else:
+        return 0.0
+    return inside / max(int(mask.sum()), 1)
+
+
+def _keypoints(joints: dict[str, Joint], names: Names, taxonomy: Taxonomy) -> Float32:
+    """[K, 3], zero where a joint is not labelled."""
+    keypoints = np.zeros((len(taxonomy.joint_names), 3), np.float32)
+    for name, joint in joints.items():
+        if (k := names.joint(name)) is not None:
+            keypoints[k] = joint
+    return keypoints
+
+
+def _box_of_joints(key: str, keypoints: Float32) -> Box:
+    points = keypoints[keypoints[:, 2] > 0, :2]  # [m, 2]
+    if not len(points):
+        raise DatasetError(f"its person {key} has no visible part, no box and no joint; label one or remove the person")
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    margin = max(x1 - x0, y1 - y0, 1.0) * JOINT_MARGIN
+    return x0 - margin, y0 - margin, x1 + 1 + margin, y1 + 1 + margin
+
+
+def _forget(parts: UInt8, owners: UInt8, box: Box) -> None:
+    """Make what nobody labelled in the box of a person without pixels unknown."""
+    x0, y0, x1, y1 = (max(round(v), 0) for v in box)
+    area = slice(y0, y1), slice(x0, x1)
+    nobody = owners[area] == BACKGROUND
+    parts[area][nobody] = owners[area][nobody] = IGNORE
+
+
+def _record(row: int, area: int, box: Box, keypoints: Float32) -> dict[str, Any]:
+    x0, y0, x1, y1 = box
+    return {
+        "person_index": row,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": area,
+        "bbox": [round(v, 2) for v in (x0, y0, x1 - x0, y1 - y0)],
+        "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+        "keypoints": [round(v, 2) for v in keypoints.ravel().tolist()],
+        "keypoints_source": "ground_truth",
+        "mask_source": "ground_truth" if area else "none",
+    }

@@ -1,0 +1,106 @@
+"""Writing a folder of one's own photos as `training.datasets.folders` reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, ImageOps
+
+from model.taxonomy import Taxonomy
+from training.convert.painting import Painted
+from training.datasets.folder_records import ANNOTATIONS
+from training.samples import DatasetError
+
+FOLDERS = ("images", "parts", "people")
+UPRIGHT = 1  # EXIF orientation of a photo that is stored as it is shown
+
+
+class FolderWriter:
+    """Photos and their maps into `images/`, `parts/`, `people/`; `finish` writes the annotations.
+
+    Photos are copied, or hard-linked where `link`; one that its camera stored turned is written upright.
+    Raises DatasetError where `out` already holds something.
+    """
+
+    def __init__(self, out: Path, taxonomy: Taxonomy, link: bool = False) -> None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise DatasetError(f"{out} already holds something; name a new folder")
+        for folder in FOLDERS:
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        self.out, self.taxonomy, self.link = out, taxonomy, link
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self._keys: set[str] = set()
+
+    def add(self, photo: Path, painted: Painted) -> None:
+        """Write one photo. Raises DatasetError, having written nothing, where it is unreadable or of another size."""
+        key, number = photo.stem, 2
+        while key.casefold() in self._keys:  # file systems may not tell cases apart
+            key, number = f"{photo.stem}_{number}", number + 1
+        name = self._write_photo(photo, key, painted.parts.shape)
+        self._keys.add(key.casefold())
+        for folder, array in (("parts", painted.parts), ("people", painted.people)):
+            Image.fromarray(array).save(self.out / folder / f"{key}.png", optimize=True)
+        height, width = painted.parts.shape
+        image = len(self.images) + 1
+        self.images.append({"id": image, "file_name": f"images/{name}", "width": width, "height": height})
+        for record in painted.records:
+            self.annotations.append({"id": len(self.annotations) + 1, "image_id": image, **record})
+
+    def finish(self) -> Path:
+        """Write the annotations, and return their path."""
+        value = {
+            "info": {"description": "converted photos", "part_names": ["background", *self.taxonomy.part_names]},
+            "categories": [{"id": 1, "name": "person", "keypoints": list(self.taxonomy.joint_names)}],
+            "images": self.images,
+            "annotations": self.annotations,
+        }
+        path = self.out / ANNOTATIONS
+        path.write_text(json.dumps(value), encoding="utf-8")
+        return path
+
+    def _write_photo(self, photo: Path, key: str, size: tuple[int, ...]) -> str:
+        """The file's name in `images/`."""
+        with open_photo(photo) as file:
+            turned = file.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
+            upright = ImageOps.exif_transpose(file)
+            lossless, stored = file.format == "PNG", file.size
+        wanted = size[::-1]  # width and height
+        if wanted not in (upright.size, stored):
+            raise DatasetError(f"{photo} is {upright.size}, its labels are {wanted} pixels; give the labelled photo")
+        if turned and wanted == upright.size:
+            name = f"{key}.{'png' if lossless else 'jpg'}"
+            upright.convert("RGB").save(self.out / "images" / name, quality=95)
+            return name
+        name = f"{key}{photo.suffix.lower()}"
+        try:
+            (os.link if self.link else shutil.copyfile)(photo, self.out / "images" / name)
+        except OSError as error:
+            raise DatasetError(f"{photo} cannot be put into {self.out} ({error}); try without --link") from error
+        return name
+
+
+@contextmanager
+def open_photo(photo: Path) -> Iterator[Image.Image]:
+    """A photo, decoded. Raises DatasetError where it is missing or broken."""
+    try:
+        with Image.open(photo) as file:
+            file.load()
+            yield file
+    except FileNotFoundError:
+        raise DatasetError(f"{photo} is missing; name the folder of the photos with --images") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{photo} cannot be decoded ({error}); put the photo there again") from error
+
+
+def upright_size(photo: Path) -> tuple[int, int]:
+    """Height and width of a photo as viewers show it. Raises DatasetError where it is missing or broken."""
+    with open_photo(photo) as file:
+        width, height = ImageOps.exif_transpose(file).size
+    return height, width
