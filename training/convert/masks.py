@@ -51,33 +51,35 @@ def brush_mask(rle: list[int], size: tuple[int, int]) -> Bool:
     Source: thi.ng/rle-pack, which Label Studio uses.
     """
     try:
-        values = _unpack(np.array(rle, np.uint8))
-    except (ValueError, OverflowError, TypeError) as error:
+        values = _unpack(bytes(rle), size[0] * size[1] * CHANNELS)
+    except (ValueError, TypeError) as error:
         raise DatasetError(f"its brush stroke cannot be decoded ({error}); export it again") from error
-    if values.size != size[0] * size[1] * CHANNELS:
-        raise DatasetError(f"its brush stroke is of {values.size // CHANNELS} pixels, not of {size[0] * size[1]}")
     return values.reshape(*size, CHANNELS)[:, :, -1] > 0
 
 
-def _unpack(data: UInt8) -> UInt8:
-    stream = int.from_bytes(data.tobytes(), "big")
-    left = data.size * 8
+def _unpack(data: bytes, expected: int) -> UInt8:
+    bits = "".join(f"{byte:08b}" for byte in data)
+    place = 0
 
     def read(width: int) -> int:
-        nonlocal left
-        left -= width
-        if left < 0:
+        nonlocal place
+        place += width
+        if place > len(bits):
             raise ValueError("it ends too early")
-        return (stream >> left) & ((1 << width) - 1)
+        return int(bits[place - width : place], 2)
 
     total = read(32)
+    if total != expected:
+        raise ValueError(f"it is of {total // CHANNELS} pixels, the photo of {expected // CHANNELS}")
     word = read(5) + 1
     widths = [read(4) + 1 for _ in range(4)]
     values = np.zeros(total, np.uint8)
     done = 0
     while done < total:
         repeated, length = read(1), read(widths[read(2)]) + 1
-        for start in range(done, done + length, length if repeated else 1):
-            values[start : start + (length if repeated else 1)] = read(word)
+        if repeated:
+            values[done : done + length] = read(word)
+        else:
+            values[done : done + length] = [read(word) for _ in range(min(length, total - done))]
         done += length
     return values
