@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 STRIDE = 4  # canvas pixels a cell of the finest pyramid level X_1 covers
 CANVAS_MULTIPLE = 32  # height and width of a canvas are multiples of this: the stride of X_4
@@ -39,7 +44,7 @@ class DecoderConfig:
     keypoint_threshold: float = 0.7  # a joint's votes in the window must exceed it (section 3.3)
     limb_samples: int = 10  # Gaussian responses read along a limb
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
-    matcher: Literal["dykstra", "greedy"] = "dykstra"
+    matcher: Literal["dykstra", "greedy", "greedy_joint"] = "dykstra"  # Table 5: the paper's, and two it compares with
     matcher_step: float = 2.0  # alpha of Eq. 15
     matcher_outer: int = 12  # projected gradient steps
     matcher_inner: int = 1  # Dykstra sweeps a step
@@ -47,18 +52,48 @@ class DecoderConfig:
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT
 
 
-def with_values(config: DecoderConfig, assignments: Sequence[str]) -> DecoderConfig:
+def with_values(config: Config, assignments: Sequence[str]) -> Config:
     """`config` with fields set by NAME=VALUE texts, as commands take them.
 
+    A field of a nested configuration is named `model.width`, a pair is written `256,384`, a truth value `true`.
     Raises ValueError, naming the fields there are, for another name or a value of another type.
     """
-    values: dict[str, object] = {}
     for text in assignments:
         name, _, value = text.partition("=")
-        kind = type(getattr(config, name, None))
         try:
-            values[name] = {int: int, float: float, str: str}[kind](value)
-        except (KeyError, ValueError):
-            fields = ", ".join(f"{f.name} ({f.type})" for f in dataclasses.fields(config))
-            raise ValueError(f"cannot set {text!r}; the decoder has {fields}") from None
-    return dataclasses.replace(config, **values)  # type: ignore[arg-type]  # each value has its field's type
+            config = _with_value(config, name.split("."), value)
+        except (AttributeError, KeyError, ValueError):
+            raise ValueError(f"cannot set {text!r}; there are {', '.join(_settable(config))}") from None
+    return config
+
+
+def _with_value(config: Config, path: Sequence[str], text: str) -> Config:
+    name, *rest = path
+    now = getattr(config, name)
+    if rest:
+        return dataclasses.replace(config, **{name: _with_value(now, rest, text)})
+    return dataclasses.replace(config, **{name: _parsed(text, now)})
+
+
+def _parsed(text: str, now: object) -> object:
+    """`text` as a value of the type of `now`."""
+    if isinstance(now, tuple):
+        values = text.split(",")
+        if len(values) != len(now):
+            raise ValueError(text)
+        return tuple(_parsed(value, old) for value, old in zip(values, now, strict=True))
+    parse: dict[type, Callable[[str], object]] = {
+        int: int, float: float, str: str, bool: {"true": True, "false": False}.__getitem__,
+    }  # fmt: skip
+    return parse[type(now)](text)
+
+
+def _settable(config: DataclassInstance, prefix: str = "") -> list[str]:
+    names = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names += _settable(value, f"{prefix}{field.name}.")
+        else:
+            names.append(f"{prefix}{field.name} ({field.type})")
+    return names

@@ -1,15 +1,17 @@
-"""The training loop: batches to weights, with checkpoints, resume, a log and pictures."""
+"""The training loop: batches to weights, in one process or several, with checkpoints, resume, a log and pictures."""
 
 from __future__ import annotations
 
-import csv
-import math
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -20,112 +22,159 @@ from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
 from training.config import TrainConfig
-from training.losses import Criterion, dense_losses
-from training.matching_loss import matching_loss
-from training.preview import draw_preview
-from training.targets import Batch, TrainingSet, collate
+from training.log import Log, Means
+from training.losses import Counts, count_labels
+from training.objective import Objective
+from training.processes import Processes, joined, share_batch_norm
+from training.schedule import Schedule
+from training.targets import Batch, TrainingSet, View, collate
+from training.validation import validate
 
-LOG_EVERY, PICTURE_EVERY, SAVE_SECONDS = 20, 500, 240
+LOG_EVERY = 20
 LAST = "last.ckpt"
+FREE = (
+    "workers",
+    "accumulate",
+    "validation",
+    "save_seconds",
+)  # may differ when a run is resumed: the weights do not depend on them
 
 
 def train(
     config: TrainConfig,
     data: TrainingSet,
-    preview: Sequence[int],
+    validation: Sequence[int],
     run: Path,
-    pretrained: Path | None,
-    start: Path | None,
+    pretrained: Path | None = None,
+    start: Path | None = None,
+    steps: int | None = None,
 ) -> Path:
-    """Train until `config.steps`; continues by itself from the run folder's last checkpoint.
+    """Train through all stages; continues by itself from the run folder's last checkpoint.
+
+    Under `torchrun` every process calls this; together they do what one would do.
 
     Args:
         config: the recipe.
         data: the training set; sample i of epoch e is the same in every run with the same seed.
-        preview: indices of `data.photos` drawn every few hundred steps, never trained on.
-        run: folder for checkpoint, log.csv and pictures.
+        validation: indices of `data.photos`, never trained on, that are looked at after each epoch.
+        run: folder for checkpoint, log.csv, epochs.csv and pictures.
         pretrained: public checkpoint of the backbone, used when the run starts anew.
-        start: checkpoint whose weights the run starts from (the second step starts from the first's).
+        start: checkpoint whose weights the run starts from.
+        steps: instead of the stages' own total.
 
     Returns the path of the last checkpoint.
+
+    Raises:
+        ValueError: the configuration contradicts itself, or a loss is no longer a number.
+        CheckpointError: the run folder holds a run with another configuration.
+        DatasetError: most photos cannot be read.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(config.seed)
-    network = Network(config.model)
-    if pretrained is not None:
-        load_pretrained(network.backbone, torch.load(pretrained, map_location="cpu", weights_only=True))
-    if start is not None:
-        network.load_state_dict(read_checkpoint(start)["weights"])
-    if config.freeze_backbone:
-        network.backbone.freeze_pretrained()
-    freeze_batch_norm(network.backbone)
-    network.to(device, memory_format=torch.channels_last)
-    criterion = Criterion().to(device)
-    optimizer = _optimizer(config, network, criterion)
-    average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-    step = _resume(run / LAST, config, network, criterion, optimizer, average)
+    with joined() as processes:
+        run.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        network = _network(config, pretrained, start)
+        if processes.count > 1:
+            share_batch_norm(network)
+        network.to(processes.device, memory_format=torch.channels_last)
+        average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
+        decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
+        objective = Objective(network, decoder, config.precision == "bfloat16").to(processes.device)
+        optimizer = make_optimizer(config, objective)
+        schedule = Schedule(config.stages, max(1, len(data) // config.batch), steps)
+        state = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
+        step = _resume(run / LAST, _identity(config, schedule), state, average)
 
-    def save() -> None:
-        save_checkpoint(
-            run / LAST,
-            average.module.state_dict(),
-            config.model,
-            config.decoder,
-            step=step,
-            network=network.state_dict(),
-            criterion=criterion.state_dict(),
-            optimizer=optimizer.state_dict(),
-            averaged=int(average.n_averaged),
-        )
+        def save() -> None:
+            values = {name: part.state_dict() for name, part in state.items()}
+            identity, averaged = _identity(config, schedule), int(average.n_averaged)
+            weights = average.module.state_dict()
+            save_checkpoint(
+                run / LAST, weights, config.model, config.decoder,
+                step=step, identity=identity, averaged=averaged, **values,
+            )  # fmt: skip
 
-    log = _Log(run / "log.csv", step)
-    decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder).to(device)
-    saved, waited = time.monotonic(), 0.0
-    batches = _batches(data, config, step)
-    with tqdm(total=config.steps, initial=step, unit="step", desc=run.name, smoothing=0.05) as bar:
-        while step < config.steps:
+        log = Log(run, step) if processes.first else None
+        recent, epoch_means = Means(processes), Means(processes)
+        take_step = Stepper(config, objective, optimizer, processes)
+        batches = load_batches(data, config, schedule, step, processes)
+        saved = time.monotonic()
+        bar = tqdm(total=schedule.steps, initial=step, unit="step", desc=run.name, disable=not processes.first)
+        network.train()
+        while step < schedule.steps:
             before = time.monotonic()
-            batch = Batch(*(t.to(device, non_blocking=True) for t in next(batches)))
-            waited += time.monotonic() - before
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * rate(config, step)
-            network.train()
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-                maps, fields = network.forward_with_levels(batch.image)
-            losses = dense_losses(maps, fields, batch)
-            if config.matching:
-                losses["matching"] = matching_loss(maps, batch.joints, decoder)
-            total = criterion(losses)
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-            optimizer.step()
+            parts = [next(batches) for _ in range(config.accumulate)]
+            waited = time.monotonic() - before
+            stage, rate = schedule.at(step)
+            values = take_step(parts, rate, stage.matching)
             average.update_parameters(network)
             step += 1
             bar.update()
-            log.add(losses, total, norm)
-            if step % LOG_EVERY == 0 or step == config.steps:
-                row = log.write(step, optimizer.param_groups[0]["lr"], waited, criterion.weights())
-                bar.set_postfix_str(" ".join(f"{k} {row[k]:.3f}" for k in losses))
-                waited = 0.0
-            if time.monotonic() - saved > SAVE_SECONDS or step == config.steps:
+            recent.add(values, waited)
+            epoch_means.add(values, waited)
+            last = step == schedule.steps
+            where = {"step": step, "epoch": step / schedule.epoch_steps, "lr": rate}
+            if step % LOG_EVERY == 0 or last:
+                means = recent.read()
+                if log is not None:
+                    bar.set_postfix_str(log.step(where, means, objective.criterion.weights()))
+            if step % schedule.epoch_steps == 0 or last:
+                means = epoch_means.read()
+                if log is not None:
+                    figures = {}
+                    if validation and config.validation:
+                        figures, picture = validate(average.module, config, data.photos, validation)
+                        picture.save(run / f"preview-{step:06d}.jpg", quality=88)
+                    log.epoch(where, means, figures)
+            if processes.first and (last or time.monotonic() - saved > config.save_seconds):
                 save()
                 saved = time.monotonic()
-            if (step % PICTURE_EVERY == 0 or step == config.steps) and preview:
-                picture = draw_preview(average.module, data, preview, config)
-                picture.save(run / f"preview-{step:06d}.jpg", quality=88)
+        bar.close()
     return run / LAST
 
 
-def rate(config: TrainConfig, step: int) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then the recipe's schedule."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    if config.schedule == "drop":
-        return 0.1 if step >= config.drop_at * config.steps else 1.0
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+class Stepper:
+    """One step of the optimiser, whatever number of passes and processes its photos are spread over."""
+
+    def __init__(
+        self, config: TrainConfig, objective: Objective, optimizer: torch.optim.Optimizer, processes: Processes
+    ) -> None:
+        self.config, self.optimizer, self.processes = config, optimizer, processes
+        self.network = objective.network
+        self.levels = 1 if config.model.projection == "direct" else 4
+        self.objective: nn.Module = objective
+        if processes.count > 1:
+            devices = [processes.device] if processes.device.type == "cuda" else None
+            self.objective = DistributedDataParallel(objective, device_ids=devices)
+
+    def __call__(self, parts: Sequence[Batch], rate: float, matching: bool) -> dict[str, Tensor]:
+        """Learn from the batches of this process; returns each loss's share that they make up, and more for the log.
+
+        Raises ValueError where a loss is no longer a number.
+        """
+        device, processes = self.processes.device, self.processes
+        parts = [Batch(*(tensor.to(device, non_blocking=True) for tensor in part)) for part in parts]
+        counted = [count_labels(part, self.levels) for part in parts]
+        counts = Counts(*(processes.summed(torch.stack(column).sum(0)) for column in zip(*counted, strict=True)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self.optimizer.zero_grad(set_to_none=True)
+        share = 1 / (processes.count * len(parts))
+        values: dict[str, Tensor] = {}
+        for i, part in enumerate(parts):
+            waits = isinstance(self.objective, DistributedDataParallel) and i < len(parts) - 1
+            with self.objective.no_sync() if waits else nullcontext():
+                total, losses = self.objective(part, counts, matching, share)
+                if not total.isfinite():
+                    raise ValueError(
+                        f"the loss is {float(total.detach())}: continue from the last checkpoint, "
+                        "with a lower learning rate or precision=float32"
+                    )
+                (total * processes.count).backward()  # the gradients of processes are averaged, these are to be added
+            for name, value in {**losses, "total": total.detach()}.items():
+                values[name] = values.get(name, 0.0) + value
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        return {**values, "gradient_norm": norm / processes.count}
 
 
 def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -145,91 +194,93 @@ def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor
     return update
 
 
-def _optimizer(config: TrainConfig, network: Network, criterion: Criterion) -> torch.optim.Optimizer:
-    """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances."""
-    pretrained = {id(p) for p in network.backbone.pretrained_parameters()}
+def make_optimizer(config: TrainConfig, objective: Objective) -> torch.optim.Optimizer:
+    """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances.
+
+    Groups carry "share", their part of the learning rate.
+    """
+    pretrained = {id(p) for p in objective.network.backbone.pretrained_parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in [*network.parameters(), *criterion.parameters()]:
+    for parameter in objective.parameters():
         if parameter.requires_grad:
             share = config.backbone_rate if id(parameter) in pretrained else 1.0
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((share, decay), []).append(parameter)
-    listed = [
-        {"params": p, "weight_decay": decay, "peak": config.learning_rate * share}
-        for (share, decay), p in groups.items()
-    ]
+    listed = [{"params": p, "weight_decay": decay, "share": share} for (share, decay), p in groups.items()]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(listed, lr=config.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(listed, lr=config.learning_rate)
+        return torch.optim.SGD(listed, lr=1.0, momentum=0.9)
+    return torch.optim.AdamW(listed, lr=1.0)
 
 
-def _resume(
-    path: Path,
-    config: TrainConfig,
-    network: Network,
-    criterion: Criterion,
-    optimizer: torch.optim.Optimizer,
-    average: AveragedModel,
-) -> int:
+def load_batches(
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
+) -> Iterator[Batch]:
+    """Endless batches of one process from a step on, `config.accumulate` a step.
+
+    A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
+    Raises ValueError for a batch that cannot be divided evenly.
+    """
+    if config.batch % (processes.count * config.accumulate):
+        raise ValueError(
+            f"a batch of {config.batch} cannot be divided by {processes.count} processes times "
+            f"{config.accumulate} passes; choose a multiple"
+        )
+    loader = DataLoader(
+        data,
+        batch_sampler=_views(data, config, schedule.epoch_steps, step, processes),
+        num_workers=config.workers,
+        collate_fn=collate,
+        pin_memory=processes.device.type == "cuda",
+        prefetch_factor=4 if config.workers else None,
+    )
+    yield from loader
+
+
+def _views(
+    data: TrainingSet, config: TrainConfig, epoch_steps: int, step: int, processes: Processes
+) -> Iterator[list[View]]:
+    size = config.batch // (processes.count * config.accumulate)
+    order: list[int] = []
+    shown = -1
+    while True:
+        epoch, within = divmod(step, epoch_steps)
+        if epoch != shown:
+            order, shown = data.order(epoch), epoch
+            order *= -(-config.batch // len(order))  # fewer photos than a batch are shown several times
+        photos = order[within * config.batch : (within + 1) * config.batch][processes.rank :: processes.count]
+        for part in range(config.accumulate):
+            yield [(epoch, photo) for photo in photos[part * size : (part + 1) * size]]
+        step += 1
+
+
+def _network(config: TrainConfig, pretrained: Path | None, start: Path | None) -> Network:
+    network = Network(config.model)
+    if pretrained is not None:
+        load_pretrained(network.backbone, torch.load(pretrained, map_location="cpu", weights_only=True))
+    if start is not None:
+        network.load_state_dict(read_checkpoint(start)["weights"])
+    if config.freeze_backbone:
+        network.backbone.freeze_pretrained()
+    freeze_batch_norm(network.backbone)
+    return network
+
+
+def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
+    """What a run's weights depend on, in plain types."""
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name not in FREE}
+    return {**values, "lengths": list(schedule.lengths)}
+
+
+def _resume(path: Path, identity: dict[str, Any], state: dict[str, Any], average: AveragedModel) -> int:
+    """Load the last checkpoint into `state` and `average`; returns the step it was written at, 0 without one."""
     if not path.exists():
         return 0
     value = read_checkpoint(path)
-    try:
-        network.load_state_dict(value["network"])
-        average.module.load_state_dict(value["weights"])
-        criterion.load_state_dict(value["criterion"])
-        optimizer.load_state_dict(value["optimizer"])
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is of another recipe ({error}); choose another --run folder") from error
+    other = sorted(name for name, own in identity.items() if value.get("identity", {}).get(name) != own)
+    if other:
+        raise CheckpointError(f"{path} was trained with another {', '.join(other)}; choose another --out folder")
+    for name, part in state.items():
+        part.load_state_dict(value[name])
+    average.module.load_state_dict(value["weights"])
     average.n_averaged.fill_(value["averaged"])
     return int(value["step"])
-
-
-def _batches(data: TrainingSet, config: TrainConfig, step: int) -> Iterator[Batch]:
-    """Endless batches from a step on: the same ones whether or not the run was interrupted before it."""
-    epoch_steps = max(1, len(data) // config.batch)
-    while True:
-        epoch, skip = divmod(step, epoch_steps)
-        order = data.order(epoch)[skip * config.batch : epoch_steps * config.batch]
-        loader = DataLoader(
-            data.epoch(epoch),
-            batch_size=config.batch,
-            sampler=order,
-            num_workers=config.workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            prefetch_factor=4 if config.workers else None,
-        )
-        for batch in loader:
-            yield batch
-            step += 1
-
-
-class _Log:
-    """Means since the last line, appended to a CSV that a resumed run continues."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self.started = path, time.monotonic()
-        self.sums: dict[str, float] = {}
-        self.count = 0
-        if step == 0:
-            path.unlink(missing_ok=True)
-
-    def add(self, losses: dict[str, Tensor], total: Tensor, norm: Tensor) -> None:
-        self.count += 1
-        for name, value in {**losses, "total": total, "gradient_norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-
-    def write(self, step: int, lr: float, waited: float, weights: dict[str, float]) -> dict[str, float]:
-        seconds = time.monotonic() - self.started
-        row = {name: value / self.count for name, value in self.sums.items()}
-        extra = {f"weight_{k}": v for k, v in weights.items()}
-        line = {"step": step, "lr": lr, "seconds": seconds, "data_share": waited / seconds, **row, **extra}
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(line))
-            if new:
-                writer.writeheader()
-            writer.writerow(line)
-        self.sums, self.count, self.started = {}, 0, time.monotonic()
-        return row

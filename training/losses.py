@@ -1,10 +1,13 @@
 """The paper's losses (section 3.4) and their homoscedastic weights.
 
 Every loss is a mean over the cells whose label is known; unknown cells (ignore regions, unlabelled joints) never
-count as negatives.
+count as negatives. The mean is over all photos of a step: losses of a part of them are sums divided by `Counts` of
+the whole, so that the parts add up however a step is spread over forward passes and processes.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +23,28 @@ from training.targets import Batch
 TYPICAL = {"parts": 0.4, "projection": 0.25, "heatmap": 0.08, "offset": 0.25, "limb": 0.08, "matching": 0.3}
 
 
+class Counts(NamedTuple):
+    """How much of a step's photos is labelled, for each loss. Floats of shape [], `projection` of [levels]."""
+
+    photos: Tensor
+    parts: Tensor  # pixels
+    projection: Tensor  # cells of each pyramid level
+    heatmap: Tensor  # cells times joints
+    offset: Tensor
+    limb: Tensor
+
+
+def count_labels(batch: Batch, levels: int) -> Counts:
+    """Counts of a batch; those of several batches add up."""
+    weight = batch.projection_weight.float()
+    counts = (
+        torch.tensor(len(batch.image)), (batch.parts != IGNORE).sum(),
+        torch.stack([(_pooled(weight, level) > 0).sum() for level in range(levels)]),
+        batch.heatmap_weight.sum(), batch.heatmap.sum(), batch.limb_weight.sum(),
+    )  # fmt: skip
+    return Counts(*(count.to(weight) for count in counts))
+
+
 class Criterion(nn.Module):
     """Sum over tasks of exp(-s) * loss + s, where s, the task's log-variance, is learnt (Kendall et al., 2018)."""
 
@@ -28,9 +53,14 @@ class Criterion(nn.Module):
         start = torch.tensor(list(TYPICAL.values())).log()
         self.log_variance = nn.ParameterDict({k: nn.Parameter(s) for k, s in zip(TYPICAL, start, strict=True)})
 
-    def forward(self, losses: dict[str, Tensor]) -> Tensor:
-        """The scalar to minimise, from the losses that `dense_losses` and `matching_loss` return."""
-        terms = [torch.exp(-self.log_variance[k]) * loss + self.log_variance[k] for k, loss in losses.items()]
+    def forward(self, losses: dict[str, Tensor], share: float = 1.0) -> Tensor:
+        """The scalar to minimise, from some of the tasks' losses; s counts `share` times.
+
+        Every log-variance takes part, with factor 0 where its task does not: processes must agree on what has a
+        gradient.
+        """
+        terms = [s * 0.0 for task, s in self.log_variance.items() if task not in losses]
+        terms += [torch.exp(-self.log_variance[k]) * loss + self.log_variance[k] * share for k, loss in losses.items()]
         return torch.stack(terms).sum()
 
     def weights(self) -> dict[str, float]:
@@ -38,46 +68,44 @@ class Criterion(nn.Module):
         return {k: float(torch.exp(-s.detach())) for k, s in self.log_variance.items()}
 
 
-def dense_losses(maps: HeadMaps, fields: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+def dense_losses(maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Counts) -> dict[str, Tensor]:
     """Losses of every head. Distances are in units of R, so that all pyramid levels count alike."""
     logits = canvas_logits(maps.part_logits.float())  # [B, C+1, H, W]
-    parts = batch.parts.long()
-    # Not reduction="mean": a batch that is ignored everywhere would divide by zero.
-    entropy = F.cross_entropy(logits, parts, ignore_index=IGNORE, reduction="sum")
-    part_loss = entropy / (parts != IGNORE).sum().clamp(min=1)
-
     heatmap = batch.heatmap.float()  # [B, K, h, w]
     offset_error = (maps.offsets.float() - batch.offsets.float()).abs().sum(2)  # [B, K, h, w]
     return {
-        "parts": part_loss,
-        "projection": projection_loss(fields, batch.projection.float(), batch.projection_weight.float()),
-        "heatmap": weighted_bce(maps.heatmap_logits, heatmap, batch.heatmap_weight),
-        "offset": mean_where(offset_error / RADIUS_CELLS, heatmap),
-        "limb": weighted_bce(maps.limb_logits, batch.limbs.float(), batch.limb_weight),
+        "parts": _over(F.cross_entropy(logits, batch.parts.long(), ignore_index=IGNORE, reduction="sum"), counts.parts),
+        "projection": projection_loss(fields, batch.projection.float(), batch.projection_weight.float(), counts),
+        "heatmap": _over(_entropy(maps.heatmap_logits, heatmap, batch.heatmap_weight), counts.heatmap),
+        "offset": _over((offset_error / RADIUS_CELLS * heatmap).sum(), counts.offset),
+        "limb": _over(_entropy(maps.limb_logits, batch.limbs.float(), batch.limb_weight), counts.limb),
     }
 
 
-def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor) -> Tensor:
+def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts: Counts) -> Tensor:
     """Mean over the pyramid levels of the l1 error of D_l, in units of R.
 
     fields: D_1.. in cells of their own level; target [B, 2, h, w] in cells of level 1; weight [B, h, w] 0 or 1.
     """
     losses = []
     for level, field in enumerate(fields):
-        factor = 2**level
-        share = F.avg_pool2d(weight[:, None], factor)  # [B, 1, h_l, w_l]
-        mean = F.avg_pool2d(target * weight[:, None], factor) / share.clamp(min=1e-6)  # of the known cells alone
-        error = (field.float() * factor - mean).abs().sum(1)  # [B, h_l, w_l], in cells of level 1
-        losses.append(mean_where(error / RADIUS_CELLS, (share[:, 0] > 0).float()))
+        share = _pooled(weight, level)  # [B, 1, h_l, w_l]
+        mean = _pooled(target * weight[:, None], level) / share.clamp(min=1e-6)  # of the known cells alone
+        error = (field.float() * 2**level - mean).abs().sum(1, keepdim=True)  # [B, 1, h_l, w_l], in cells of level 1
+        losses.append(_over((error / RADIUS_CELLS * (share > 0)).sum(), counts.projection[level]))
     return torch.stack(losses).mean()
 
 
-def weighted_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Binary cross-entropy of [B, N, h, w] logits, mean over the cells of weight 1."""
-    loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return mean_where(loss, weight.float())
+def _pooled(value: Tensor, level: int) -> Tensor:
+    """Means [B, ., h / 2^level, w / 2^level] of [B, (.,) h, w]."""
+    return F.avg_pool2d(value if value.ndim == 4 else value[:, None], 2**level)
 
 
-def mean_where(value: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; 0 where nothing has weight."""
-    return (value * weight).sum() / weight.sum().clamp(min=1.0)
+def _entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Sum of the binary cross-entropy of [B, N, h, w] logits over the cells of weight 1."""
+    return (F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none") * weight).sum()
+
+
+def _over(total: Tensor, count: Tensor) -> Tensor:
+    """A mean; 0 where nothing is labelled."""
+    return total / count.clamp(min=1.0)

@@ -27,7 +27,9 @@ def matching_loss(maps: HeadMaps, joints: Tensor, decoder: Decoder) -> Tensor:
         joints: [B, M, K, 3], x, y in canvas pixels and v of M labelled people (v = 0: no such joint).
         decoder: of the taxonomy and configuration that the parser will have.
 
-    Returns a scalar, 0 where nothing counts; differentiable in heatmaps, offsets and limb maps.
+    Returns the mean over each photo's pairs [B], 0 where none counts; differentiable in heatmaps, offsets and limb
+    maps. A photo's own mean, because how many pairs there are depends on the network: the losses of a step's parts
+    could not add up otherwise.
 
     Differs from the paper, which does not say how Y's labels are made.
     """
@@ -42,7 +44,7 @@ def matching_loss(maps: HeadMaps, joints: Tensor, decoder: Decoder) -> Tensor:
     known = ((rows >= 0) & (cols >= 0)).float()
     target = (rows == cols).float()
     loss = F.binary_cross_entropy(soft.clamp(MARGIN, 1 - MARGIN), target, reduction="none")
-    return (loss * known).sum() / known.sum().clamp(min=1.0)
+    return (loss * known).sum((1, 2, 3)) / known.sum((1, 2, 3)).clamp(min=1.0)
 
 
 def owners(candidates: Candidates, joints: Tensor, reach: float) -> Tensor:

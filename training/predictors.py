@@ -56,15 +56,21 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
         return _open_bundle(path if path.is_dir() else path.parent, detail)
     trained = load_parser(path)
     parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.to(device)
+    parser.to("cuda" if torch.cuda.is_available() else "cpu")
+    canvases = _canvases(CANVASES, detail)
+    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, canvases, parse_with(parser))
+
+
+def parse_with(parser: HumanParser) -> Parse:
+    """Canvases one by one through a parser, which is in evaluation mode, on the device where its weights are."""
+    device = next(parser.parameters()).device
 
     def parse(canvas: UInt8) -> CanvasPeople:
         with torch.inference_mode():
             people = parser(torch.from_numpy(canvas)[None].to(device))
         return CanvasPeople(*(getattr(people, name)[0].cpu().numpy() for name in CanvasPeople._fields))
 
-    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, _canvases(CANVASES, detail), parse)
+    return parse
 
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:

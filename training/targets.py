@@ -5,6 +5,7 @@ Cell (x, y) of the stride-4 grid has its centre at canvas coordinates (4 x + 1.5
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,17 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from model.config import STRIDE, DecoderConfig
+from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import IGNORE, Taxonomy
 from training.augment import Augmentation, augment
 from training.config import TrainConfig
 from training.datasets.base import SYNTHETIC, PhotoDataset
 from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
-from training.samples import Bool, Float32, Sample, UInt8
+from training.samples import Bool, DatasetError, Float32, Sample, UInt8
 
 LIMB_SIGMA = 9.0  # canvas pixels, section 3.3
 MAX_PEOPLE = 32  # rows of `Targets.joints`
+TOLERATED = 16  # unreadable photos at the start, before they count as too many
 
 
 class Targets(NamedTuple):
@@ -117,25 +121,37 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
     return region
 
 
-class TrainingSet:
-    """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, position) alone.
+View = tuple[int, int]  # epoch and index of a photo
+
+
+class TrainingSet(Dataset[tuple[UInt8, Targets]]):
+    """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, photo) alone.
 
     An epoch shows every real photo once, and as many rendered ones, drawn anew, as make up `config.synthetic_share` of
-    all; sets without real or without rendered photos are shown whole. Raises ValueError for a share outside [0, 1).
+    all; sets without real or without rendered photos are shown whole. Item (epoch, index) is the canvas of photo
+    `index` of the data set and its targets. A photo that cannot be read is reported and becomes a canvas of which
+    nothing is known. Its DatasetError ends the run if `strict`, or if it has been so with most photos.
+
+    Raises ValueError for a share outside [0, 1).
     """
 
-    def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> None:
-        self.photos, self.config = photos, config
+    def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
+        self.photos, self.config, self.strict = photos, config, strict
+        self.augmentation = Augmentation(
+            flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
+        )
         rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
-        self._real, self._rendered = np.array(indices)[~rendered], np.array(indices)[rendered]
+        self._real, self._rendered = np.array(indices, int)[~rendered], np.array(indices, int)[rendered]
         share = config.synthetic_share
         if not 0 <= share < 1:
             raise ValueError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
         self._drawn = len(self._rendered)
         if len(self._real):
             self._drawn = min(self._drawn, round(len(self._real) * share / (1 - share)))
+        self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
+        """Photos of an epoch."""
         return len(self._real) + self._drawn
 
     def order(self, epoch: int) -> list[int]:
@@ -144,32 +160,41 @@ class TrainingSet:
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real, drawn]))]
 
-    def epoch(self, epoch: int) -> Epoch:
-        """The varied and encoded samples of an epoch."""
-        return Epoch(self.photos, self.config, epoch)
-
-
-class Epoch(Dataset[tuple[UInt8, Targets]]):
-    """Item i: canvas and targets of photo i of the data set, varied as in this epoch."""
-
-    def __init__(self, photos: PhotoDataset, config: TrainConfig, epoch: int) -> None:
-        self.photos, self.config, self.number = photos, config, epoch
-        self.augmentation = Augmentation(
-            flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
-        )
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def canvas(self, index: int) -> Sample:
-        """Photo `index`, varied but not yet encoded."""
-        rng = np.random.default_rng((self.config.seed, self.number, index))
+    def canvas(self, view: View) -> Sample:
+        """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
+        epoch, index = view
+        rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
         return augment(sample, rng, self.config.canvas, self.photos.taxonomy, self.augmentation)
 
-    def __getitem__(self, index: int) -> tuple[UInt8, Targets]:
-        sample = self.canvas(index)
+    def __getitem__(self, view: View) -> tuple[UInt8, Targets]:
+        try:
+            sample = self.canvas(view)
+            self._read += 1
+        except DatasetError as error:
+            if self.strict or len(self._unreadable) > max(TOLERATED, self._read):
+                raise
+            if view[1] not in self._unreadable:
+                tqdm.write(f"left out: {error}", file=sys.stderr)
+                self._unreadable.add(view[1])
+            sample = _unknown(self.config.canvas, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
+
+
+def _unknown(size: tuple[int, int], joints: int) -> Sample:
+    """A canvas that teaches nothing."""
+    nobody = np.zeros((0, joints, 3), np.float32)
+    return Sample(
+        image=np.full((*size, 3), LETTERBOX_COLOR, np.uint8),
+        parts=np.full(size, IGNORE, np.uint8),
+        people=np.full(size, IGNORE, np.uint8),
+        keypoints=nobody,
+        joints_labelled=nobody[..., 0] > 0,
+        has_mask=np.zeros(0, bool),
+        boxes=np.zeros((0, 4), np.float32),
+        key="unreadable",
+        source="unreadable",
+    )
 
 
 def collate(items: Sequence[tuple[UInt8, Targets]]) -> Batch:

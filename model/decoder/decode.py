@@ -12,7 +12,7 @@ from model.decoder.association import assign_cells
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.hough import hough_scores
 from model.decoder.limbs import score_limbs
-from model.decoder.matching import match_dykstra, match_greedy, round_assignment
+from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
 from model.decoder.painting import paint
 from model.decoder.peaks import Candidates, find_peaks
 from model.frames import cell_to_canvas
@@ -90,6 +90,8 @@ class Decoder(nn.Module):
         cols = candidates.valid.index_select(1, self.limbs[1])
         if config.matcher == "greedy":
             assignment = match_greedy(scores, rows, cols)
+        elif config.matcher == "greedy_joint":
+            assignment = match_greedy_joint(scores, rows, cols)
         else:
             steps = (config.matcher_step, config.matcher_outer, config.matcher_inner)
             assignment = match_dykstra(scores, rows, cols, *steps)

@@ -85,6 +85,25 @@ def match_greedy(scores: Tensor, row_mask: Tensor, col_mask: Tensor) -> Tensor:
     return _choose(scores, min(scores.shape[-2:]))
 
 
+def match_greedy_joint(scores: Tensor, row_mask: Tensor, col_mask: Tensor) -> Tensor:
+    """Each parent joint in turn, the most certain first, takes the best child joint that is left.
+
+    Candidates come by falling score, hence rows are already in order. Arguments as `match_dykstra`; returns
+    Y [..., N, M] of 0 and 1.
+    """
+    pairs = row_mask[..., :, None] & col_mask[..., None, :]
+    value = torch.where(pairs, scores.detach(), 0.0)
+    col = torch.arange(value.shape[-1], device=value.device)
+    free = torch.ones_like(value[..., 0, :])  # [..., M]
+    rows = []
+    for row in value.unbind(-2):
+        left = row * free  # [..., M]
+        taken = ((left.argmax(-1, keepdim=True) == col) & (left > _LEAST)).to(value.dtype)
+        free = free - taken
+        rows.append(taken)
+    return torch.stack(rows, dim=-2)
+
+
 def round_assignment(assignment: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Greedily choose the largest entries of Y, dropping pairs whose score is not above `threshold`.
 

@@ -12,7 +12,7 @@ from model.maps import HeadMaps
 from model.network import RADIUS_CELLS
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.losses import Criterion, dense_losses, mean_where, projection_loss
+from training.losses import Counts, Criterion, count_labels, dense_losses, projection_loss
 from training.targets import Batch, collate, encode
 
 
@@ -36,20 +36,26 @@ def ideal(batch: Batch) -> tuple[HeadMaps, list[Tensor]]:
     return maps, [batch.projection.float()]
 
 
+def measured(maps: HeadMaps, fields: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    """The losses of a step of this one batch."""
+    return dense_losses(maps, fields, batch, count_labels(batch, len(fields)))
+
+
 def test_ideal_maps_lose_nothing_but_what_stride_4_cannot_say(batch: Batch) -> None:
-    losses = dense_losses(*ideal(batch), batch)
+    losses = measured(*ideal(batch), batch)
     limbs = batch.limbs.float()
     entropy = F.binary_cross_entropy(limbs, limbs, reduction="none")
     assert losses["projection"] == 0
     assert losses["offset"] == 0
     assert losses["heatmap"] < 1e-6
-    torch.testing.assert_close(losses["limb"], mean_where(entropy, batch.limb_weight.float()), rtol=1e-3, atol=1e-5)
+    least = entropy[batch.limb_weight > 0].mean()
+    torch.testing.assert_close(losses["limb"], least, rtol=1e-3, atol=1e-5)
 
 
 def test_distances_are_in_units_of_the_radius(batch: Batch) -> None:
     maps, fields = ideal(batch)
     shifted = maps._replace(offsets=maps.offsets + torch.tensor([RADIUS_CELLS, 0])[:, None, None])
-    losses = dense_losses(shifted, [fields[0] + RADIUS_CELLS], batch)
+    losses = measured(shifted, [fields[0] + RADIUS_CELLS], batch)
     torch.testing.assert_close(losses["offset"], torch.tensor(1.0))
     torch.testing.assert_close(losses["projection"], torch.tensor(2.0))
 
@@ -59,13 +65,13 @@ def test_unknown_cells_are_not_negatives(batch: Batch, field: str) -> None:
     maps, fields = ideal(batch)
     unknown = batch._replace(**{f"{field}_weight": torch.zeros_like(getattr(batch, f"{field}_weight"))})
     wrong = maps._replace(**{f"{field}_logits": torch.full_like(getattr(maps, f"{field}_logits"), 30.0)})
-    assert dense_losses(wrong, fields, batch)[field] > 1
-    assert dense_losses(wrong, fields, unknown)[field] == 0
+    assert measured(wrong, fields, batch)[field] > 1
+    assert measured(wrong, fields, unknown)[field] == 0
 
 
 def test_a_canvas_that_is_ignored_everywhere_costs_nothing(batch: Batch) -> None:
     maps, fields = ideal(batch)
-    losses = dense_losses(maps, fields, batch._replace(parts=torch.full_like(batch.parts, 255)))
+    losses = measured(maps, fields, batch._replace(parts=torch.full_like(batch.parts, 255)))
     assert losses["parts"] == 0
 
 
@@ -77,9 +83,12 @@ def test_coarser_levels_are_held_to_the_mean_of_their_known_cells() -> None:
     weight[0, 0, 0] = 1
     level_2 = torch.zeros(1, 2, 2, 2)
     level_2[0, :, 0, 0] = torch.tensor([3.0, -1.0])
-    assert projection_loss([target, level_2], target, weight) == 0
+    zero = torch.tensor(0.0)
+    counts = Counts(zero, zero, torch.ones(2), zero, zero, zero)
+    assert projection_loss([target, level_2], target, weight, counts) == 0
     level_2[0, 0, 0, 0] += 1  # two level-1 cells too far: 2 / R, averaged over two levels
-    torch.testing.assert_close(projection_loss([target, level_2], target, weight), torch.tensor(2 / RADIUS_CELLS / 2))
+    loss = projection_loss([target, level_2], target, weight, counts)
+    torch.testing.assert_close(loss, torch.tensor(2 / RADIUS_CELLS / 2))
 
 
 def test_the_uncertainty_weight_settles_at_the_inverse_loss() -> None:
@@ -93,3 +102,26 @@ def test_the_uncertainty_weight_settles_at_the_inverse_loss() -> None:
     weights = criterion.weights()
     assert math.isclose(weights["parts"], 20.0, rel_tol=0.02)
     assert math.isclose(weights["limb"], 1 / 3, rel_tol=0.02)
+
+
+def test_losses_of_parts_of_a_step_add_up(batch: Batch) -> None:
+    maps, fields = ideal(batch)
+    noise = torch.Generator().manual_seed(0)
+    maps = HeadMaps(*(m + torch.randn(m.shape, generator=noise) for m in maps))
+    whole = measured(maps, fields, batch)
+    halves = [slice(0, 1), slice(1, 2)]
+    parts = [Batch(*(t[half] for t in batch)) for half in halves]
+    counts = Counts(*(a + b for a, b in zip(*(count_labels(part, 1) for part in parts), strict=True)))
+    summed = [
+        dense_losses(HeadMaps(*(m[half] for m in maps)), [f[half] for f in fields], part, counts)
+        for half, part in zip(halves, parts, strict=True)
+    ]
+    for task, loss in whole.items():
+        torch.testing.assert_close(summed[0][task] + summed[1][task], loss)
+
+
+def test_a_task_that_is_not_measured_keeps_its_weight_and_has_a_gradient_of_zero() -> None:
+    criterion = Criterion()
+    criterion({"parts": torch.tensor(0.1)}).backward()
+    assert criterion.log_variance["matching"].grad == 0
+    assert criterion.log_variance["parts"].grad != 0

@@ -44,7 +44,7 @@ def test_the_error_reaches_heatmaps_offsets_and_limb_maps() -> None:
     swapped = joints.clone()
     swapped[:, [0, 1], 7:11] = joints[:, [1, 0], 7:11]
     leaves = HeadMaps(*(m.clone().requires_grad_() for m in maps))
-    matching_loss(leaves, swapped, DECODER).backward()
+    matching_loss(leaves, swapped, DECODER).sum().backward()
     for leaf in (leaves.heatmap_logits, leaves.offsets, leaves.limb_logits):
         assert leaf.grad is not None
         assert leaf.grad.isfinite().all()

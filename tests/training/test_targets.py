@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from torch.utils.data import DataLoader
 from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
-from training.config import TrainConfig, smoke
+from training.config import TrainConfig
 from training.datasets.folders import FolderDataset
-from training.samples import Sample
+from training.recipes import smoke
+from training.samples import DatasetError, Sample
 from training.targets import Batch, Targets, TrainingSet, collate, encode
 
 T = DENSEPOSE_COCO
@@ -186,26 +188,62 @@ def test_a_share_of_one_is_refused(photos: FolderDataset) -> None:
 
 def test_samples_depend_on_seed_and_epoch_and_not_on_what_was_drawn_before(photos: FolderDataset) -> None:
     data = training_set(photos, smoke())
-    image, targets = data.epoch(3)[5]
-    data.epoch(3)[1]
-    again = data.epoch(3)[5]
+    image, targets = data[3, 5]
+    data[3, 1]
+    again = data[3, 5]
     np.testing.assert_array_equal(image, again[0])
     np.testing.assert_array_equal(targets.joints, again[1].joints)
-    assert (image != data.epoch(4)[5][0]).any()
-    assert (image != training_set(photos, replace(smoke(), seed=1)).epoch(3)[5][0]).any()
+    assert (image != data[4, 5][0]).any()
+    assert (image != training_set(photos, replace(smoke(), seed=1))[3, 5][0]).any()
 
 
 def test_batches_are_stacks_of_samples(photos: FolderDataset) -> None:
     config = smoke()
     data = training_set(photos, config)
-    order = data.order(0)
-    loader = DataLoader(data.epoch(0), batch_size=4, sampler=order, collate_fn=collate)
+    views = [(0, index) for index in data.order(0)]
+    loader = DataLoader(data, batch_size=4, sampler=views, collate_fn=collate)
     batch = next(iter(loader))
     assert isinstance(batch, Batch)
     assert batch.image.shape == (4, *config.canvas, 3)
     assert batch.image.dtype == torch.uint8
-    for row, index in enumerate(order[:4]):
-        image, targets = data.epoch(0)[index]
+    for row, view in enumerate(views[:4]):
+        image, targets = data[view]
         assert torch.equal(batch.image[row], torch.tensor(image))
         for name, array in targets._asdict().items():
             assert torch.equal(getattr(batch, name)[row], torch.tensor(array))
+
+
+@pytest.fixture
+def broken(photos: FolderDataset, tmp_path: Path) -> FolderDataset:
+    """The same photos; the file of the first is cut short."""
+    path = tmp_path / "cut.png"
+    path.write_bytes(photos.photos[0].image.read_bytes()[:100])
+    copy = FolderDataset([], T)
+    copy.photos = [replace(photos.photos[0], image=path), *photos.photos[1:]]
+    return copy
+
+
+def test_an_unreadable_photo_is_named_once_and_teaches_nothing(
+    broken: FolderDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = training_set(broken, smoke())
+    for epoch in range(2):
+        image, targets = data[epoch, 0]
+        assert image.shape == (128, 128, 3)
+        assert (targets.parts == 255).all()
+        for name in ("heatmap_weight", "projection_weight", "limb_weight", "person_count"):
+            assert not getattr(targets, name).any(), name
+    message = capsys.readouterr().err
+    assert message.count("cut.png") == 1
+    assert "unpack its archive again" in message
+
+
+def test_an_unreadable_photo_ends_a_strict_run_and_many_end_any(broken: FolderDataset) -> None:
+    with pytest.raises(DatasetError, match=r"cut\.png"):
+        TrainingSet(broken, range(24), smoke(), strict=True)[0, 0]
+    broken.photos = [replace(photo, image=Path(f"missing{i}.png")) for i, photo in enumerate(broken.photos * 2)]
+    data = training_set(broken, smoke(), range(48))
+    for index in range(17):
+        assert (data[0, index][1].parts == 255).all()
+    with pytest.raises(DatasetError, match=r"missing17\.png"):
+        data[0, 17]

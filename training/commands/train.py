@@ -1,43 +1,60 @@
-"""Train a recipe on labelled photos."""
+"""Train a recipe on labelled photos; under torchrun, on several GPUs."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import os
 from pathlib import Path
 
+from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.config import RECIPES
 from training.datasets.open import open_dataset
 from training.loop import train
+from training.recipes import RECIPES
 from training.samples import DatasetError
 from training.targets import TrainingSet
 
 HELP = "train a recipe; run it again to continue where it was stopped"
-PREVIEWED = 8  # photos on the picture of a run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(RECIPES))
-    parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--run", required=True, type=Path, help="folder for checkpoint, log.csv and pictures")
+    parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
+    # Names that torchrun's own options do not begin with: it would take them for abbreviations.
+    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
     parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
-    parser.add_argument("--start", type=Path, help="checkpoint of an earlier run to start from")
-    parser.add_argument("--steps", type=int, help="instead of the recipe's number of steps")
+    parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run to start from")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs", type=float, help="instead of the recipe's length; its stages keep their proportions"
+    )
+    length.add_argument("--steps", type=int, help="the same in optimiser steps")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change the recipe: batch=16 canvas=384,384 model.width=64",
+    )
+    parser.add_argument("--strict", action="store_true", help="stop at the first photo that cannot be read")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
-    config = RECIPES[chosen.recipe]()
-    if chosen.steps is not None:
-        config = dataclasses.replace(config, steps=chosen.steps)
+    config = with_values(RECIPES[chosen.recipe](), chosen.set)
     photos = open_dataset(chosen.data, get_taxonomy(config.model.taxonomy))
     training, validation = photos.split()
     if not training:
         raise DatasetError(f"no photos to train on in {', '.join(map(str, chosen.data))}")
-    print(f"{len(training)} photos to train on, {len(validation)} held out")
-    data = TrainingSet(photos, training, config)
-    last = train(config, data, validation[:PREVIEWED], chosen.run, chosen.pretrained, chosen.start)
-    print(f"checkpoint: {last}")
+    data = TrainingSet(photos, training, config, chosen.strict)
+    steps = chosen.steps
+    if chosen.epochs is not None:
+        steps = round(chosen.epochs * max(1, len(data) // config.batch))
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        print(f"{len(training)} photos to train on, {len(validation)} held out")
+    last = train(config, data, validation, chosen.out, chosen.pretrained, chosen.weights, steps)
+    if first:
+        print(f"checkpoint: {last}")
     return 0

@@ -1,0 +1,96 @@
+"""The records of a run: log.csv with a row every few steps, epochs.csv with a row an epoch, which is also printed."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.losses import TYPICAL
+from training.processes import Processes
+from training.validation import Figures
+
+FIGURES = ("mIoU", "APp50", "PCP50", "mask_IoU", "keypoint_AP")
+LOSSES = (*TYPICAL, "total", "gradient_norm")
+HEAD = ("step", "epoch", "lr", "seconds", "data_share")
+
+
+class Rows:
+    """A CSV file that a resumed run continues after `step`: later rows, of steps now done again, are dropped."""
+
+    def __init__(self, path: Path, columns: Sequence[str], step: int) -> None:
+        self.path, self.columns = path, columns
+        kept = []
+        if step and path.exists():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def add(self, row: dict[str, object]) -> None:
+        """Append a row; what has no value stays empty."""
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+
+class Means:
+    """Means of losses since the last reading, of time, and of the share of it spent waiting for photos."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self._restart()
+
+    def add(self, values: dict[str, Tensor], waited: float) -> None:
+        """One step's values; nothing is copied from the device until they are read."""
+        for name, value in values.items():
+            total, count = self.sums.get(name, (torch.zeros_like(value), 0))
+            self.sums[name] = (total + value, count + 1)
+        self.waited += waited
+
+    def read(self) -> dict[str, float]:
+        """Means, and start again. Losses of parts of a batch add up over processes. Collective: all must call it."""
+        seconds = time.monotonic() - self.started
+        means = {name: float(self.processes.summed(total)) / count for name, (total, count) in self.sums.items()}
+        means |= {"seconds": seconds, "data_share": self.waited / seconds}
+        self._restart()
+        return means
+
+    def _restart(self) -> None:
+        self.sums: dict[str, tuple[Tensor, int]] = {}
+        self.waited, self.started = 0.0, time.monotonic()
+
+
+class Log:
+    """Both files of a run, and the lines that a person watches."""
+
+    def __init__(self, run: Path, step: int) -> None:
+        weights = [f"weight_{task}" for task in TYPICAL]
+        self.steps = Rows(run / "log.csv", [*HEAD, *LOSSES, *weights], step)
+        self.epochs = Rows(run / "epochs.csv", [*HEAD, *LOSSES, *FIGURES], step)
+        self.titled = False
+
+    def step(self, where: dict[str, float], means: dict[str, float], weights: dict[str, float]) -> str:
+        """Add a row; returns the losses in a few words."""
+        self.steps.add({**where, **means, **{f"weight_{task}": value for task, value in weights.items()}})
+        return " ".join(f"{task} {means[task]:.3f}" for task in TYPICAL if task in means)
+
+    def epoch(self, where: dict[str, float], means: dict[str, float], figures: Figures) -> None:
+        """Add a row, and print it under its titles."""
+        self.epochs.add({**where, **means, **figures})
+        columns = ["epoch", "lr", "total", *FIGURES, "data_share"]  # what fits on a line; the file holds all
+        values = {**where, **means, **figures}
+        if not self.titled:
+            tqdm.write("  ".join(f"{name:>10}" for name in columns))
+            self.titled = True
+        tqdm.write("  ".join(_cell(values.get(name)) for name in columns))
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.4g'):>10}"

@@ -1,0 +1,46 @@
+"""What a training step minimises: the network, its losses and their weights as one module.
+
+One module, because DistributedDataParallel averages the gradients of whatever runs inside its forward.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.decoder.decode import Decoder
+from model.network import Network
+from training.losses import Counts, Criterion, dense_losses
+from training.matching_loss import matching_loss
+from training.targets import Batch
+
+
+class Objective(nn.Module):
+    """Network and criterion; the decoder, which has no weights, serves the matching loss."""
+
+    def __init__(self, network: Network, decoder: Decoder, bfloat16: bool = False) -> None:
+        super().__init__()
+        self.network = network
+        self.decoder = decoder
+        self.criterion = Criterion()
+        self.bfloat16 = bfloat16
+
+    def forward(
+        self, batch: Batch, counts: Counts, matching: bool, share: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A part of a step's photos.
+
+        Args:
+            batch: these photos.
+            counts: what is labelled in *all* photos of the step, so that the results of its parts add up to the step's.
+            matching: whether wrong limb assignments count.
+            share: of the step's forward passes, over all processes; what does not depend on photos is counted so often.
+
+        Returns the scalar to differentiate and each task's loss, detached.
+        """
+        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=self.bfloat16):
+            maps, fields = self.network.forward_with_levels(batch.image)
+        losses = dense_losses(maps, fields, batch, counts)
+        if matching:
+            losses["matching"] = matching_loss(maps, batch.joints, self.decoder).sum() / counts.photos
+        return self.criterion(losses, share), {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,109 @@
+"""One training run in several processes, as `torchrun` starts them; without it, a single one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among `count` that train together, and the device it computes on."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def summed(self, value: Tensor) -> Tensor:
+        """The sum of `value` over all processes, without gradient."""
+        if self.count > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
+
+@contextmanager
+def joined() -> Iterator[Processes]:
+    """Join the processes that `torchrun` started (it sets RANK, LOCAL_RANK and WORLD_SIZE); NCCL on GPUs, else gloo."""
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(device)
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    if count == 1:
+        yield Processes(0, 1, device)
+        return
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield Processes(dist.get_rank(), count, device)
+    finally:
+        dist.destroy_process_group()
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm over the batch of all processes, so that a run does not depend on how many there are.
+
+    torch's SyncBatchNorm does the same on GPUs alone.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to the same."""
+        if not self.training:
+            return super().forward(x)
+        sums = torch.cat([x.float().sum((0, 2, 3)), x.float().square().sum((0, 2, 3))])  # [2C]
+        total = torch.full_like(sums[:1], x.numel() / x.shape[1])  # values of a channel
+        *moments, count = _SumOverProcesses.apply(torch.cat([sums, total])).split([x.shape[1], x.shape[1], 1])
+        mean = moments[0] / count
+        variance = moments[1] / count - mean.square()  # [C]
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+
+    @classmethod
+    def of(cls, norm: nn.BatchNorm2d) -> Self:
+        """`norm` shared: its parameters and buffers are the same tensors."""
+        shared = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+        shared.weight, shared.bias = norm.weight, norm.bias
+        shared.running_mean, shared.running_var = norm.running_mean, norm.running_var
+        shared.num_batches_tracked = norm.num_batches_tracked
+        return shared
+
+
+def share_batch_norm(module: nn.Module) -> None:
+    """Replace every trainable-statistics BatchNorm2d inside `module`; frozen ones, which are subclasses, stay."""
+    for name, layer in list(module.named_modules()):
+        if type(layer) is nn.BatchNorm2d:
+            parent, _, child = name.rpartition(".")
+            setattr(module.get_submodule(parent), child, SharedBatchNorm2d.of(layer))
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Every process's result depends on everybody's input: the gradient is summed as well."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient

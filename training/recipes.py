@@ -1,0 +1,126 @@
+"""Recipes: functions that return a whole `TrainConfig`. What a recipe is for stands in its docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from model.config import DecoderConfig, ModelConfig
+from training.config import Stage, TrainConfig
+
+
+def default_weights() -> TrainConfig:
+    """The default bundle: a frozen DINOv2, heads and pyramid trained at 256 px; an hour on two quiet CPU cores.
+
+    Its thresholds are lower than the paper's 0.7: after so little training the votes for a joint scatter.
+    """
+    return TrainConfig(
+        stages=(
+            Stage(steps=1720, learning_rate=2e-3, decay="cosine", warmup=100),
+            Stage(steps=380, learning_rate=5e-4, decay="cosine", warmup=20, matching=True),
+        ),
+        model=ModelConfig(backbone="dinov2_vits14", backbone_blocks=9, width=96),
+        decoder=DecoderConfig(keypoint_threshold=0.25, limb_threshold=0.2),
+        freeze_backbone=True,
+        scale=(0.6, 1.9),
+    )
+
+
+def paper_mhp_v2() -> TrainConfig:
+    """The paper on MHPv2 (sections 3.4 and 4.1): ResNet-101 with ImageNet's batch statistics, SGD, batch 32.
+
+    Differs from the paper: the canvas is 512 x 512 (the paper gives no size), the network computes in bfloat16, and
+    gradients are clipped at a norm of 10.
+    """
+    return TrainConfig(
+        stages=(
+            Stage(epochs=120, learning_rate=5e-2),
+            Stage(epochs=30, learning_rate=5e-3),
+            Stage(epochs=50, learning_rate=1e-4, matching=True),
+        ),
+        model=ModelConfig(taxonomy="mhp_v2", backbone="resnet101", width=256),
+        canvas=(512, 512),
+        batch=32,
+        optimizer="sgd",
+        backbone_rate=1.0,
+        weight_decay=1e-5,
+        ema_decay=0.0,
+        precision="bfloat16",
+        synthetic_share=0.0,
+        workers=4,
+    )
+
+
+def paper_densepose_coco() -> TrainConfig:
+    """The paper on DensePose-COCO."""
+    return _with_taxonomy(paper_mhp_v2(), "densepose_coco")
+
+
+def paper_pascal_person_part() -> TrainConfig:
+    """The paper on PASCAL-Person-Part."""
+    return _with_taxonomy(paper_mhp_v2(), "pascal_person_part")
+
+
+def table4_direct() -> TrainConfig:
+    """Table 4, row 1: the projection field regressed at once from all levels."""
+    return _with_projection(paper_mhp_v2(), "direct")
+
+
+def table4_coarse_to_fine() -> TrainConfig:
+    """Table 4, row 2: a complete field at each level (Eq. 2)."""
+    return _with_projection(paper_mhp_v2(), "coarse_to_fine")
+
+
+def table4_residual() -> TrainConfig:
+    """Table 4, row 3: what a level adds to the enlarged coarser field (Eq. 3)."""
+    return _with_projection(paper_mhp_v2(), "residual")
+
+
+def table4_warped() -> TrainConfig:
+    """Table 4, row 4: enlarged along a learnt flow (Eqs. 4-6); the paper's method, also Table 5's last row."""
+    return paper_mhp_v2()
+
+
+def table5_greedy_joint() -> TrainConfig:
+    """Table 5, row 1: no matching loss; each joint takes the best partner left.
+
+    Differs from the paper, which does not describe the greedy matching of its reference [39].
+    """
+    return _without_matching(paper_mhp_v2(), "greedy_joint")
+
+
+def table5_greedy() -> TrainConfig:
+    """Table 5, row 2: no matching loss; the best pair of a limb first, as OpenPose does (reference [4])."""
+    return _without_matching(paper_mhp_v2(), "greedy")
+
+
+def smoke() -> TrainConfig:
+    """Two minutes on a CPU: shows that data, losses, checkpoints and pictures work."""
+    return TrainConfig(
+        stages=(Stage(steps=16, learning_rate=1e-3, warmup=5), Stage(steps=4, learning_rate=1e-4, matching=True)),
+        model=ModelConfig(backbone="resnet18", width=64),
+        canvas=(128, 128),
+        batch=4,
+        validation=4,
+        workers=0,
+    )
+
+
+def _with_taxonomy(config: TrainConfig, taxonomy: str) -> TrainConfig:
+    return replace(config, model=replace(config.model, taxonomy=taxonomy))
+
+
+def _with_projection(config: TrainConfig, form: str) -> TrainConfig:
+    return replace(config, model=replace(config.model, projection=form))
+
+
+def _without_matching(config: TrainConfig, matcher: str) -> TrainConfig:
+    stages = tuple(replace(stage, matching=False) for stage in config.stages)
+    return replace(config, stages=stages, decoder=replace(config.decoder, matcher=matcher))
+
+
+_ALL: tuple[Callable[[], TrainConfig], ...] = (
+    default_weights, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, table4_direct,
+    table4_coarse_to_fine, table4_residual, table4_warped, table5_greedy_joint, table5_greedy, smoke,
+)  # fmt: skip
+RECIPES = {recipe.__name__: recipe for recipe in _ALL}

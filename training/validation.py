@@ -1,0 +1,62 @@
+"""What the weights of a running training make of held-out photos: a few figures and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from model.network import Network
+from model.parser import HumanParser
+from training.config import TrainConfig
+from training.datasets.base import PhotoDataset
+from training.evaluate import PhotoPeople, evaluate
+from training.pictures import contact_sheet, draw_people
+from training.predictors import parse_with
+from training.samples import Sample, UInt8
+
+PICTURED = 8  # photos on the picture
+
+Figures = dict[str, float | None]
+
+
+def validate(
+    network: Network, config: TrainConfig, photos: PhotoDataset, indices: Sequence[int]
+) -> tuple[Figures, Image.Image]:
+    """Figures over at most `config.validation` of the photos, and a sheet with labels above predictions.
+
+    Raises ValueError where there is nothing to validate on.
+    """
+    count = min(config.validation, len(indices))
+    if count < 1:
+        raise ValueError("no photo to validate on")
+    chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    labelled: list[UInt8] = []
+    predicted: list[UInt8] = []
+
+    def show(sample: Sample, people: PhotoPeople) -> None:
+        if len(labelled) < PICTURED:
+            truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, photos.taxonomy)
+            found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, photos.taxonomy)
+            for pictures, picture in ((labelled, truth), (predicted, found)):
+                pictures.append(_small(picture, config.canvas))
+
+    parser = HumanParser(network, config.decoder).eval()
+    report = evaluate(parse_with(parser), photos, chosen, [config.canvas], show)
+    parts = report["parts"]
+    figures: Figures = {
+        "mIoU": parts["mIoU"],
+        "APp50": parts["APp50"],
+        "PCP50": parts["PCP50"],
+        "mask_IoU": report["masks"]["mean_IoU"],
+        "keypoint_AP": report["keypoints"]["AP"],
+    }
+    return figures, Image.fromarray(contact_sheet([*labelled, *predicted], columns=len(labelled)))
+
+
+def _small(picture: UInt8, size: tuple[int, int]) -> UInt8:
+    """At most `size` (height, width), with its proportions."""
+    image = Image.fromarray(picture)
+    image.thumbnail(size[::-1])
+    return np.asarray(image)
