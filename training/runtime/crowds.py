@@ -13,7 +13,7 @@ from PIL import Image
 from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.datasets.base import read_image
-from training.evaluate import parse_photo
+from training.photo_people import parse_photo
 from training.predictors import Parse
 from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
 
