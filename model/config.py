@@ -16,6 +16,7 @@ STRIDE = 4  # canvas pixels a cell of the finest pyramid level X_1 covers
 CANVAS_MULTIPLE = 32  # height and width of a canvas are multiples of this: the stride of X_4
 
 Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0", "efficientnet_lite2", "dinov2_vits14"]
+Matcher = Literal["dykstra", "greedy", "greedy_joint"]
 Projection = Literal["direct", "coarse_to_fine", "residual", "warped"]
 
 
@@ -44,7 +45,7 @@ class DecoderConfig:
     keypoint_threshold: float = 0.7  # a joint's votes in the window must exceed it (section 3.3)
     limb_samples: int = 10  # Gaussian responses read along a limb
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
-    matcher: Literal["dykstra", "greedy", "greedy_joint"] = "dykstra"  # Table 5: the paper's, and two it compares with
+    matcher: Matcher = "dykstra"  # Table 5: the paper's, and two it compares with
     matcher_step: float = 2.0  # alpha of Eq. 15
     matcher_outer: int = 12  # projected gradient steps
     matcher_inner: int = 1  # Dykstra sweeps a step

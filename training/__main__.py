@@ -8,10 +8,18 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import convert, evaluate, runtime, train
+from training.commands import ablate, convert, evaluate, inspect, runtime, speed, train
 from training.samples import DatasetError
 
-COMMANDS = {"convert": convert, "train": train, "evaluate": evaluate, "runtime": runtime}
+COMMANDS = {
+    "convert": convert,
+    "inspect": inspect,
+    "train": train,
+    "evaluate": evaluate,
+    "ablate": ablate,
+    "runtime": runtime,
+    "speed": speed,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

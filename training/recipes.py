@@ -1,12 +1,14 @@
-"""Recipes: functions that return a whole `TrainConfig`. What a recipe is for stands in its docstring."""
+"""Recipes: functions that return a whole `TrainConfig`; those of the paper's ablations come from `ABLATIONS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from model.config import DecoderConfig, ModelConfig
+from model.config import DecoderConfig, Matcher, ModelConfig, Projection
 from training.config import Stage, TrainConfig
+
+Change = Callable[[TrainConfig], TrainConfig]
 
 
 def default_weights() -> TrainConfig:
@@ -61,37 +63,18 @@ def paper_pascal_person_part() -> TrainConfig:
     return _with_taxonomy(paper_mhp_v2(), "pascal_person_part")
 
 
-def table4_direct() -> TrainConfig:
-    """Table 4, row 1: the projection field regressed at once from all levels."""
-    return _with_projection(paper_mhp_v2(), "direct")
-
-
-def table4_coarse_to_fine() -> TrainConfig:
-    """Table 4, row 2: a complete field at each level (Eq. 2)."""
-    return _with_projection(paper_mhp_v2(), "coarse_to_fine")
-
-
-def table4_residual() -> TrainConfig:
-    """Table 4, row 3: what a level adds to the enlarged coarser field (Eq. 3)."""
-    return _with_projection(paper_mhp_v2(), "residual")
-
-
-def table4_warped() -> TrainConfig:
-    """Table 4, row 4: enlarged along a learnt flow (Eqs. 4-6); the paper's method, also Table 5's last row."""
-    return paper_mhp_v2()
-
-
-def table5_greedy_joint() -> TrainConfig:
-    """Table 5, row 1: no matching loss; each joint takes the best partner left.
-
-    Differs from the paper, which does not describe the greedy matching of its reference [39].
-    """
-    return _without_matching(paper_mhp_v2(), "greedy_joint")
-
-
-def table5_greedy() -> TrainConfig:
-    """Table 5, row 2: no matching loss; the best pair of a limb first, as OpenPose does (reference [4])."""
-    return _without_matching(paper_mhp_v2(), "greedy")
+def short() -> TrainConfig:
+    """A quarter of an hour on one CPU core: long enough to compare variants of the method, not to use the weights."""
+    return replace(
+        default_weights(),
+        stages=(
+            Stage(steps=480, learning_rate=2e-3, decay="cosine", warmup=40),
+            Stage(steps=120, learning_rate=5e-4, decay="cosine", warmup=10, matching=True),
+        ),
+        canvas=(192, 192),
+        synthetic_share=0.5,
+        validation=0,
+    )
 
 
 def smoke() -> TrainConfig:
@@ -110,17 +93,39 @@ def _with_taxonomy(config: TrainConfig, taxonomy: str) -> TrainConfig:
     return replace(config, model=replace(config.model, taxonomy=taxonomy))
 
 
-def _with_projection(config: TrainConfig, form: str) -> TrainConfig:
-    return replace(config, model=replace(config.model, projection=form))
+def _with_projection(form: Projection) -> Change:
+    return lambda config: replace(config, model=replace(config.model, projection=form))
 
 
-def _without_matching(config: TrainConfig, matcher: str) -> TrainConfig:
-    stages = tuple(replace(stage, matching=False) for stage in config.stages)
-    return replace(config, stages=stages, decoder=replace(config.decoder, matcher=matcher))
+def _without_matching_loss(matcher: Matcher) -> Change:
+    def change(config: TrainConfig) -> TrainConfig:
+        stages = tuple(replace(stage, matching=False) for stage in config.stages)
+        return replace(config, stages=stages, decoder=replace(config.decoder, matcher=matcher))
+
+    return change
 
 
-_ALL: tuple[Callable[[], TrainConfig], ...] = (
-    default_weights, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, table4_direct,
-    table4_coarse_to_fine, table4_residual, table4_warped, table5_greedy_joint, table5_greedy, smoke,
-)  # fmt: skip
-RECIPES = {recipe.__name__: recipe for recipe in _ALL}
+# The rows of the paper's ablations, as changes of any recipe.
+ABLATIONS: dict[str, tuple[str, Change]] = {
+    "table4_direct": ("field regressed at once from all levels", _with_projection("direct")),
+    "table4_coarse_to_fine": ("a complete field at each level (Eq. 2)", _with_projection("coarse_to_fine")),
+    "table4_residual": ("residues to the enlarged coarser field (Eq. 3)", _with_projection("residual")),
+    "table4_warped": ("enlarged along a learnt flow (Eqs. 4-6)", _with_projection("warped")),
+    # The paper does not describe the greedy matching of its reference [39]; [4] is OpenPose.
+    "table5_greedy_joint": ("each joint takes the best partner left", _without_matching_loss("greedy_joint")),
+    "table5_greedy": ("the best pair of a limb first", _without_matching_loss("greedy")),
+    "table5_unlearnt": (
+        "differentiable matching, not learnt through (no row of the paper)",
+        _without_matching_loss("dykstra"),
+    ),
+    "table5_differentiable": ("differentiable matching, learnt through", _with_projection("warped")),
+}
+
+
+def _ablation(change: Change) -> Callable[[], TrainConfig]:
+    return lambda: change(paper_mhp_v2())
+
+
+_ALL = (default_weights, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, short, smoke)
+RECIPES: dict[str, Callable[[], TrainConfig]] = {recipe.__name__: recipe for recipe in _ALL}
+RECIPES |= {name: _ablation(change) for name, (_, change) in ABLATIONS.items()}

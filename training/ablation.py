@@ -1,0 +1,132 @@
+"""Variants of the method side by side: each trained as the others were, and measured on the same photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from model.checkpoint import load_parser
+from model.parser import HumanParser
+from training.augment import letterbox
+from training.config import TrainConfig
+from training.datasets.base import PhotoDataset
+from training.evaluate import evaluate
+from training.loop import LAST, train
+from training.predictors import parse_with
+from training.recipes import ABLATIONS
+from training.targets import TrainingSet, collate, encode
+
+REPORT = "figures.json"
+
+# Column: where `evaluate` says it.
+COLUMNS = {
+    "mIoU": ("parts", "mIoU"),
+    "APp50": ("parts", "APp50"),
+    "APpvol": ("parts", "APpvol"),
+    "PCP50": ("parts", "PCP50"),
+    "mAPpose": ("keypoints", "AP"),
+    "pose AP50": ("keypoints", "AP50"),
+    "mask IoU": ("masks", "mean_IoU"),
+}
+FIELD = "field error, px"
+
+MeasuredOn = dict[str, tuple[PhotoDataset, Sequence[int]]]  # name: photos, and the indices of those to measure on
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, and the rows that its weights stand for, which differ in the decoder alone."""
+
+    config: TrainConfig
+    rows: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return f"{self.rows[-1]}-{self.config.seed}"
+
+
+def plan(base: TrainConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """The trainings that `rows` of `ABLATIONS` need, seed by seed: rows that train alike share one."""
+    runs: dict[TrainConfig, list[str]] = {}
+    for seed in seeds:
+        for row in rows:
+            config = replace(ABLATIONS[row][1](base), seed=seed)
+            if not any(stage.matching for stage in config.stages):  # the matcher decodes and does not teach
+                config = replace(config, decoder=replace(config.decoder, matcher=base.decoder.matcher))
+            runs.setdefault(config, []).append(row)
+    return [Run(config, tuple(names)) for config, names in runs.items()]
+
+
+def finish(
+    run: Run, data: TrainingSet, sets: MeasuredOn, out: Path, pretrained: Path | None, steps: int | None = None
+) -> None:
+    """Train and measure a run in its folder under `out`; what is done already is left.
+
+    Writes `figures.json`: {row: {set: {column: value}}}.
+    """
+    folder = out / run.name
+    if (folder / REPORT).exists():
+        return
+    train(run.config, data, [], folder, pretrained, steps=steps)
+    network = load_parser(folder / LAST).network
+    figures: dict[str, Any] = {}
+    for row in run.rows:
+        parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
+        figures[row] = {}
+        for name, (photos, indices) in sets.items():
+            found = evaluate(parse_with(parser), photos, indices, [run.config.canvas])
+            figures[row][name] = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
+            figures[row][name][FIELD] = round(field_error(parser, photos, indices, run.config), 3)
+    (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+@torch.inference_mode()
+def field_error(parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> float:
+    """Mean distance between the projection field and its labels, in canvas pixels, over the people's cells."""
+    total = count = 0.0
+    for index in tqdm(indices, desc="field", unit="photo"):
+        sample = letterbox(photos.load(index), config.canvas)[0]
+        batch = collate([(sample.image, encode(sample, photos.taxonomy, config.decoder))])
+        field = parser.network(batch.image).projection_field.float()  # [1, 2, h, w]
+        distance = 4 * (field - batch.projection.float()).norm(dim=1) * batch.projection_weight
+        total, count = total + float(distance.sum()), count + float(batch.projection_weight.sum())
+    return total / max(count, 1.0)
+
+
+def tables(out: Path) -> str:
+    """Markdown tables, one a measured set, of every finished run under `out`: mean over seeds, and their range."""
+    found: dict[str, dict[str, list[dict[str, float | None]]]] = {}
+    for report in sorted(out.glob(f"*/{REPORT}")):
+        for row, sets in json.loads(report.read_text(encoding="utf-8")).items():
+            for name, values in sets.items():
+                found.setdefault(name, {}).setdefault(row, []).append(values)
+    columns = [*COLUMNS, FIELD]
+    lines: list[str] = []
+    for name, rows in found.items():
+        lines += [
+            f"**{name}**",
+            "",
+            "| row | | seeds | " + " | ".join(columns) + " |",
+            "|---" * (len(columns) + 3) + "|",
+        ]
+        for row, (meaning, _) in ABLATIONS.items():
+            if row in rows:
+                cells = [_cell([values[column] for values in rows[row]]) for column in columns]
+                lines.append(f"| `{row}` | {meaning} | {len(rows[row])} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = f"{sum(known) / len(known):.4f}"
+    return mean if len(known) == 1 else f"{mean} ({min(known):.4f} to {max(known):.4f})"
