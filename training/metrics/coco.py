@@ -61,7 +61,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         photo = self._photos[imgId]
         if not photo.similarity.size:
             return []
-        return photo.similarity.T[np.argsort(-photo.score, kind="stable")[: self.params.maxDets[-1]]]
+        return photo.similarity.T[np.argsort(-photo.score, kind="stable")]
 
     def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:
         """As COCOeval, then ignore what matches nobody and is excused."""

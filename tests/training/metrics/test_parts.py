@@ -7,7 +7,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.metrics.parts import PersonParts, compare_parts, correct_parts
+from training.metrics.parts import PersonParts, compare_parts, correct_parts, likeness
 from training.metrics.people import average_precision
 from training.metrics.pixels import class_ious, confusion
 
@@ -84,3 +84,18 @@ def test_pcp_counts_the_parts_that_overlap_enough() -> None:
     truth = maps("1111222333"), maps("1111111111")
     guess = maps("1110222003"), maps("1110111001")  # IoU of the parts: 3/4, 1, 1/3
     assert correct_parts([compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
+
+
+def test_likeness_counts_who_is_missed_and_who_is_false() -> None:
+    assert likeness(drawn([1, 2])) == 1
+    assert likeness(drawn([1])) == pytest.approx((1 + 0 + 1) / 3)
+    assert likeness(drawn([])) == 0
+    nobody = (maps("0000"), maps("0000"))
+    assert np.isnan(likeness(compare_parts(nobody, nobody, 0, falling(0), np.ones((0, C)))))
+    somebody = (maps("1100"), maps("1100"))
+    assert likeness(compare_parts(nobody, somebody, 0, falling(1), np.ones((1, C)))) == 0
+
+
+def test_likeness_is_of_parts_without_background() -> None:
+    truth, guess = (maps("1122", "0000"), maps("1111", "0000")), (maps("1111", "0000"), maps("1111", "0000"))
+    assert likeness(compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))) == pytest.approx((1 / 2 + 0) / 2)

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.metrics.faults import PersonErrors, person_errors
-from training.metrics.poses import Poses, keypoint_ap, oks
+from training.metrics.poses import Poses, joint_figures, keypoint_ap, oks
 
 T = DENSEPOSE_COCO
 K = len(T.joint_names)
@@ -217,3 +217,32 @@ def test_errors_of_nobody() -> None:
     truth, area, height = scene(1)
     assert errors(poses(truth, area, height, nobody())) == PersonErrors(notable=1, missed=1, labelled=1)
     assert errors(poses(nobody(), np.zeros(0), np.zeros(0), truth)) == PersonErrors(extra=1)
+
+
+def test_figures_of_each_joint() -> None:
+    truth, area, height = scene(3)
+    truth = truth.copy()
+    truth[:, :, 2] = 2
+    found = truth[:2].copy()
+    found[0, 5, 0] += 0.1 * np.sqrt(area[0])  # within 1.18 of 2 sigma = 0.158
+    found[0, 9, 0] += 0.5 * np.sqrt(area[0])
+    found[1, 9] = 0
+    figures = joint_figures([poses(truth, area, height, found)], SIGMAS)
+    expected = np.full(K, 2 / 3)
+    expected[9] = 0
+    np.testing.assert_allclose(figures["recall"], expected)
+    assert figures["median_error"][5] == pytest.approx((0.1 + 0) / 2, abs=1e-6)
+    assert figures["median_error"][9] == pytest.approx(0.5, abs=1e-6)  # of where it was found
+    assert figures["median_error"][0] == 0
+
+
+def test_joints_that_are_labelled_on_nobody_have_no_figures() -> None:
+    truth, area, height = scene(1)
+    truth = truth.copy()
+    truth[:, 3, 2] = 0
+    figures = joint_figures([poses(truth, area, height, truth), poses(nobody(), area[:0], height[:0], truth)], SIGMAS)
+    assert np.isnan([figures["recall"][3], figures["median_error"][3]]).all()
+    assert figures["recall"][4] == 1
+    unfound = joint_figures([poses(truth, area, height, nobody())], SIGMAS)
+    assert unfound["recall"][4] == 0
+    assert np.isnan(unfound["median_error"]).all()
