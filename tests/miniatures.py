@@ -183,4 +183,4 @@ def pascal_joints(root: Path, number: str, sample: Sample) -> None:
 
 
 def _save_jpeg(path: Path, sample: Sample) -> None:
-    Image.fromarray(sample.image).save(path, quality=95)
+    Image.fromarray(sample.image).save(path, quality=95, subsampling=0)

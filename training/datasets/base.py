@@ -59,5 +59,5 @@ def read_image(path: Path, mode: str | None) -> UInt8:
             return np.asarray(file if mode is None or file.mode == mode else file.convert(mode), dtype=np.uint8)
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: unpack its archive again") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be decoded ({error}): unpack its archive again") from error

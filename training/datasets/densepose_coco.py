@@ -192,7 +192,8 @@ def _person(annotation: Mapping[str, Any]) -> _Person:
     return _Person(
         id=annotation["id"],
         box=np.array(annotation["bbox"], np.float32).reshape(4),
-        outline=outline if isinstance(outline, Mapping) else [np.array(ring, np.float32) for ring in outline],
+        # Of fewer than three points COCO's library would make a box.
+        outline=outline if isinstance(outline, Mapping) else [np.array(r, np.float32) for r in outline if len(r) >= 6],
         keypoints=np.array(annotation.get("keypoints") or [0] * 3 * joints, np.float32).reshape(joints, 3),
         part_masks=tuple(_counts(mask) for mask in masks) if any(masks) else (),
         crowd=bool(annotation.get("iscrowd", 0)),

@@ -60,10 +60,10 @@ def read_labels(path: Path, size: tuple[int, int], highest: int) -> UInt8:
 
 def read_mat(path: Path, **options: Any) -> dict[str, Any]:
     """Variables of a MATLAB file. Raises DatasetError for a missing or broken one."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: unpack its archive again")
     try:
         content: dict[str, Any] = loadmat(path, **options)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing: unpack its archive again") from None
     except Exception as error:  # what scipy raises for damaged bytes depends on where they are damaged
         raise DatasetError(f"{path} cannot be read ({error}): unpack its archive again") from error
     return content
