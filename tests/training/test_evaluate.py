@@ -82,7 +82,13 @@ def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderData
         assert keypoints[name] == 1
     assert keypoints["AP_interval"] == [1, 1]
     assert (masks["people"], masks["mean_IoU"], masks["recall50"], masks["AP50"]) == (6, 1, 1, 1)
-    assert [parts[name] for name in ("mIoU", "APp50", "APpvol", "PCP50")] == [1] * 4
+    assert [masks[name] for name in ("AP", "AP75", "boundary_F")] == [1] * 3
+    assert [parts[name] for name in ("mIoU", "APp50", "APpvol", "PCP50", "boundary_F")] == [1] * 5
+    for definition in ("de_facto", "one_to_one"):
+        assert parts["APr"][definition] == {"APr50": 1, "APr60": 1, "APr70": 1, "APrvol": 1}
+    assert {value for row in report["categories"]["parts"].values() for value in row.values()} == {1}
+    assert {row["recall"] for row in report["categories"]["joints"].values()} == {1}
+    assert report["broken"] == []
     assert set(parts["IoU"].values()) == {1}
     joints = report["joints_on_parts"]
     assert joints["on_a_part"] == 1
