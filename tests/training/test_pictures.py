@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from model.config import DecoderConfig
-from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
-from tests.figures import draw_figures, write_folder
-from training.config import smoke
-from training.datasets.folders import FolderDataset
-from training.pictures import contact_sheet, draw_maps, draw_people, draw_training_set
-from training.targets import TrainingSet, encode
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures
+from training.pictures import contact_sheet, draw_people
 
 T = DENSEPOSE_COCO
 NOBODY = np.zeros((0, 17, 3), np.float32)
@@ -57,23 +50,6 @@ def test_found_joints_are_drawn_and_others_are_not() -> None:
     assert not drawn[15:].any()
 
 
-@pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
-def test_maps_of_every_taxonomy_are_drawn(taxonomy: Taxonomy) -> None:
-    sample = draw_figures(taxonomy, size=(64, 96))
-    sheet = draw_maps(sample, encode(sample, taxonomy, DecoderConfig()), taxonomy)
-    assert sheet.shape == (64, 6 * 96, 3)
-    for column in range(2, 6):
-        assert sheet[:, 96 * column : 96 * (column + 1)].any()
-
-
-def test_opposite_vectors_have_opposite_colours() -> None:
-    sample = draw_figures(T, size=(64, 64), people=1, height=0.3)
-    sample.keypoints[:], sample.keypoints[0, 0] = 0, (31.5, 31.5, 2)
-    offsets = draw_maps(sample, encode(sample, T, DecoderConfig()), T)[:, 3 * 64 : 4 * 64].astype(int)
-    left, right = offsets[32, 8], offsets[32, 56]
-    assert np.abs(left - right).max() > 100
-
-
 def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
     pictures = [np.full((10, 20, 3), value, np.uint8) for value in (10, 20, 30)]
     sheet = contact_sheet([*pictures[:2], pictures[2][:5]], columns=2)
@@ -87,12 +63,3 @@ def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
 def test_an_empty_sheet_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         contact_sheet([], columns=2)
-
-
-def test_a_training_set_is_shown_one_photo_a_row(tmp_path: Path) -> None:
-    samples = [replace(draw_figures(T, (64, 64), 2, seed=i), key=str(i)) for i in range(3)]
-    write_folder(tmp_path, samples, T)
-    config = smoke()
-    data = TrainingSet(FolderDataset([tmp_path], T), range(3), config)
-    height, width = config.canvas
-    assert draw_training_set(data, [2, 0]).shape == (2 * height + 2, 6 * width, 3)

@@ -1,0 +1,115 @@
+"""Look at a data set: counts, what seems wrong, and a picture of what it teaches."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.config import DecoderConfig
+from model.taxonomy import TAXONOMIES, get_taxonomy
+from training.census import Census
+from training.checks import Sides, check_photo
+from training.datasets.base import PhotoDataset
+from training.datasets.open import open_dataset
+from training.recipes import RECIPES
+from training.samples import DatasetError
+from training.sheet import Row, draw_sheet, fit
+from training.targets import TrainingSet
+
+HELP = "look at a data set: counts, what seems wrong, and a picture of what it teaches"
+SHOWN = 20  # warnings
+PICTURES = (".png", ".jpg", ".jpeg")
+CANVAS = 512  # the longer side on which photos are encoded, as in the paper's recipes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
+    parser.add_argument("--out", type=Path, help="write the picture there (.png or .jpg)")
+    parser.add_argument("--taxonomy", choices=list(TAXONOMIES), help="instead of the data set's own")
+    parser.add_argument("--photos", type=int, default=8, help="photos on the picture")
+    parser.add_argument("--read", type=int, default=200, help="photos read for counts and checks; 0 reads all")
+    parser.add_argument("--seed", type=int, default=0, help="which photos are taken")
+    parser.add_argument("--views", choices=sorted(RECIPES), help="draw photos as this recipe varies them")
+    parser.add_argument("--strict", action="store_true", help="stop at the first broken photo")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print counts and warnings, and draw the picture."""
+    if chosen.photos < 1 or chosen.read < 0:
+        raise ValueError(
+            f"--photos {chosen.photos} --read {chosen.read}: draw at least one photo, read 0 (all) or more"
+        )
+    if chosen.out is not None and chosen.out.suffix.lower() not in PICTURES:
+        raise ValueError(f"--out {chosen.out}: name a .png or .jpg")
+    if chosen.out is not None and not chosen.out.parent.is_dir():
+        raise ValueError(f"--out {chosen.out}: there is no folder {chosen.out.parent}")
+    photos = open_dataset(chosen.data, None if chosen.taxonomy is None else get_taxonomy(chosen.taxonomy))
+    training, validation = photos.split()
+    total = len(photos)
+    print(f"{total:,} photos of {photos.taxonomy.name}: {len(training):,} to train on, {len(validation):,} held out")
+    if not total:
+        raise DatasetError(f"no photos in {', '.join(map(str, chosen.data))}: name folders that hold some")
+    order = np.random.default_rng(chosen.seed).permutation(total).tolist()
+    readable = _count(photos, order[: chosen.read or total], chosen.strict)
+    if chosen.out is not None:
+        rows = _rows(photos, readable[: chosen.photos], chosen.views)
+        names = ", ".join(path.resolve().name for path in chosen.data)
+        varied = "" if chosen.views is None else f", as {chosen.views} shows them in an epoch"
+        config = DecoderConfig() if chosen.views is None else RECIPES[chosen.views]().decoder
+        draw_sheet(rows, photos.taxonomy, config, f"{names}: {photos.taxonomy.name}{varied}").save(chosen.out)
+        print(f"picture: {chosen.out}")
+    return 0
+
+
+def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
+    """Print what some photos hold and what seems wrong with them; the indices of those that can be read."""
+    census, sides = Census(photos.taxonomy), Sides(photos.taxonomy)
+    readable, broken, warnings = [], [], []
+    for index in tqdm(indices, unit="photo", disable=None, leave=False):
+        try:
+            sample = photos.load(index)
+        except DatasetError as error:
+            if strict:
+                raise
+            broken.append(str(error))
+            continue
+        readable.append(index)
+        census.add(sample)
+        sides.add(sample)
+        warnings += [f"{sample.key}: {warning}" for warning in check_photo(sample, photos.taxonomy)]
+    read = (
+        "all of them" if len(indices) == len(photos) else f"{len(indices):,} of them, drawn by chance (--read 0: all)"
+    )
+    print(f"counted in {read}\n\n{census.table()}\n")
+    _list("broken", broken)
+    _list("warning", sides.warnings())
+    _list("warning", warnings)
+    if not readable:
+        raise DatasetError(f"none of {len(indices)} photos can be read: {broken[0]}")
+    return readable
+
+
+def _list(kind: str, lines: list[str]) -> None:
+    for line in lines[:SHOWN]:
+        print(f"{kind}: {line}", file=sys.stderr)
+    if len(lines) > SHOWN:
+        print(f"{kind}: and {len(lines) - SHOWN} more", file=sys.stderr)
+
+
+def _rows(photos: PhotoDataset, indices: list[int], recipe: str | None) -> list[Row]:
+    """The photos of a sheet, as they are or as the first epoch of a recipe shows them."""
+    rows = []
+    for index in indices:
+        if recipe is None:
+            photo = photos.load(index)
+            canvas = fit(photo, CANVAS, CANVAS)
+        else:
+            photo = canvas = TrainingSet(photos, [index], RECIPES[recipe]()).canvas((0, index))
+        caption = f"{photo.key}   {photo.size[1]} x {photo.size[0]}   {photo.source}   people: {len(photo.keypoints)}"
+        rows.append(Row(caption, canvas))
+    return rows

@@ -1,0 +1,207 @@
+"""A sheet of labelled photos and of what they teach the network, with titles and a legend: one row a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model.config import STRIDE, DecoderConfig
+from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from training.augment import letterbox
+from training.pictures import UNKNOWN, draw_people, person_colours
+from training.samples import Float32, Sample, UInt8
+from training.targets import Targets, encode
+
+COLUMNS = (
+    "photo, outlines, joints",
+    "parts",
+    "people",
+    "heatmaps of joints",
+    "limbs",
+    "projection field: to the nearest joint",
+)
+TILE = 352, 416  # largest width and height of a picture
+GAP, LINE = 8, 22  # between pictures; height of a line of text
+FINE = 2  # arrows and dots are drawn so many times larger, for smooth edges
+ARROWS = 43  # across the longer side of a picture
+INK, QUIET, PAPER = (235, 235, 235), (150, 150, 150), (24, 24, 28)
+LEFT, RIGHT, MIDDLE = (255, 150, 40), (60, 190, 255), (255, 255, 255)
+DIM = 0.35  # what is left of a photo's brightness under maps
+
+
+class Row(NamedTuple):
+    """One photo on the sheet, or one canvas of it."""
+
+    caption: str
+    sample: Sample
+
+
+def draw_sheet(rows: Sequence[Row], taxonomy: Taxonomy, config: DecoderConfig, title: str) -> Image.Image:
+    """`title`, a row of pictures a photo with the columns of `COLUMNS`, and the legend below.
+
+    Raises ValueError for no row, and for a sample whose sides are not multiples of the stride (`fit` makes them so).
+    """
+    if not rows:
+        raise ValueError("a sheet needs at least one photo")
+    drawn = [(row.caption, _pictures(row.sample, taxonomy, config)) for row in rows]
+    width = GAP + len(COLUMNS) * (TILE[0] + GAP)
+    legend = _legend(taxonomy, width - 2 * GAP)
+    heights = [LINE + pictures[0].shape[0] + GAP for _, pictures in drawn]
+    sheet = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights) + legend.height + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, GAP), title, INK, _font(17))
+    y = GAP + LINE + GAP
+    for column, name in enumerate(COLUMNS):
+        draw.text((GAP + column * (TILE[0] + GAP), y), name, INK, _font(15))
+    y += LINE
+    for (caption, pictures), height in zip(drawn, heights, strict=True):
+        draw.text((GAP, y + 2), caption, QUIET, _font(13))
+        for column, picture in enumerate(pictures):
+            sheet.paste(Image.fromarray(picture), (GAP + column * (TILE[0] + GAP), y + LINE))
+        y += height
+    sheet.paste(legend, (GAP, y))
+    return sheet
+
+
+def fit(sample: Sample, width: int, height: int) -> Sample:
+    """`sample` in the largest size of whole cells that fits into `width` x `height`."""
+    scale = min(width / sample.size[1], height / sample.size[0])
+    size = [max(round(length * scale) // STRIDE, 1) * STRIDE for length in sample.size]
+    return letterbox(sample, (size[0], size[1]))[0]
+
+
+def _pictures(canvas: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> list[UInt8]:
+    """The pictures of `COLUMNS`, each [H, W, 3]."""
+    targets = encode(canvas, taxonomy, config)
+    sample = fit(canvas, *TILE)
+    nobody = np.zeros((0, *sample.keypoints.shape[1:]), np.float32)
+    blank = np.zeros(sample.size, np.uint8)
+    dim = _dim(sample.image)
+    joint_colours = [_side_colour(name) for name in taxonomy.joint_names]
+    # A limb is of the side of its outer joint; those across the body are of none.
+    ends = [(taxonomy.joint_names[a], taxonomy.joint_names[b]) for a, b in taxonomy.limbs]
+    limb_colours = [MIDDLE if {_side_colour(a), _side_colour(b)} == {LEFT, RIGHT} else _side_colour(b) for a, b in ends]
+    outlined = draw_people(sample.image, blank, sample.people, sample.keypoints, taxonomy)
+    limbs = targets.limbs.astype(np.float32)
+    return [
+        _dots(outlined, sample.keypoints, joint_colours),
+        draw_people(dim, sample.parts, blank, nobody, taxonomy, opacity=0.9),
+        _people(dim, sample.people),
+        _classes(dim, targets.heatmap * np.float32(0.4), targets.heatmap_weight, joint_colours),
+        _classes(dim, limbs, targets.limb_weight, limb_colours),
+        _arrows(dim, canvas.people, targets),
+    ]
+
+
+def _dim(image: UInt8) -> UInt8:
+    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return (grey * DIM).astype(np.uint8)
+
+
+def _people(dim: UInt8, people: UInt8) -> UInt8:
+    """People in their colours and with their numbers."""
+    colours = person_colours().astype(np.float32)
+    colours[IGNORE] = UNKNOWN
+    share = 0.75 * (people != BACKGROUND)[..., None]
+    picture = Image.fromarray((dim * (1 - share) + colours[people] * share).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for person in np.setdiff1d(people, (BACKGROUND, IGNORE)).tolist():
+        ys, xs = np.nonzero(people == person)
+        middle = len(ys) // 2  # a pixel of the person, about half way down
+        draw.text((int(xs[middle]), int(ys[middle])), str(person), (0, 0, 0), _font(14), "mm", stroke_width=2,
+                  stroke_fill=(255, 255, 255))  # fmt: skip
+    return np.array(picture)
+
+
+def _classes(dim: UInt8, values: Float32, weight: UInt8, colours: Sequence[tuple[int, int, int]]) -> UInt8:
+    """Maps [C, h, w] in [0, 1] over the photo, each in its colour; magenta by the share of unknown classes."""
+    unknown = (weight == 0).mean(axis=0)[..., None] * 0.5  # [h, w, 1]
+    paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # colour, and what is left of the photo under it
+    for value, colour in zip(values[..., None], colours, strict=True):
+        paint = paint * (1 - value) + np.array(colour) * value  # [h, w, 3]
+        left = left * (1 - value)
+    size = dim.shape[1], dim.shape[0]
+    over = Image.fromarray(paint.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    under = Image.fromarray((left[..., 0] * 255).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(over) + (dim * (np.asarray(under)[..., None] / 255)).astype(np.uint8)
+
+
+def _dots(picture: UInt8, keypoints: Float32, colours: Sequence[tuple[int, int, int]]) -> UInt8:
+    """Joints in the colour of their side, hollow where they are hidden."""
+    large = _enlarge(picture)
+    draw = ImageDraw.Draw(large)
+    for joints in keypoints.tolist():
+        for (x, y, v), colour in zip(joints, colours, strict=True):
+            if v > 0:
+                centre = ((x + 0.5) * FINE, (y + 0.5) * FINE)
+                draw.circle(centre, 2.6 * FINE, fill=colour if v == 2 else PAPER, outline=PAPER if v == 2 else colour,
+                            width=FINE)  # fmt: skip
+    return _reduce(large)
+
+
+def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
+    """The field at some cells, from the cell to where it points, in the colour of the person."""
+    large = _enlarge(dim)
+    draw = ImageDraw.Draw(large)
+    colours = person_colours()
+    owners = people[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
+    field, known = targets.projection.astype(np.float32), targets.projection_weight  # [2, h, w], [h, w]
+    cell = large.width / known.shape[1]  # pixels of `large`
+    step = max(1, round(max(known.shape) / ARROWS))
+    for row in range(step // 2, known.shape[0], step):
+        for column in range(step // 2, known.shape[1], step):
+            if known[row, column]:
+                start = (np.array([column, row]) + 0.5) * cell
+                end = start + field[:, row, column] * cell
+                colour = tuple(colours[owners[row, column]].tolist())
+                draw.line([*start, *end], fill=colour, width=FINE)
+                draw.polygon(_head(start, end), fill=colour)
+                draw.circle(start.tolist(), FINE, fill=colour)
+    return _reduce(large)
+
+
+def _head(start: np.ndarray, end: np.ndarray) -> list[tuple[float, float]]:
+    """The triangle at the end of an arrow, no longer than the arrow."""
+    length = max(float(np.hypot(*(end - start))), 1e-3)
+    along = (end - start) / length * min(length, 5.0 * FINE)
+    across = np.array([-along[1], along[0]]) * 0.4
+    return [tuple(end), tuple(end - along + across), tuple(end - along - across)]
+
+
+def _enlarge(picture: UInt8) -> Image.Image:
+    return Image.fromarray(picture).resize(
+        (picture.shape[1] * FINE, picture.shape[0] * FINE), Image.Resampling.BILINEAR
+    )
+
+
+def _reduce(large: Image.Image) -> UInt8:
+    return np.asarray(large.reduce(FINE))
+
+
+def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
+    """Colours and their meaning, in as many columns as fit."""
+    entries = [*zip(taxonomy.part_names, taxonomy.palette, strict=True), ("unknown: teaches nothing", UNKNOWN)]
+    entries += [("left joints and limbs", LEFT), ("right ones", RIGHT), ("middle, or across", MIDDLE)]
+    cell = 28 + max(int(_font(14).getlength(name)) for name, _ in entries) + 2 * GAP
+    columns = max(1, width // cell)
+    rows = -(-len(entries) // columns)
+    legend = Image.new("RGB", (width, (rows + 1) * LINE), PAPER)
+    draw = ImageDraw.Draw(legend)
+    for i, (name, colour) in enumerate(entries):
+        x, y = i % columns * cell, i // columns * LINE
+        draw.rectangle((x, y + 3, x + 20, y + LINE - 5), fill=colour)
+        draw.text((x + 28, y + 1), name, INK, _font(14))
+    note = "Left and right are the person's own. A hollow joint is hidden; a joint that is not drawn is not labelled."
+    draw.text((0, rows * LINE + 1), note, QUIET, _font(14))
+    return legend
+
+
+def _side_colour(name: str) -> tuple[int, int, int]:
+    return LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
