@@ -31,6 +31,7 @@ from training.targets import Batch, TrainingSet, View, collate
 from training.validation import validate
 
 LOG_EVERY = 20
+AHEAD = 4  # batches that each loading process has ready
 LAST = "last.ckpt"
 FREE = (
     "workers",
@@ -72,7 +73,7 @@ def train(
     with joined() as processes:
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        network = _network(config, pretrained, start)
+        network = make_network(config, pretrained, start)
         if processes.count > 1:
             share_batch_norm(network)
         network.to(processes.device, memory_format=torch.channels_last)
@@ -231,7 +232,7 @@ def load_batches(
         num_workers=config.workers,
         collate_fn=collate,
         pin_memory=processes.device.type == "cuda",
-        prefetch_factor=4 if config.workers else None,
+        prefetch_factor=AHEAD if config.workers else None,
     )
     yield from loader
 
@@ -253,7 +254,8 @@ def _views(
         step += 1
 
 
-def _network(config: TrainConfig, pretrained: Path | None, start: Path | None) -> Network:
+def make_network(config: TrainConfig, pretrained: Path | None = None, start: Path | None = None) -> Network:
+    """The network as a run begins: from its backbone's public weights and an earlier run's, frozen as configured."""
     network = Network(config.model)
     if pretrained is not None:
         load_pretrained(network.backbone, torch.load(pretrained, map_location="cpu", weights_only=True))

@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print the table, and write what was asked for."""
     stages, photo = _open(chosen)
+    if chosen.detail not in stages.canvases:
+        raise ValueError(f"no level of detail {chosen.detail!r}: choose one of {', '.join(stages.canvases)}")
     with torch.no_grad():
-        canvases = stages.canvases["high"]  # to cut the person well; what is timed is `--detail`
-        person = cut_person(photo, stages.parse, canvases, stages.taxonomy)
+        person = cut_person(photo, stages.parse, stages.canvases[chosen.detail], stages.taxonomy)
         figures = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
     report = {
         "parser": stages.name,

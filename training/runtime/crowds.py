@@ -5,10 +5,12 @@ The person is as the parser itself sees it: its largest detection is cut out, wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from model.manifest import Size
 from model.taxonomy import Taxonomy
@@ -19,31 +21,32 @@ from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
 
 SIZE: Size = (1080, 1920)  # of a crowd's photo
 GREY = 128
-MARGIN = 0.1  # shown around the person, as a share of the longer side of its box
 
 
-def cut_person(path: Path, parse: Parse, canvases: tuple[Size, ...], taxonomy: Taxonomy) -> Sample:
-    """The person that the parser finds largest in a photo, with some of what is around it, labelled as it was parsed.
+def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Taxonomy) -> Sample:
+    """The person that a parser sees largest in one piece in a photo, cut out by that piece's box and labelled by it.
 
     Raises DatasetError for an unreadable photo, ValueError where nobody is found in it.
     """
-    photo = _unlabelled(read_image(path, "RGB"), taxonomy)
-    found = parse_photo(parse, photo, canvases)
-    pixels = np.bincount(found.person_map.ravel(), minlength=2)[1:]
-    if not pixels.any():
+    nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
+    image = read_image(path, "RGB")
+    nothing = np.zeros(image.shape[:2], np.uint8)
+    found = parse_photo(parse, _labelled(image, nothing, nothing, nobody), canvases)
+    pieces = [_largest_piece(found.person_map == row) for row in range(1, len(found.keypoints) + 1)]
+    areas = [int(piece.sum()) for piece in pieces]
+    if not any(areas):
         raise ValueError(f"nobody is found in {path}: name a photo of one person, seen large, with --photo")
-    largest = int(pixels.argmax())
-    mask: Bool = found.person_map == largest + 1
-    x0, y0, x1, y1 = mask_boxes(mask.astype(np.uint8), 1)[0]
-    margin = MARGIN * max(x1 - x0, y1 - y0)
-    height, width = mask.shape
-    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
-    right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
-    cut = slice(top, bottom), slice(left, right)
-    keypoints = found.keypoints[largest : largest + 1].copy()  # [1, K, 3]
-    keypoints[..., 2] = 2 * (keypoints[..., 2] > 0)
-    keypoints[..., :2] = np.where(keypoints[..., 2:] > 0, keypoints[..., :2] - [left, top], 0)
-    return _labelled(photo.image[cut], np.where(mask, found.part_map, 0)[cut], mask[cut].astype(np.uint8), keypoints)
+    row = int(np.argmax(areas))
+    left, top, right, bottom = mask_boxes(pieces[row].astype(np.uint8), 1)[0].astype(int)
+    box = slice(top, bottom + 1), slice(left, right + 1)
+    mask = pieces[row][box].astype(np.uint8)
+    keypoints = found.keypoints[row : row + 1].copy()  # [1, K, 3]
+    keypoints -= np.float32([left, top, 0])
+    size = np.array(mask.shape[::-1])
+    inside = (keypoints[..., 2] > 0) & ((keypoints[..., :2] >= 0) & (keypoints[..., :2] <= size - 1)).all(axis=2)
+    keypoints[..., 2] = 2 * inside
+    keypoints[~inside] = 0
+    return _labelled(image[box], found.part_map[box] * mask, mask, keypoints)
 
 
 def crowd(person: Sample, count: int, size: Size = SIZE) -> Sample:
@@ -79,6 +82,13 @@ def crops(photo: Sample, size: Size) -> UInt8:
     return np.stack([np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box)) for box in boxes])
 
 
+def _largest_piece(mask: Bool) -> Bool:
+    """The largest connected part of a mask; nothing of an empty one."""
+    labels, count = ndimage.label(mask)
+    largest: Bool = labels == 1 + np.bincount(labels[mask], minlength=count + 1)[1:].argmax() if count else mask
+    return largest
+
+
 def _resized(person: Sample, scale: float) -> Sample:
     height, width = (max(1, int(side * scale)) for side in person.size)
     factor = np.float32([width / person.size[1], height / person.size[0]])
@@ -107,9 +117,3 @@ def _labelled(image: UInt8, parts: UInt8, people: UInt8, keypoints: Float32) -> 
         key=f"crowd of {count}",
         source="crowd",
     )
-
-
-def _unlabelled(image: UInt8, taxonomy: Taxonomy) -> Sample:
-    nothing = np.zeros(image.shape[:2], np.uint8)
-    nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
-    return _labelled(image, nothing, nothing, nobody)

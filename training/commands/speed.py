@@ -1,0 +1,45 @@
+"""Measure how fast a recipe trains on this machine: its step, its loader, and both together."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from model.config import with_values
+from model.taxonomy import get_taxonomy
+from training.datasets.open import open_dataset
+from training.recipes import RECIPES
+from training.samples import DatasetError
+from training.speed import measure_speed
+from training.targets import TrainingSet
+
+HELP = "measure how fast a recipe trains on this machine"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("data", nargs="+", type=Path, help="data sets")
+    parser.add_argument("--steps", type=int, default=30, help="for each figure (default 30)")
+    parser.add_argument("--batch", type=int, metavar="N", help="photos a step")
+    parser.add_argument("--canvas", metavar="HxW", help="of the photos, in pixels")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that load photos")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the network")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe otherwise")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the figures as JSON."""
+    asked = {"batch": chosen.batch, "workers": chosen.workers, "precision": chosen.precision}
+    if chosen.canvas is not None:
+        asked["canvas"] = chosen.canvas.replace("x", ",")
+    values = [f"{name}={value}" for name, value in asked.items() if value is not None]
+    config = with_values(RECIPES[chosen.recipe](), [*values, *chosen.set])
+    photos = open_dataset(chosen.data, get_taxonomy(config.model.taxonomy))
+    training, _ = photos.split()
+    if not training:
+        raise DatasetError(f"no photos to train on in {', '.join(map(str, chosen.data))}")
+    figures = measure_speed(config, TrainingSet(photos, training, config), chosen.steps)
+    print(json.dumps({"recipe": chosen.recipe, "photos": len(training), **figures}, indent=2, allow_nan=False))
+    return 0

@@ -1,0 +1,120 @@
+"""How fast a recipe trains on this machine: the step alone, the loader alone, and both together.
+
+A loader is fast enough where learning hardly notices it: the goal is a data share below 5 %.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from model.decoder.decode import Decoder
+from model.taxonomy import get_taxonomy
+from training.config import TrainConfig
+from training.loop import AHEAD, Stepper, load_batches, make_network, make_optimizer, moving_average
+from training.objective import Objective
+from training.processes import joined
+from training.runtime.machine import machine, synchronise
+from training.schedule import Schedule
+from training.targets import Batch, TrainingSet
+
+WARM_UP = 3  # steps in which libraries choose their kernels
+
+
+def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[str, Any]:
+    """Photos a second, in this process, and what goes with them, ready for JSON.
+
+    Args:
+        config: the recipe.
+        data: the training set.
+        steps: of the optimiser, for each figure.
+
+    Returns, beside what was measured where, `images_per_second` of
+        step: learning from photos that are already on the device;
+        step_matching: the same with the matching loss, in a recipe that has a stage with it;
+        loader: reading, varying and encoding photos, with nobody learning from them;
+        together: as in a run, without the matching loss.
+    `data_share` is what part of a step together the step alone does not need; `waited_share` is the part in which the
+    program waits for photos: on an accelerator less than that is lost, as it goes on computing.
+
+    Raises ValueError for less than one step, and as `load_batches` does.
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} steps: measure at least one")
+    with joined() as processes:
+        device = processes.device
+        network = make_network(config).to(device, memory_format=torch.channels_last)
+        average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
+        decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
+        objective = Objective(network, decoder, config.precision == "bfloat16").to(device)
+        take_step = Stepper(config, objective, make_optimizer(config, objective), processes)
+        schedule = Schedule(config.stages, max(1, len(data) // config.batch))
+        rate = schedule.at(0)[1]
+        batches = load_batches(data, config, schedule, 0, processes)
+        network.train()
+
+        def load() -> list[Batch]:
+            return [next(batches) for _ in range(config.accumulate)]
+
+        def learn(parts: list[Batch], matching: bool = False) -> None:
+            take_step(parts, rate, matching)
+            average.update_parameters(network)
+
+        waits = []
+
+        def train() -> None:
+            start = time.perf_counter()
+            parts = load()
+            waits.append(time.perf_counter() - start)
+            learn(parts)
+
+        def seconds(name: str, work: Callable[[], object]) -> float:
+            """A step's, over all steps."""
+            synchronise(device)
+            start = time.perf_counter()
+            for _ in tqdm(range(steps), desc=name, unit="step", disable=not processes.first):
+                work()
+            synchronise(device)
+            return (time.perf_counter() - start) / steps
+
+        matching = any(stage.matching for stage in config.stages)
+        fixed = [Batch(*(tensor.to(device) for tensor in part)) for part in load()]
+        for _ in range(WARM_UP):
+            learn(fixed, matching)
+        # Loading processes work ahead: what is ready must be used up first, or they would seem faster than they are.
+        for _ in range(AHEAD * config.workers):
+            next(batches)
+        times = {"loader": seconds("loader", load), "together": seconds("together", train)}
+        times["step"] = seconds("step", lambda: learn(fixed))
+        if matching:
+            times["step_matching"] = seconds("step with matching", lambda: learn(fixed, True))
+
+        photos = config.batch / processes.count
+        return {
+            "machine": machine(device, torch.get_num_threads()),
+            "processes": processes.count,
+            "backbone": config.model.backbone,
+            "precision": config.precision,
+            "canvas": config.canvas,
+            "batch": config.batch,
+            "accumulate": config.accumulate,
+            "workers": config.workers,
+            "steps": steps,
+            "images_per_second": {name: round(photos / value, 2) for name, value in times.items()},
+            "data_share": round(max(0.0, 1 - times["step"] / times["together"]), 4),
+            "waited_share": round(sum(waits) / steps / times["together"], 4),
+            "peak_memory_mib": round(_peak_memory(device) / 2**20),
+        }
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: what tensors took on an accelerator at most, or else this process of main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
