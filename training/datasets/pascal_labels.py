@@ -79,7 +79,7 @@ class PartMasks:
         return parts, _renumber(people)
 
     def _people(self) -> Iterator[Any]:
-        annotation = read_mat(self.path, squeeze_me=True, struct_as_record=False).get("anno")
+        annotation: Any = read_mat(self.path, squeeze_me=True, struct_as_record=False).get("anno")
         people = [o for o in np.atleast_1d(annotation.objects) if getattr(o, "class") == "person"]
         if len(people) > MAX_PEOPLE:
             raise DatasetError(f"{self.path} has {len(people)} people; at most {MAX_PEOPLE} can be told apart")

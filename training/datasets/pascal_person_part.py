@@ -56,7 +56,7 @@ class PascalPersonPart(PhotoDataset):
         root = Path(root)
         joints = joint_files(root)
         files = _part_masks(root) if (root / "Annotations_Part").is_dir() else _label_maps(root)
-        self.photos = [
+        self.photos: list[PascalPhoto] = [
             PascalPhoto(
                 key=image.stem,
                 source="pascal_person_part",
