@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.datasets.base import SYNTHETIC
 from training.metrics.boundaries import mask_boundary_f, part_contours
 from training.metrics.faults import NOTABLE
 from training.metrics.joints import joint_part_tables, joints_on_parts
@@ -27,7 +26,7 @@ class PhotoFigures:
     """What one photo adds to the figures; n labelled people, C parts."""
 
     key: str
-    exact: bool  # every person's parts are
+    source: str  # see `Sample`
     negative: bool  # the photo is known to show nobody
     poses: Poses
     masks: Instances
@@ -47,7 +46,7 @@ def measure(sample: Sample, people: PhotoPeople, taxonomy: Taxonomy, negative: b
     tables = joint_part_tables(taxonomy)
     return PhotoFigures(
         key=sample.key,
-        exact=sample.source == SYNTHETIC or n == 0,
+        source=sample.source,
         negative=negative,
         poses=_poses(sample, people),
         masks=masks,

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from model.taxonomy import BACKGROUND, IGNORE
 from training.metrics.people import Instances
@@ -91,6 +91,6 @@ def _near(points: Points, others: Points, limit: int) -> Bool:
         return np.zeros(len(points), bool)
     apart = (2 * limit + 2, 1, 1)  # puts other regions out of reach
     # Few queries a tree: one that is quick to build, as it comes, takes half the time of a balanced one.
-    tree = cKDTree(others * apart, leafsize=32, compact_nodes=False, balanced_tree=False)
+    tree = KDTree(others * apart, leafsize=32, compact_nodes=False, balanced_tree=False)
     distance, _ = tree.query(points * apart, distance_upper_bound=limit + 0.5)
     return distance <= limit
