@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.taxonomy import DENSEPOSE_COCO, MHP_V2, TAXONOMIES, Taxonomy
+from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
 from training.datasets.folder_records import folder_taxonomy
 from training.datasets.folders import FolderDataset
@@ -304,3 +305,24 @@ def test_a_photos_own_split_wins(tmp_path: Path) -> None:
     ruled = sorted(range(20), key=lambda i: rank(f"other{i}"))[:2]
     assert validation == sorted([3, *(40 + i for i in ruled)])
     assert sorted(training + validation) == list(range(60))
+
+
+def test_the_documented_annotations_are_read(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[3] / "docs/own-data.md").read_text()
+    minimal, full = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", document, re.DOTALL))
+    for name, value, taxonomy in (("minimal", minimal, T), ("full", full, PASCAL_PERSON_PART)):
+        root = tmp_path / name
+        for folder in ("images", "parts", "people"):
+            (root / folder).mkdir(parents=True)
+        people = len(value["annotations"])
+        sample = draw_figures(taxonomy, (100, 120), people=people)
+        Image.fromarray(sample.image).save(root / "images/beach.jpg")
+        Image.fromarray(sample.parts).save(root / "parts/beach.png")
+        Image.fromarray(sample.people).save(root / "people/beach.png")
+        (root / "annotations.json").write_text(json.dumps(value))
+        loaded = FolderDataset([root], taxonomy).load(0)
+        assert len(loaded.boxes) == people
+        np.testing.assert_array_equal(loaded.boxes, sample.boxes)
+    assert folder_taxonomy(tmp_path / "full") is PASCAL_PERSON_PART
+    np.testing.assert_array_equal(loaded.keypoints[0, :3], [[61, 20, 2], [60, 34, 2], [70, 38, 2]])
+    assert FolderDataset([tmp_path / "full"], PASCAL_PERSON_PART).photos[0].split == "train"
