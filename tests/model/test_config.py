@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 
 from model.config import DecoderConfig, with_values
@@ -8,6 +10,24 @@ from model.config import DecoderConfig, with_values
 def test_values_take_their_fields_type() -> None:
     config = with_values(DecoderConfig(), ["keypoint_threshold=0.25", "people=8", "matcher=greedy"])
     assert config == DecoderConfig(keypoint_threshold=0.25, people=8, matcher="greedy")
+
+
+@dataclass(frozen=True)
+class Outer:
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    canvas: tuple[int, int] = (64, 64)
+    frozen: bool = False
+
+
+def test_nested_fields_pairs_and_truth_values() -> None:
+    config = with_values(Outer(), ["decoder.people=8", "canvas=96,128", "frozen=true"])
+    assert config == Outer(DecoderConfig(people=8), (96, 128), True)
+
+
+@pytest.mark.parametrize("text", ["canvas=96", "canvas=96,wide", "frozen=yes", "decoder=8", "decoder.width=8"])
+def test_what_a_nested_configuration_cannot_take_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=f"(?s){text}.*decoder.keypoint_threshold.*canvas .*frozen"):
+        with_values(Outer(), [text])
 
 
 @pytest.mark.parametrize("text", ["peaple=8", "people=many", "people", "=3"])

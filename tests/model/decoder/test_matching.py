@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from model.config import DecoderConfig
-from model.decoder.matching import match_dykstra, match_greedy, round_assignment
+from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
 from training.matcher_table import limb_like_scores
 
 CONFIG = DecoderConfig()
@@ -63,13 +63,17 @@ def test_constraints_hold_but_for_the_rest_of_the_iteration() -> None:
         assert assignment.sum(-2).max() < 1.05
 
 
-@pytest.mark.parametrize("match", ["dykstra", "greedy"])
+@pytest.mark.parametrize("match", ["dykstra", "greedy", "greedy_joint"])
 def test_padding_changes_nothing(match: str) -> None:
     def solve(scores: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
-        return match_greedy(scores, rows, cols) if match == "greedy" else match_dykstra(scores, rows, cols, *STEPS)
+        if match == "dykstra":
+            return match_dykstra(scores, rows, cols, *STEPS)
+        return (match_greedy if match == "greedy" else match_greedy_joint)(scores, rows, cols)
 
     scores = limb_like_scores(6, 4, seed=5)[:, :, :5]
     rows, cols = torch.tensor([1, 4, 2, 7, 5, 0]), torch.tensor([8, 0, 3, 6, 1])
+    if match == "greedy_joint":  # which serves rows in their order
+        rows = rows.sort().values
     padded = torch.full((4, 9, 9), 0.9)
     padded[:, rows[:, None], cols] = scores
     row_mask, col_mask = torch.zeros(4, 9, dtype=torch.bool), torch.zeros(4, 9, dtype=torch.bool)
@@ -84,7 +88,11 @@ def test_padding_changes_nothing(match: str) -> None:
 def test_few_or_no_candidates(rows: int, cols: int) -> None:
     scores = torch.full((1, 4, 4), 0.6)
     masks = (torch.arange(4) < rows)[None], (torch.arange(4) < cols)[None]
-    for assignment in (match_dykstra(scores, *masks, *STEPS), match_greedy(scores, *masks)):
+    for assignment in (
+        match_dykstra(scores, *masks, *STEPS),
+        match_greedy(scores, *masks),
+        match_greedy_joint(scores, *masks),
+    ):
         matches = round_assignment(assignment, scores, 0.1)
         assert matches.sum() == min(rows, cols)
 
@@ -98,6 +106,19 @@ def test_greedy_takes_the_best_first() -> None:
             row, column = np.unravel_index(left.argmax(), left.shape)
             expected[row, column] = 1
             left[row], left[:, column] = 0, 0
+        np.testing.assert_array_equal(match, expected)
+
+
+def test_greedy_by_joint_serves_the_first_row_first() -> None:
+    scores = limb_like_scores(7, 5, seed=2)[:, :, :6]
+    matches = match_greedy_joint(scores, *everything(scores))
+    for matrix, match in zip(scores.numpy(), matches.numpy(), strict=True):
+        left, expected = matrix.copy(), np.zeros_like(matrix)
+        for row in range(7):
+            column = left[row].argmax()
+            if left[row, column] > 1e-3:
+                expected[row, column] = 1
+                left[:, column] = 0
         np.testing.assert_array_equal(match, expected)
 
 

@@ -1,0 +1,61 @@
+"""From a data set in its official layout to a parsed photo, by the commands that README and docs name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from export.__main__ import main as export
+from model.taxonomy import get_taxonomy
+from service.cli import main as humanparse
+from tests import miniatures
+from tests.figures import draw_figures
+from training.__main__ import main as training
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+SETS = {
+    "mhp_v2": miniatures.mhp_v2,
+    "densepose_coco": miniatures.densepose_coco,
+    "pascal_person_part": miniatures.pascal_person_part,
+}
+# The paper's recipe but for what makes it take days.
+SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "precision=float32", "workers=0"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_two_epochs_then_evaluation_export_and_a_photo(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write: Callable[[Path, int, int], Path] = SETS[name]
+    data = str(write(tmp_path / "data", 4, 2))
+    run, report, bundle = tmp_path / "run", tmp_path / "report.json", tmp_path / "bundle"
+
+    assert training(["train", f"paper_{name}", data, "--out", str(run), "--epochs", "2", "--set", *SMALL]) == 0
+    assert "4 photos to train on, 2 held out" in capsys.readouterr().out
+
+    assert training(["evaluate", str(run / "last.ckpt"), data, "--json", str(report)]) == 0
+    assert "the paper" in capsys.readouterr().out
+    figures = json.loads(report.read_text())
+    assert figures["photos"] == 2
+    assert 0 < figures["parts"]["mIoU"] < 1
+
+    card, photo = tmp_path / "card.md", tmp_path / "photo.png"
+    card.write_text("# Two epochs\n")
+    size = (96, 96)
+    Image.fromarray(draw_figures(get_taxonomy(name), size, people=2).image).save(photo)
+    about = ["--card", str(card), "--sample", str(photo), "--data", "drawn figures", "--weights-licence", "CC0-1.0"]
+    assert export([str(run / "last.ckpt"), str(bundle), *about, "--accuracy", str(report)]) == 0
+    assert capsys.readouterr().out.count("agrees with torch") == 2
+
+    assert humanparse(["parse", str(photo), "--bundle", str(bundle), "--out", str(tmp_path / "parsed")]) == 0
+    answer = json.loads(next((tmp_path / "parsed").glob("*.json")).read_text())
+    assert (answer["image"]["height"], answer["image"]["width"]) == size
