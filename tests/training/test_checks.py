@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,8 +24,14 @@ def judge(samples: list[Sample], taxonomy: Taxonomy = T) -> list[str]:
     return sides.warnings()
 
 
+@functools.cache
+def draw(taxonomy: Taxonomy, seed: int) -> Sample:
+    return draw_figures(taxonomy, (120, 150), people=2, seed=seed)
+
+
 def figures(taxonomy: Taxonomy = T, count: int = 20) -> list[Sample]:
-    return [draw_figures(taxonomy, (120, 150), people=2, seed=seed) for seed in range(count)]
+    """Not to be changed: they are drawn once."""
+    return [draw(taxonomy, seed) for seed in range(count)]
 
 
 def move_joint(sample: Sample, x: float, y: float) -> None:
