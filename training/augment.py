@@ -61,10 +61,10 @@ def letterbox(sample: Sample, size: tuple[int, int]) -> tuple[Sample, Letterbox]
     rows = slice(box.offset_y, box.offset_y + box.height)
     columns = slice(box.offset_x, box.offset_x + box.width)
     image = np.full((*size, 3), LETTERBOX_COLOR, np.uint8)  # [H, W, 3]
-    image[rows, columns] = Image.fromarray(sample.image).resize(resized, Image.Resampling.BILINEAR)
+    image[rows, columns] = np.asarray(Image.fromarray(sample.image).resize(resized, Image.Resampling.BILINEAR))
     parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    parts[rows, columns] = Image.fromarray(sample.parts).resize(resized, Image.Resampling.NEAREST)
-    people[rows, columns] = Image.fromarray(sample.people).resize(resized, Image.Resampling.NEAREST)
+    parts[rows, columns] = np.asarray(Image.fromarray(sample.parts).resize(resized, Image.Resampling.NEAREST))
+    people[rows, columns] = np.asarray(Image.fromarray(sample.people).resize(resized, Image.Resampling.NEAREST))
     affine = np.array([[box.scale_x, 0, box.offset_x], [0, box.scale_y, box.offset_y]])
     return (
         replace(

@@ -18,12 +18,12 @@ from training.targets import Batch
 class Objective(nn.Module):
     """Network and criterion; the decoder, which has no weights, serves the matching loss."""
 
-    def __init__(self, network: Network, decoder: Decoder, bfloat16: bool = False) -> None:
+    def __init__(self, network: Network, decoder: Decoder, mixed: bool = False) -> None:
         super().__init__()
         self.network = network
         self.decoder = decoder
         self.criterion = Criterion()
-        self.bfloat16 = bfloat16
+        self.mixed = mixed  # the network computes in bfloat16
 
     def forward(
         self, batch: Batch, counts: Counts, matching: bool, share: float = 1.0
@@ -38,7 +38,7 @@ class Objective(nn.Module):
 
         Returns the scalar to differentiate and each task's loss, detached.
         """
-        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=self.mixed):
             maps, fields = self.network.forward_with_levels(batch.image)
         losses = dense_losses(maps, fields, batch, counts)
         if matching:

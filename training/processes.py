@@ -58,22 +58,29 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     torch's SyncBatchNorm does the same on GPUs alone.
     """
 
+    running_mean: Tensor  # [C]
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same."""
         if not self.training:
             return super().forward(x)
         sums = torch.cat([x.float().sum((0, 2, 3)), x.float().square().sum((0, 2, 3))])  # [2C]
         total = torch.full_like(sums[:1], x.numel() / x.shape[1])  # values of a channel
-        *moments, count = _SumOverProcesses.apply(torch.cat([sums, total])).split([x.shape[1], x.shape[1], 1])
-        mean = moments[0] / count
-        variance = moments[1] / count - mean.square()  # [C]
+        everywhere: Tensor = _SumOverProcesses.apply(torch.cat([sums, total]))  # type: ignore[no-untyped-call]
+        first, second, count = everywhere.split([x.shape[1], x.shape[1], 1])
+        mean = first / count
+        variance = second / count - mean.square()  # [C]
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+        normalised: Tensor = x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+        return normalised
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> Self:

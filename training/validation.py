@@ -11,7 +11,8 @@ from model.network import Network
 from model.parser import HumanParser
 from training.config import TrainConfig
 from training.datasets.base import PhotoDataset
-from training.evaluate import PhotoPeople, evaluate
+from training.evaluate import evaluate
+from training.photo_people import PhotoPeople
 from training.pictures import contact_sheet, draw_people
 from training.predictors import parse_with
 from training.samples import Sample, UInt8
