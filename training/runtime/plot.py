@@ -18,7 +18,7 @@ HALVES = (
     BOTTOM_UP,
     ("network", "network", "#009E73"),
     ("decoder", "decoder", "#E69F00"),
-    ("decoder_on_labels", "decoder, all n people in its maps", "#56B4E9"),
+    ("decoder_on_labels", "decoder, on maps made of labels", "#56B4E9"),
 )
 
 
