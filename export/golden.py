@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
     """
     with Image.open(sample) as photo:
         size_image = (photo.height, photo.width)
-    arrays = {}
+    arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
     for detail, canvases in CANVASES.items():
         image = photo_input(sample, best_canvas(size_image, canvases))
         people = parser(torch.from_numpy(image)[None])

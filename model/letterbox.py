@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+Coordinate = Any  # a number, or an array of them
 
 LETTERBOX_COLOR = (124, 116, 104)  # RGB of the bars: the ImageNet mean, which normalisation turns into zeros
 
@@ -21,14 +23,14 @@ class Letterbox(NamedTuple):
     scale_x: float
     scale_y: float
 
-    def to_canvas(self, x_image: float, y_image: float) -> tuple[float, float]:
+    def to_canvas(self, x_image: Coordinate, y_image: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Canvas coordinates of a photo's point; a pixel's centre is at integers in both frames."""
         return (
             (x_image + 0.5) * self.scale_x - 0.5 + self.offset_x,
             (y_image + 0.5) * self.scale_y - 0.5 + self.offset_y,
         )
 
-    def to_image(self, x_canvas: float, y_canvas: float) -> tuple[float, float]:
+    def to_image(self, x_canvas: Coordinate, y_canvas: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Inverse of `to_canvas`."""
         return (
             (x_canvas - self.offset_x + 0.5) / self.scale_x - 0.5,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from training.objective import Objective
 from training.processes import Processes, joined, share_batch_norm
 from training.schedule import Schedule
 from training.targets import Batch, TrainingSet, View, collate
-from training.validation import validate
+from training.validation import Figures, validate
 
 LOG_EVERY = 20
 AHEAD = 4  # batches that each loading process has ready
@@ -76,13 +76,13 @@ def train(
         network = make_network(config, pretrained, start)
         if processes.count > 1:
             share_batch_norm(network)
-        network.to(processes.device, memory_format=torch.channels_last)
+        network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
         decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
         objective = Objective(network, decoder, config.precision == "bfloat16").to(processes.device)
         optimizer = make_optimizer(config, objective)
         schedule = Schedule(config.stages, max(1, len(data) // config.batch), steps)
-        state = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
+        state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
         step = _resume(run / LAST, _identity(config, schedule), state, average)
 
         def save() -> None:
@@ -121,9 +121,9 @@ def train(
             if step % schedule.epoch_steps == 0 or last:
                 means = epoch_means.read()
                 if log is not None:
-                    figures = {}
+                    figures: Figures = {}
                     if validation and config.validation:
-                        figures, picture = validate(average.module, config, data.photos, validation)
+                        figures, picture = validate(cast(Network, average.module), config, data.photos, validation)
                         picture.save(run / f"preview-{step:06d}.jpg", quality=88)
                     log.epoch(where, means, figures)
             if processes.first and (last or time.monotonic() - saved > config.save_seconds):
@@ -142,7 +142,7 @@ class Stepper:
         self.config, self.optimizer, self.processes = config, optimizer, processes
         self.network = objective.network
         self.levels = 1 if config.model.projection == "direct" else 4
-        self.objective: nn.Module = objective
+        self.objective: Objective | DistributedDataParallel = objective
         if processes.count > 1:
             devices = [processes.device] if processes.device.type == "cuda" else None
             self.objective = DistributedDataParallel(objective, device_ids=devices)
@@ -162,8 +162,7 @@ class Stepper:
         share = 1 / (processes.count * len(parts))
         values: dict[str, Tensor] = {}
         for i, part in enumerate(parts):
-            waits = isinstance(self.objective, DistributedDataParallel) and i < len(parts) - 1
-            with self.objective.no_sync() if waits else nullcontext():
+            with self._exchange(last=i == len(parts) - 1):
                 total, losses = self.objective(part, counts, matching, share)
                 if not total.isfinite():
                     raise ValueError(
@@ -177,14 +176,23 @@ class Stepper:
         self.optimizer.step()
         return {**values, "gradient_norm": norm / processes.count}
 
+    def _exchange(self, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once a step, in the last of its passes."""
+        if isinstance(self.objective, DistributedDataParallel) and not last:
+            return self.objective.no_sync()
+        return nullcontext()
 
-def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An exponential moving average that forgets its start: over n steps it reaches back at most about n / 10.
 
     With a fixed decay of 0.998 the untrained weights would still make up a tenth of the average after 1,000 steps.
     """
 
-    def update(average: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+    def update(average: Tensors, weights: Tensors, steps: Tensor | int) -> None:
         kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
         for mean, now in zip(average, weights, strict=True):
             if mean.is_floating_point():

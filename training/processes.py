@@ -70,7 +70,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         sums = torch.cat([x.float().sum((0, 2, 3)), x.float().square().sum((0, 2, 3))])  # [2C]
         total = torch.full_like(sums[:1], x.numel() / x.shape[1])  # values of a channel
         everywhere: Tensor = _SumOverProcesses.apply(torch.cat([sums, total]))  # type: ignore[no-untyped-call]
-        first, second, count = everywhere.split([x.shape[1], x.shape[1], 1])
+        first, second, count = everywhere.split_with_sizes([x.shape[1], x.shape[1], 1])
         mean = first / count
         variance = second / count - mean.square()  # [C]
         with torch.no_grad():
@@ -87,6 +87,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         """`norm` shared: its parameters and buffers are the same tensors."""
         shared = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
         shared.weight, shared.bias = norm.weight, norm.bias
+        if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+            raise ValueError("a BatchNorm without stored statistics cannot be shared")
         shared.running_mean, shared.running_var = norm.running_mean, norm.running_var
         shared.num_batches_tracked = norm.num_batches_tracked
         return shared

@@ -73,7 +73,8 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
     if height % STRIDE or width % STRIDE:
         raise ValueError(f"{sample.key}: canvas {height}x{width} is not a multiple of {STRIDE}; choose one that is")
     size = (height // STRIDE, width // STRIDE)
-    joints = (sample.keypoints[:, :, :2] - (STRIDE - 1) / 2) / STRIDE  # [n, K, 2], canvas pixels to cells
+    half = np.float32((STRIDE - 1) / 2)
+    joints = (sample.keypoints[:, :, :2] - half) / np.float32(STRIDE)  # [n, K, 2], canvas pixels to cells
     present = sample.keypoints[:, :, 2] > 0
     people = sample.people[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     radius = config.radius / STRIDE
@@ -94,6 +95,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
             heatmap_weight[~labelled] &= elsewhere
             limb_weight[~both] &= elsewhere
 
+    limb_weight[limbs > 0.5] = 1
     count = min(len(joints), MAX_PEOPLE)
     padded = np.zeros((MAX_PEOPLE, *sample.keypoints.shape[1:]), np.float32)
     padded[:count] = sample.keypoints[:count]
@@ -105,7 +107,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
         projection=projection.astype(np.float16),
         projection_weight=projection_weight,
         limbs=limbs.astype(np.float16),
-        limb_weight=limb_weight | (limbs > 0.5),
+        limb_weight=limb_weight,
         joints=padded,
         person_count=np.array(count),
     )

@@ -54,7 +54,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
             self.params.areaRng = [list(limits) for limits in areas]
             self.params.maxDets = [most]
             self.evaluate()
-        self._matches = list(self.evalImgs)  # [areas * photos]
+        self._matches: list[dict[str, Any] | None] = list(self.evalImgs)  # [areas * photos]
 
     def computeOks(self, imgId: int, catId: int) -> Float64 | list[Float64]:
         """Similarities [m, n], predictions by falling score."""

@@ -34,5 +34,5 @@ def overlaps(first: UInt8, second: UInt8, chosen: Bool, n: int, m: int) -> Int64
 
 def ratio(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Float64:
     """Quotient in float64, NaN where `whole` is 0."""
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0)
+    above, below = np.asarray(part, float), np.asarray(whole, float)
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)

@@ -39,7 +39,7 @@ class Poses:
     @property
     def labelled(self) -> Bool:
         """[n], people with a labelled joint; the others can be neither found nor missed."""
-        return (self.truth[:, :, 2] > 0).any(axis=1)
+        return np.any(self.truth[:, :, 2] > 0, axis=1)
 
 
 def joint_similarity(truth: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
