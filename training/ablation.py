@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from model.checkpoint import load_parser
+from model.network import Network
 from model.parser import HumanParser
 from training.augment import letterbox
 from training.config import TrainConfig
@@ -76,25 +77,26 @@ def finish(
         return
     train(run.config, data, [], folder, pretrained, steps=steps)
     network = load_parser(folder / LAST).network
-    figures: dict[str, Any] = {}
-    for row in run.rows:
-        parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
-        figures[row] = {}
-        for name, (photos, indices) in sets.items():
+    figures: dict[str, dict[str, Any]] = {row: {} for row in run.rows}
+    for name, (photos, indices) in sets.items():
+        error = round(field_error(network, photos, indices, run.config), 3)
+        for row in run.rows:
+            parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
             found = evaluate(parse_with(parser), photos, indices, [run.config.canvas])
-            figures[row][name] = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
-            figures[row][name][FIELD] = round(field_error(parser, photos, indices, run.config), 3)
+            values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
+            figures[row][name] = {**values, FIELD: error}
     (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 @torch.inference_mode()
-def field_error(parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> float:
+def field_error(network: Network, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> float:
     """Mean distance between the projection field and its labels, in canvas pixels, over the people's cells."""
+    network.eval()
     total = count = 0.0
     for index in tqdm(indices, desc="field", unit="photo"):
         sample = letterbox(photos.load(index), config.canvas)[0]
         batch = collate([(sample.image, encode(sample, photos.taxonomy, config.decoder))])
-        field = parser.network(batch.image).projection_field.float()  # [1, 2, h, w]
+        field = network(batch.image).projection_field.float()  # [1, 2, h, w]
         distance = 4 * (field - batch.projection.float()).norm(dim=1) * batch.projection_weight
         total, count = total + float(distance.sum()), count + float(batch.projection_weight.sum())
     return total / max(count, 1.0)

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from model.checkpoint import read_checkpoint
-from model.config import DecoderConfig, ModelConfig
+from model.config import ModelConfig
 from model.network import Network
-from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
@@ -77,7 +76,7 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     """A network whose field is zero is wrong by the length of the labels."""
     sample = draw_figures(DENSEPOSE_COCO, (64, 64), people=1, seed=1)
     photos = FolderDataset([write_folder(tmp_path, [sample], DENSEPOSE_COCO)], DENSEPOSE_COCO)
-    network = Network(ModelConfig(backbone="resnet18", width=16)).eval()
+    network = Network(ModelConfig(backbone="resnet18", width=16))
     with torch.no_grad():
         for heads in (network.projection.coarsest, *network.projection.finer):
             heads.vector.weight.zero_()
@@ -87,5 +86,5 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     cells = np.stack([4 * xs + 1.5, 4 * ys + 1.5], axis=1)  # [cells, 2], canvas pixels
     lengths = np.linalg.norm(cells[:, None] - joints, axis=2).min(axis=1)
     config = replace(smoke(), canvas=(64, 64))
-    error = field_error(HumanParser(network, DecoderConfig()), photos, [0], config)
+    error = field_error(network, photos, [0], config)
     assert error == pytest.approx(lengths.mean(), rel=1e-3)
