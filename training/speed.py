@@ -49,7 +49,8 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         raise ValueError(f"{steps} steps: measure at least one")
     with joined() as processes:
         device = processes.device
-        network = make_network(config).to(device, memory_format=torch.channels_last)
+        network = make_network(config)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
         decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
         objective = Objective(network, decoder, config.precision == "bfloat16").to(device)

@@ -14,6 +14,7 @@ from PIL import Image
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
+from model.maps import HeadMaps
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from service.settings import DEFAULT_BUNDLE
@@ -167,7 +168,8 @@ def test_in_bfloat16_the_network_alone_is(checkpoint: Path) -> None:
 def test_everybody_in_labels_is_found(person: Sample, bundle: OpenVinoStages, count: int) -> None:
     fitted, _ = letterbox(crowd(person, count), (384, 672))
     maps = label_maps(fitted, bundle)
-    assert {m.dtype.name for m in maps} == {"float32"}
+    assert tuple(maps) == HeadMaps._fields
+    assert {m.dtype.name for m in maps.values()} == {"float32"}
     people = bundle.people(bundle.decoder(fitted.image[None], bundle.from_labels(maps)))
     assert (people.person_score > 0).sum() == count
     assert (people.part_map == fitted.parts).mean() > 0.98

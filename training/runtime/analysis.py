@@ -16,7 +16,6 @@ from tqdm import tqdm
 from model.canvases import best_canvas
 from model.config import STRIDE
 from model.manifest import Size
-from model.maps import HeadMaps
 from training.augment import letterbox
 from training.runtime.crowds import SIZE, crops, crowd
 from training.runtime.stages import Stages
@@ -52,8 +51,8 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
     for n in counts:
         photo = crowd(person, n)
         tasks |= {(name, n): task for name, task in _tasks(stages, photo, size).items()}
-        for where, series in (("in_photo", "whole"), ("in_labels", "decoder_on_labels")):
-            score = stages.people(tasks[series, n]()).person_score
+        for where, name in (("in_photo", "whole"), ("in_labels", "decoder_on_labels")):
+            score = stages.people(tasks[name, n]()).person_score
             found[where][n] = int((score > 0).sum())
     times = _times(stages, tasks, rounds)
     series = _series(tasks)
@@ -91,20 +90,20 @@ def ratio(upper: Times, lower: Times, seed: int = 0) -> dict[str, Any]:
     return {"value": round(float(np.median(quotients)), 4), "interval": interval}
 
 
-def label_maps(canvas: Sample, stages: Stages) -> HeadMaps:
-    """What a network without error would say of a labelled canvas: float32 arrays with a batch axis of 1."""
+def label_maps(canvas: Sample, stages: Stages) -> dict[str, Float32]:
+    """The `HeadMaps` that a network without error would return of a labelled canvas, as arrays with a batch axis."""
     targets: Targets = encode(canvas, stages.taxonomy, stages.config)
     cells = targets.parts[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     parts = np.arange(len(stages.taxonomy.part_names) + 1)[:, None, None] == cells  # [C+1, h, w]
     limbs = np.clip(targets.limbs.astype(np.float32), 1e-4, 1 - 1e-4)
-    maps = HeadMaps(
-        part_logits=_sure(parts),
-        projection_field=targets.projection,
-        heatmap_logits=_sure(targets.heatmap),
-        offsets=targets.offsets,
-        limb_logits=np.log(limbs / (1 - limbs)),
-    )
-    return HeadMaps(*(np.ascontiguousarray(m[None], np.float32) for m in maps))
+    maps = {
+        "part_logits": _sure(parts),
+        "projection_field": targets.projection,
+        "heatmap_logits": _sure(targets.heatmap),
+        "offsets": targets.offsets,
+        "limb_logits": np.log(limbs / (1 - limbs)),
+    }
+    return {name: np.ascontiguousarray(m[None], np.float32) for name, m in maps.items()}
 
 
 def _sure(truth: NDArray[Any]) -> Float32:

@@ -41,7 +41,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
     box = slice(top, bottom + 1), slice(left, right + 1)
     mask = pieces[row][box].astype(np.uint8)
     keypoints = found.keypoints[row : row + 1].copy()  # [1, K, 3]
-    keypoints -= np.float32([left, top, 0])
+    keypoints -= np.array([left, top, 0], np.float32)
     size = np.array(mask.shape[::-1])
     inside = (keypoints[..., 2] > 0) & ((keypoints[..., :2] >= 0) & (keypoints[..., :2] <= size - 1)).all(axis=2)
     keypoints[..., 2] = 2 * inside
@@ -71,7 +71,9 @@ def crowd(person: Sample, count: int, size: Size = SIZE) -> Sample:
         left = column * (width // columns) + (width // columns - tile.size[1]) // 2
         area = slice(top, top + tile.size[0]), slice(left, left + tile.size[1])
         image[area], parts[area], people[area] = tile.image, tile.parts, tile.people * (index + 1)
-        keypoints.append(np.where(tile.keypoints[..., 2:] > 0, tile.keypoints + np.float32([left, top, 0]), 0)[0])
+        keypoints.append(
+            np.where(tile.keypoints[..., 2:] > 0, tile.keypoints + np.array([left, top, 0], np.float32), 0)[0]
+        )
     return _labelled(image, parts, people, np.stack(keypoints))
 
 
@@ -91,7 +93,7 @@ def _largest_piece(mask: Bool) -> Bool:
 
 def _resized(person: Sample, scale: float) -> Sample:
     height, width = (max(1, int(side * scale)) for side in person.size)
-    factor = np.float32([width / person.size[1], height / person.size[0]])
+    factor = np.array([width / person.size[1], height / person.size[0]], np.float32)
     keypoints = person.keypoints.copy()
     keypoints[..., :2] = np.where(keypoints[..., 2:] > 0, (keypoints[..., :2] + 0.5) * factor - 0.5, 0)
 

@@ -21,7 +21,7 @@ from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
 from training.predictors import CanvasPeople
 from training.runtime.machine import machine, synchronise
-from training.samples import UInt8
+from training.samples import Float32, UInt8
 
 
 class Stages(ABC):
@@ -68,9 +68,9 @@ class Stages(ABC):
         """A copy that later calls leave alone."""
         return deepcopy(outputs)
 
-    def from_labels(self, maps: HeadMaps) -> Any:
-        """Head maps (arrays) as `decoder` takes them."""
-        return HeadMaps(*(self.put(m) for m in maps))
+    @abstractmethod
+    def from_labels(self, maps: dict[str, Float32]) -> Any:
+        """Head maps by their names, as `decoder` takes them."""
 
     def parse(self, canvas: UInt8) -> CanvasPeople:
         """People of one canvas [H, W, 3]."""
@@ -112,6 +112,9 @@ class TorchStages(Stages):
 
     def people(self, outputs: People) -> CanvasPeople:  # noqa: D102
         return CanvasPeople(*(getattr(outputs, name)[0].cpu().numpy() for name in CanvasPeople._fields))
+
+    def from_labels(self, maps: dict[str, Float32]) -> HeadMaps:  # noqa: D102
+        return HeadMaps(**{name: self.put(m) for name, m in maps.items()})
 
 
 class OpenVinoStages(Stages):
@@ -158,8 +161,8 @@ class OpenVinoStages(Stages):
     def people(self, outputs: dict[str, NDArray[Any]]) -> CanvasPeople:  # noqa: D102
         return CanvasPeople(*(outputs[name][0].copy() for name in CanvasPeople._fields))
 
-    def from_labels(self, maps: HeadMaps) -> dict[str, NDArray[Any]]:  # noqa: D102
-        return maps._asdict()
+    def from_labels(self, maps: dict[str, Float32]) -> dict[str, Float32]:  # noqa: D102
+        return maps
 
 
 def cut(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
