@@ -91,7 +91,8 @@ class Decoder(nn.Module):
         if config.matcher == "greedy":
             assignment = match_greedy(scores, rows, cols)
         elif config.matcher == "greedy_joint":
-            assignment = match_greedy_joint(scores, rows, cols)
+            certainty = candidates.score.index_select(1, self.limbs[0])
+            assignment = match_greedy_joint(scores, certainty, rows, cols)
         else:
             steps = (config.matcher_step, config.matcher_outer, config.matcher_inner)
             assignment = match_dykstra(scores, rows, cols, *steps)

@@ -85,23 +85,31 @@ def match_greedy(scores: Tensor, row_mask: Tensor, col_mask: Tensor) -> Tensor:
     return _choose(scores, min(scores.shape[-2:]))
 
 
-def match_greedy_joint(scores: Tensor, row_mask: Tensor, col_mask: Tensor) -> Tensor:
+def match_greedy_joint(scores: Tensor, row_scores: Tensor, row_mask: Tensor, col_mask: Tensor) -> Tensor:
     """Each parent joint in turn, the most certain first, takes the best child joint that is left.
 
-    Candidates come by falling score, hence rows are already in order. Arguments as `match_dykstra`; returns
-    Y [..., N, M] of 0 and 1.
+    Args:
+        scores: A [..., N, M].
+        row_scores: [..., N], how certain the parent joints are.
+        row_mask: [..., N] bool, valid rows.
+        col_mask: [..., M] bool, valid columns.
+
+    Returns:
+        Y [..., N, M] of 0 and 1.
     """
     pairs = row_mask[..., :, None] & col_mask[..., None, :]
     value = torch.where(pairs, scores.detach(), 0.0)
+    order = row_scores.detach().argsort(dim=-1, descending=True, stable=True)  # [..., N]
     col = torch.arange(value.shape[-1], device=value.device)
     free = torch.ones_like(value[..., 0, :])  # [..., M]
-    rows = []
-    for row in value.unbind(-2):
-        left = row * free  # [..., M]
+    chosen = torch.zeros_like(value)
+    for turn in order.unbind(-1):  # [...]
+        row = turn[..., None, None].expand(*turn.shape, 1, value.shape[-1])
+        left = value.gather(-2, row).squeeze(-2) * free  # [..., M]
         taken = ((left.argmax(-1, keepdim=True) == col) & (left > _LEAST)).to(value.dtype)
         free = free - taken
-        rows.append(taken)
-    return torch.stack(rows, dim=-2)
+        chosen = chosen.scatter(-2, row, taken[..., None, :])
+    return chosen
 
 
 def round_assignment(assignment: Tensor, scores: Tensor, threshold: float) -> Tensor:

@@ -68,12 +68,12 @@ def test_padding_changes_nothing(match: str) -> None:
     def solve(scores: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
         if match == "dykstra":
             return match_dykstra(scores, rows, cols, *STEPS)
-        return (match_greedy if match == "greedy" else match_greedy_joint)(scores, rows, cols)
+        if match == "greedy":
+            return match_greedy(scores, rows, cols)
+        return match_greedy_joint(scores, scores.mean(-1), rows, cols)
 
     scores = limb_like_scores(6, 4, seed=5)[:, :, :5]
     rows, cols = torch.tensor([1, 4, 2, 7, 5, 0]), torch.tensor([8, 0, 3, 6, 1])
-    if match == "greedy_joint":  # which serves rows in their order
-        rows = rows.sort().values
     padded = torch.full((4, 9, 9), 0.9)
     padded[:, rows[:, None], cols] = scores
     row_mask, col_mask = torch.zeros(4, 9, dtype=torch.bool), torch.zeros(4, 9, dtype=torch.bool)
@@ -91,7 +91,7 @@ def test_few_or_no_candidates(rows: int, cols: int) -> None:
     for assignment in (
         match_dykstra(scores, *masks, *STEPS),
         match_greedy(scores, *masks),
-        match_greedy_joint(scores, *masks),
+        match_greedy_joint(scores, torch.ones(scores.shape[:-1]), *masks),
     ):
         matches = round_assignment(assignment, scores, 0.1)
         assert matches.sum() == min(rows, cols)
@@ -109,12 +109,13 @@ def test_greedy_takes_the_best_first() -> None:
         np.testing.assert_array_equal(match, expected)
 
 
-def test_greedy_by_joint_serves_the_first_row_first() -> None:
+def test_greedy_by_joint_serves_the_most_certain_first() -> None:
     scores = limb_like_scores(7, 5, seed=2)[:, :, :6]
-    matches = match_greedy_joint(scores, *everything(scores))
-    for matrix, match in zip(scores.numpy(), matches.numpy(), strict=True):
+    certainty = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
+    matches = match_greedy_joint(scores, certainty, *everything(scores))
+    for matrix, order, match in zip(scores.numpy(), certainty.argsort(descending=True), matches.numpy(), strict=True):
         left, expected = matrix.copy(), np.zeros_like(matrix)
-        for row in range(7):
+        for row in order.tolist():
             column = left[row].argmax()
             if left[row, column] > 1e-3:
                 expected[row, column] = 1
