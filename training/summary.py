@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import TAXONOMIES, Taxonomy
-from training.datasets.base import SYNTHETIC
+from training.datasets.base import OWN, SYNTHETIC
 from training.metrics.averages import bootstrap, mean
 from training.metrics.boundaries import boundary_f
 from training.metrics.faults import person_errors
@@ -95,8 +95,8 @@ def _label_quality(photos: Sequence[PhotoFigures]) -> str:
     sources = {photo.source for photo in photos if len(photo.poses.truth)}
     if sources <= {SYNTHETIC}:
         return "exact"
-    if sources <= {SYNTHETIC, *TAXONOMIES}:  # the published sets are named so
-        return "as published"
+    if sources <= {SYNTHETIC, OWN, *TAXONOMIES}:  # the published sets are named so
+        return "as annotated"
     return "not known to be exact: other models may have made them"
 
 

@@ -198,9 +198,10 @@ def test_the_area_of_a_person_without_mask_is_a_share_of_the_box() -> None:
     ("sources", "quality"),
     [
         (["synthetic"], "exact"),
-        (["mhp_v2"], "as published"),
+        (["mhp_v2"], "as annotated"),
+        (["own"], "as annotated"),
         (["coco-sports"], "not known to be exact"),
-        (["synthetic", "mhp_v2"], "as published"),
+        (["synthetic", "mhp_v2"], "as annotated"),
         (["mhp_v2", "coco-sports"], "not known to be exact"),
     ],
 )

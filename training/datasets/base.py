@@ -14,6 +14,7 @@ from model.taxonomy import Taxonomy
 from training.samples import DatasetError, Sample, UInt8
 
 SYNTHETIC = "synthetic"  # source of rendered photos: every label is exact, an absent joint is outside the frame
+OWN = "own"  # source of photos in folders that name none
 
 
 @dataclass(frozen=True, kw_only=True)

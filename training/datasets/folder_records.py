@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import IGNORE, TAXONOMIES, Taxonomy
-from training.datasets.base import SYNTHETIC, Photo
+from training.datasets.base import OWN, SYNTHETIC, Photo
 from training.samples import Bool, DatasetError, Float32
 
 ANNOTATIONS = "annotations.json"
 GROUND_TRUTH = "ground_truth"
-OWN = "own"  # source of photos that name none
 TRAIN, VALIDATION = "train", "val"
 NAMES_SHOWN = 5  # of those that differ between a file and a taxonomy
 
