@@ -25,7 +25,7 @@ from training.datasets.base import SYNTHETIC, PhotoDataset
 from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
 from training.samples import Bool, DatasetError, Float32, Sample, UInt8
 
-LIMB_SIGMA = 9.0  # canvas pixels, section 3.3
+LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
 TOLERATED = 16  # unreadable photos at the start, before they count as too many
 
@@ -81,7 +81,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
 
     heatmap, offsets = joint_maps(joints, present, size, radius)
     projection, projection_weight = projection_map(people, joints, present)
-    limbs = limb_maps(joints, present, taxonomy.limbs, size, LIMB_SIGMA / STRIDE)
+    limbs = limb_maps(joints, present, taxonomy.limbs, size, LIMB_SIGMA * radius)
 
     known = (people != IGNORE).astype(np.uint8)  # [h, w]
     heatmap_weight = np.repeat(known[None], len(heatmap), axis=0)
