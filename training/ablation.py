@@ -103,7 +103,7 @@ def field_error(network: Network, photos: PhotoDataset, indices: Sequence[int], 
 
 
 def tables(out: Path) -> str:
-    """Markdown tables, one a measured set, of every finished run under `out`: mean over seeds, and their range."""
+    """Markdown tables, one a measured set, of every finished run under `out`: the figure of each seed."""
     found: dict[str, dict[str, list[dict[str, float | None]]]] = {}
     for report in sorted(out.glob(f"*/{REPORT}")):
         for row, sets in json.loads(report.read_text(encoding="utf-8")).items():
@@ -127,8 +127,4 @@ def tables(out: Path) -> str:
 
 
 def _cell(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    mean = f"{sum(known) / len(known):.4f}"
-    return mean if len(known) == 1 else f"{mean} ({min(known):.4f} to {max(known):.4f})"
+    return " / ".join("-" if value is None else f"{value:.4f}" for value in values)

@@ -64,7 +64,7 @@ def paper_pascal_person_part() -> TrainConfig:
 
 
 def short() -> TrainConfig:
-    """A quarter of an hour on one CPU core: long enough to compare variants of the method, not to use the weights."""
+    """Twenty minutes on one CPU core: long enough to compare variants of the method, not to use the weights."""
     return replace(
         default_weights(),
         stages=(
