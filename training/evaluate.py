@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from model.manifest import Size
@@ -28,6 +29,13 @@ class Measured:
 
     figures: dict[int, PhotoFigures]  # by index
     broken: list[dict[str, str]]  # those that could not be read: the photo's key and what is the matter
+
+
+def spread(indices: Sequence[int], count: int) -> list[int]:
+    """At most `count` of the indices, evenly spread."""
+    if count >= len(indices):
+        return list(indices)
+    return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
 def evaluate(

@@ -81,7 +81,7 @@ def train(
         decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
         objective = Objective(network, decoder, config.precision == "bfloat16").to(processes.device)
         optimizer = make_optimizer(config, objective)
-        schedule = Schedule(config.stages, max(1, len(data) // config.batch), steps)
+        schedule = Schedule(config.stages, data.epoch_steps, steps)
         state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
         step = _resume(run / LAST, _identity(config, schedule), state, average)
 

@@ -14,6 +14,7 @@ import torch
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import with_values
+from model.decoder.decode import People
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
 from model.parser import HumanParser
 from model.taxonomy import Taxonomy
@@ -68,9 +69,14 @@ def parse_with(parser: HumanParser) -> Parse:
     def parse(canvas: UInt8) -> CanvasPeople:
         with torch.inference_mode():
             people = parser(torch.from_numpy(canvas)[None].to(device))
-        return CanvasPeople(*(getattr(people, name)[0].cpu().numpy() for name in CanvasPeople._fields))
+        return first_canvas(people)
 
     return parse
+
+
+def first_canvas(people: People) -> CanvasPeople:
+    """What torch said of the first canvas of a batch, as arrays."""
+    return CanvasPeople(*(getattr(people, name)[0].cpu().numpy() for name in CanvasPeople._fields))
 
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:

@@ -55,7 +55,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
         objective = Objective(network, decoder, config.precision == "bfloat16").to(device)
         take_step = Stepper(config, objective, make_optimizer(config, objective), processes)
-        schedule = Schedule(config.stages, max(1, len(data) // config.batch))
+        schedule = Schedule(config.stages, data.epoch_steps)
         rate = schedule.at(0)[1]
         batches = load_batches(data, config, schedule, 0, processes)
         network.train()

@@ -156,6 +156,11 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         """Photos of an epoch."""
         return len(self._real) + self._drawn
 
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of the optimiser in an epoch; photos that do not fill a batch wait for another epoch."""
+        return max(1, len(self) // self.config.batch)
+
     def order(self, epoch: int) -> list[int]:
         """Indices into `photos` in the order of this epoch."""
         rng = np.random.default_rng((self.config.seed, epoch))

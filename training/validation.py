@@ -11,7 +11,7 @@ from model.network import Network
 from model.parser import HumanParser
 from training.config import TrainConfig
 from training.datasets.base import PhotoDataset
-from training.evaluate import evaluate
+from training.evaluate import evaluate, spread
 from training.photo_people import PhotoPeople
 from training.pictures import contact_sheet, draw_people
 from training.predictors import parse_with
@@ -29,10 +29,9 @@ def validate(
 
     Raises ValueError where there is nothing to validate on.
     """
-    count = min(config.validation, len(indices))
-    if count < 1:
+    chosen = spread(indices, config.validation)
+    if not chosen:
         raise ValueError("no photo to validate on")
-    chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
     labelled: list[UInt8] = []
     predicted: list[UInt8] = []
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from model.config import with_values
 from model.taxonomy import get_taxonomy
 from training.ablation import MeasuredOn, finish, plan, tables
-from training.datasets.open import open_dataset
+from training.datasets.open import open_dataset, open_split
 from training.recipes import ABLATIONS, RECIPES
-from training.samples import DatasetError
 from training.targets import TrainingSet
 
 HELP = "train variants of the method alike and compare them"
@@ -33,10 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Train what is not yet trained; print the tables of all that is."""
     base = with_values(RECIPES[chosen.recipe](), chosen.set)
     taxonomy = get_taxonomy(base.model.taxonomy)
-    photos = open_dataset(chosen.data, taxonomy)
-    training, validation = photos.split()
-    if not training:
-        raise DatasetError(f"no photos to train on in {', '.join(map(str, chosen.data))}")
+    photos, training, validation = open_split(chosen.data, taxonomy)
     sets: MeasuredOn = {f"{len(validation)} held-out photos": (photos, validation)} if validation else {}
     if chosen.exact is not None:
         exact = open_dataset([chosen.exact], taxonomy)

@@ -7,13 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from model.canvases import CANVASES
 from training.cases import RANKED_BY, every_picture, rank, write_sheets
 from training.datasets.base import PhotoDataset
 from training.datasets.open import open_dataset
-from training.evaluate import measure_photos
+from training.evaluate import measure_photos, spread
 from training.paper_tables import paper_table
 from training.predictors import open_predictor
 from training.report import broken_photos, category_table, table
@@ -77,8 +75,8 @@ def _choose(photos: PhotoDataset, everyone: bool, limit: int | None) -> list[int
     indices = list(range(len(photos))) if everyone else photos.split()[1]
     if limit is not None and limit < 1:
         raise ValueError(f"--limit {limit}: take at least one photo")
-    if limit is not None and limit < len(indices):
-        indices = [indices[i] for i in np.linspace(0, len(indices) - 1, limit).round().astype(int)]
+    if limit is not None:
+        indices = spread(indices, limit)
     if not indices:
         raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
     return indices

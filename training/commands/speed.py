@@ -8,9 +8,8 @@ from pathlib import Path
 
 from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.datasets.open import open_dataset
+from training.datasets.open import open_split
 from training.recipes import RECIPES
-from training.samples import DatasetError
 from training.speed import measure_speed
 from training.targets import TrainingSet
 
@@ -36,10 +35,7 @@ def run(chosen: argparse.Namespace) -> int:
         asked["canvas"] = chosen.canvas.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
     config = with_values(RECIPES[chosen.recipe](), [*values, *chosen.set])
-    photos = open_dataset(chosen.data, get_taxonomy(config.model.taxonomy))
-    training, _ = photos.split()
-    if not training:
-        raise DatasetError(f"no photos to train on in {', '.join(map(str, chosen.data))}")
+    photos, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
     figures = measure_speed(config, TrainingSet(photos, training, config), chosen.steps)
     print(json.dumps({"recipe": chosen.recipe, "photos": len(training), **figures}, indent=2, allow_nan=False))
     return 0

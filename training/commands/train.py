@@ -8,10 +8,9 @@ from pathlib import Path
 
 from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.datasets.open import open_dataset
+from training.datasets.open import open_split
 from training.loop import train
 from training.recipes import RECIPES
-from training.samples import DatasetError
 from training.targets import TrainingSet
 
 HELP = "train a recipe; run it again to continue where it was stopped"
@@ -43,14 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
     config = with_values(RECIPES[chosen.recipe](), chosen.set)
-    photos = open_dataset(chosen.data, get_taxonomy(config.model.taxonomy))
-    training, validation = photos.split()
-    if not training:
-        raise DatasetError(f"no photos to train on in {', '.join(map(str, chosen.data))}")
+    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
     data = TrainingSet(photos, training, config, chosen.strict)
     steps = chosen.steps
     if chosen.epochs is not None:
-        steps = round(chosen.epochs * max(1, len(data) // config.batch))
+        steps = round(chosen.epochs * data.epoch_steps)
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print(f"{len(training)} photos to train on, {len(validation)} held out")

@@ -45,6 +45,18 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Pho
     return sets[0] if len(sets) == 1 else JoinedDataset(sets)
 
 
+def open_split(roots: Sequence[Path], taxonomy: Taxonomy) -> tuple[PhotoDataset, list[int], list[int]]:
+    """The photos of all roots, with the indices to train on and those held out.
+
+    Raises DatasetError as `open_dataset` does, and where no photo is left to train on.
+    """
+    photos = open_dataset(roots, taxonomy)
+    training, validation = photos.split()
+    if not training:
+        raise DatasetError(f"no photos to train on in {', '.join(map(str, roots))}")
+    return photos, training, validation
+
+
 def _open_published(root: Path, taxonomy: Taxonomy | None) -> PhotoDataset:
     for kind in PUBLISHED:
         if kind.recognises(root):

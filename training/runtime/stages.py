@@ -19,7 +19,7 @@ from model.decoder.decode import People
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
-from training.predictors import CanvasPeople
+from training.predictors import CanvasPeople, first_canvas
 from training.runtime.machine import machine, synchronise
 from training.samples import Float32, UInt8
 
@@ -111,7 +111,7 @@ class TorchStages(Stages):
         synchronise(self._device)
 
     def people(self, outputs: People) -> CanvasPeople:  # noqa: D102
-        return CanvasPeople(*(getattr(outputs, name)[0].cpu().numpy() for name in CanvasPeople._fields))
+        return first_canvas(outputs)
 
     def from_labels(self, maps: dict[str, Float32]) -> HeadMaps:  # noqa: D102
         return HeadMaps(**{name: self.put(m) for name, m in maps.items()})
