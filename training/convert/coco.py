@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.convert.labels import Entry, Names, Person, PhotoLabels, Region
+from training.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
 from training.convert.masks import coco_mask
 from training.samples import DatasetError
 
@@ -145,15 +145,11 @@ def _segment_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def _read(path: Path) -> Record:
+    value: Record = read_export(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
         for name in ("images", "annotations", "categories"):
             if not isinstance(value[name], list) or not all(isinstance(record, dict) for record in value[name]):
                 raise TypeError(f"{name} is no list of objects")
-    except IsADirectoryError:
-        raise DatasetError(f"{path} is a folder; name the JSON file of the export") from None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); name the JSON file of the export") from error
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{path} is no COCO file ({error}): it needs images, annotations and categories") from error
     return value

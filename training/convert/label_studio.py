@@ -7,14 +7,13 @@ groups joints for its COCO and YOLO exports.
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from training.convert.labels import Entry, Names, Person, PhotoLabels, Region
+from training.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
 from training.convert.masks import brush_mask, polygon_mask
 from training.convert.writer import upright_size
 from training.samples import Bool, DatasetError
@@ -27,12 +26,7 @@ OCCLUDED = "occluded"  # a choice for the region of a joint
 
 def read_label_studio(source: Path, names: Names, images: Path | None) -> list[Entry]:
     """The tasks of an export that somebody annotated."""
-    try:
-        tasks = json.loads(source.read_text(encoding="utf-8"))
-    except IsADirectoryError:
-        raise DatasetError(f"{source} is a folder; name the JSON file of the export") from None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{source} cannot be read ({error}); name the JSON file of the export") from error
+    tasks = read_export(source)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "annotations" in task for task in tasks):
         raise DatasetError(f"{source} is no list of tasks with annotations; export as JSON, not as JSON-MIN")
     folder = images or (source.parent / "images" if (source.parent / "images").is_dir() else source.parent)

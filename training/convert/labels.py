@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.samples import Bool, DatasetError
@@ -110,6 +111,16 @@ class Names:
     def _ours(self, name: str) -> str:
         plain = _plain(name)
         return self._renamed.get(plain, plain)
+
+
+def read_export(path: Path) -> Any:
+    """The JSON value of an export. Raises DatasetError for what is no file of JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError:
+        raise DatasetError(f"{path} is a folder; name the JSON file of the export") from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); name the JSON file of the export") from error
 
 
 def read_names(path: Path) -> dict[str, str]:
