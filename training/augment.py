@@ -47,12 +47,14 @@ def augment(
     """
     flip = rng.random() < config.flip
     affine = _random_affine(sample, rng, size, config, flip)
-    warped = _warp(sample, affine, size, _random_colours(sample.image, rng, config.colour))
-    return _mirror_names(warped, taxonomy) if flip else warped
+    warped = _without_lost(warp(sample, affine, size, _random_colours(sample.image, rng, config.colour)))
+    return mirror_names(warped, taxonomy) if flip else warped
 
 
-def letterbox(sample: Sample, size: tuple[int, int]) -> tuple[Sample, Letterbox]:
-    """`sample` fitted into a canvas of `size` exactly as the service does it, and where it lies there.
+def letterbox(
+    sample: Sample, size: tuple[int, int], resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> tuple[Sample, Letterbox]:
+    """`sample` fitted into a canvas of `size`, by default exactly as the service does it, and where it lies there.
 
     Nobody is dropped: rows of the result are rows of `sample`.
     """
@@ -61,7 +63,7 @@ def letterbox(sample: Sample, size: tuple[int, int]) -> tuple[Sample, Letterbox]
     rows = slice(box.offset_y, box.offset_y + box.height)
     columns = slice(box.offset_x, box.offset_x + box.width)
     image = np.full((*size, 3), LETTERBOX_COLOR, np.uint8)  # [H, W, 3]
-    image[rows, columns] = np.asarray(Image.fromarray(sample.image).resize(resized, Image.Resampling.BILINEAR))
+    image[rows, columns] = np.asarray(Image.fromarray(sample.image).resize(resized, resample))
     parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     parts[rows, columns] = np.asarray(Image.fromarray(sample.parts).resize(resized, Image.Resampling.NEAREST))
     people[rows, columns] = np.asarray(Image.fromarray(sample.people).resize(resized, Image.Resampling.NEAREST))
@@ -108,31 +110,41 @@ def _random_affine(
     return np.column_stack([linear, landing - linear @ focus_image])
 
 
-def _warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: tuple[float, ...]) -> Sample:
-    """Image bilinear, maps nearest, points exact; `colours` as in `_random_colours`, for the photo but not the bars."""
+def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: tuple[float, ...] | None = None) -> Sample:
+    """Image bilinear, maps nearest, points exact; around the photo `LETTERBOX_COLOR`, labelled background.
+
+    `colours` as in `_random_colours`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
+    mirrored photo see `mirror_names`.
+    """
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
     factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
     source = Image.fromarray(sample.image)
-    reduced = (source.reduce(factor) if factor > 1 else source).convert("RGB", colours)
-    image = _transform(reduced, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR)
-    parts = _transform(Image.fromarray(sample.parts), affine, size, Image.Resampling.NEAREST, 0)
-    people = _transform(Image.fromarray(sample.people), affine, size, Image.Resampling.NEAREST, 0)
-    keypoints = _move_keypoints(sample.keypoints, affine, size)
+    reduced = source.reduce(factor) if factor > 1 else source
+    varied = reduced if colours is None else reduced.convert("RGB", colours)
+    return replace(
+        sample,
+        image=_transform(varied, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR),
+        parts=_transform(Image.fromarray(sample.parts), affine, size, Image.Resampling.NEAREST, 0),
+        people=_transform(Image.fromarray(sample.people), affine, size, Image.Resampling.NEAREST, 0),
+        keypoints=_move_keypoints(sample.keypoints, affine, size),
+        boxes=_move_boxes(sample.boxes, affine, size),
+    )
 
-    pixels = np.bincount(people.ravel(), minlength=256)
-    keep = np.where(sample.has_mask, pixels[1 : len(keypoints) + 1] > 0, (keypoints[:, :, 2] > 0).any(axis=1))  # [n]
+
+def _without_lost(sample: Sample) -> Sample:
+    """Without people who lie outside: of whom no pixel is left or, where they have no mask, no joint."""
+    pixels = np.bincount(sample.people.ravel(), minlength=256)[1 : len(sample.keypoints) + 1]
+    keep = np.where(sample.has_mask, pixels > 0, (sample.keypoints[:, :, 2] > 0).any(axis=1))  # [n]
     renumber = np.zeros(256, np.uint8)
     renumber[255] = 255
     renumber[np.flatnonzero(keep) + 1] = np.arange(1, keep.sum() + 1)
     return replace(
         sample,
-        image=image,
-        parts=parts,
-        people=renumber[people],
-        keypoints=keypoints[keep],
+        people=renumber[sample.people],
+        keypoints=sample.keypoints[keep],
         joints_labelled=sample.joints_labelled[keep],
         has_mask=sample.has_mask[keep],
-        boxes=_move_boxes(sample.boxes[keep], affine, size),
+        boxes=sample.boxes[keep],
     )
 
 
@@ -163,7 +175,7 @@ def _move_boxes(boxes: Float32, affine: Affine, size: tuple[int, int]) -> Float3
     return np.clip(ends, 0, np.tile(limits, 2)).astype(np.float32)
 
 
-def _mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
+def mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
     """After mirroring the pixels, a left hand is a right hand."""
     part_flip = np.arange(256, dtype=np.uint8)
     part_flip[: len(taxonomy.part_flip)] = taxonomy.part_flip

@@ -38,7 +38,7 @@ def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(sample: Sample, people: PhotoPeople) -> None:
-        _save(draw_case(sample, people, taxonomy), folder / f"{sample.key.replace('/', '_')}.jpg")
+        save(draw_case(sample, people, taxonomy), folder / f"{sample.key.replace('/', '_')}.jpg")
 
     return write
 
@@ -68,20 +68,21 @@ def write_sheets(
         for index, value in chosen:
             sample = photos.load(index)
             case = draw_case(sample, parse_photo(parse, sample, canvases), photos.taxonomy)
-            cases.append(_captioned(case, f"{sample.key}   {value:.3f}"))
+            cases.append(captioned(case, f"{sample.key}   {value:.3f}"))
         if cases:
-            _save(contact_sheet(cases, COLUMNS), folder / f"{name}.jpg")
+            save(contact_sheet(cases, COLUMNS), folder / f"{name}.jpg")
 
 
-def _captioned(case: UInt8, text: str) -> UInt8:
-    """A pair of photos, each at most `SIDE` pixels long, with a line of text below."""
+def captioned(case: UInt8, text: str, size: tuple[int, int] = (2 * SIDE, SIDE)) -> UInt8:
+    """A picture, or a pair of them, with a line of text below; at most `size` (width, height) without the text."""
     picture = Image.fromarray(case)
-    picture.thumbnail((2 * SIDE, SIDE))
+    picture.thumbnail(size)
     sheet = Image.new("RGB", (picture.width, picture.height + CAPTION))
     sheet.paste(picture)
     ImageDraw.Draw(sheet).text((2, picture.height + 2), text, "white", ImageFont.load_default(13))
     return np.array(sheet)
 
 
-def _save(picture: UInt8, path: Path) -> None:
+def save(picture: UInt8, path: Path) -> None:
+    """Write a JPEG."""
     Image.fromarray(picture).save(path, quality=90)

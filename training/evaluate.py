@@ -38,6 +38,21 @@ def spread(indices: Sequence[int], count: int) -> list[int]:
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
+def choose(photos: PhotoDataset, everyone: bool, limit: int | None) -> list[int]:
+    """Indices of the photos to measure: those held out or all, of them at most `limit`, evenly spread.
+
+    Raises DatasetError where there are none, ValueError for a limit below one.
+    """
+    indices = list(range(len(photos))) if everyone else photos.split()[1]
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit {limit}: take at least one photo")
+    if limit is not None:
+        indices = spread(indices, limit)
+    if not indices:
+        raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
+    return indices
+
+
 def evaluate(
     parse: Parse, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size], show: Show | None = None
 ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def table(report: dict[str, Any]) -> str:
     joints, persons = report["joints_on_parts"], report["persons"]
     lines = [
         ("keypoints", [f"AP {_show(keypoints['AP'], keypoints['AP_interval'])}",
-                       *_named(keypoints, "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall")]),
+                       *_named(keypoints, "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall", "AP50_tall")]),
         ("person masks", [f"IoU {_show(masks['mean_IoU'], masks['mean_IoU_interval'])}",
                           *_named(masks, "recall50", "AP", "AP50", "AP75", "boundary_F"),
                           f"{masks['people']} people"]),

@@ -79,7 +79,7 @@ def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderData
     report = evaluate(oracle(samples), photos, range(4), FAST)
     assert (report["photos"], report["people"]) == (4, 6)
     keypoints, masks, parts = report["keypoints"], report["masks"], report["parts"]
-    for name in ("AP", "AP50", "AP75", "AR", "AP_tall"):
+    for name in ("AP", "AP50", "AP75", "AR", "AP_tall", "AP50_tall"):
         assert keypoints[name] == 1
     assert keypoints["AP_interval"] == [1, 1]
     assert (masks["people"], masks["mean_IoU"], masks["recall50"], masks["AP50"]) == (6, 1, 1, 1)

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from model.canvases import CANVASES
 from training.cases import RANKED_BY, every_picture, rank, write_sheets
-from training.datasets.base import PhotoDataset
 from training.datasets.open import open_dataset
-from training.evaluate import measure_photos, spread
+from training.evaluate import choose, measure_photos
 from training.paper_tables import paper_table
 from training.predictors import open_predictor
 from training.report import broken_photos, category_table, table
-from training.samples import DatasetError
 from training.summary import summarise
 
 HELP = "measure a checkpoint or bundle on photos held out of training"
@@ -44,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError("--every-picture: say where with --pictures FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = _choose(photos, chosen.all, chosen.limit)
+    indices = choose(photos, chosen.all, chosen.limit)
     show = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
     measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, show, chosen.strict)
     report = {
@@ -68,18 +66,6 @@ def run(chosen: argparse.Namespace) -> int:
     if measured.broken:
         print(broken_photos(report), file=sys.stderr)
     return 0
-
-
-def _choose(photos: PhotoDataset, everyone: bool, limit: int | None) -> list[int]:
-    """Indices of the photos to measure."""
-    indices = list(range(len(photos))) if everyone else photos.split()[1]
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit {limit}: take at least one photo")
-    if limit is not None:
-        indices = spread(indices, limit)
-    if not indices:
-        raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
-    return indices
 
 
 def _command(chosen: argparse.Namespace) -> str:

@@ -63,17 +63,18 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
 
     Differs from COCO: people without labelled joints are left out and predictions that match nobody and lie on
     unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
-    `AP_tall` is over people taller than `TALL`.
+    `AP_tall` and `AP50_tall` are over people taller than `TALL`.
     """
     photos = [p for p in photos if len(p.truth) or len(p.found)]
     if not any(p.labelled.any() for p in photos):
-        names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall")
+        names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall", "AP50_tall")
         return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
     similarities = [oks(p.truth[p.labelled], p.area[p.labelled], p.found, sigmas) for p in photos]
     people = [_detections(p, similarity, lowest=-1) for p, similarity in zip(photos, similarities, strict=True)]
     tall = [_detections(p, similarity, lowest=TALL) for p, similarity in zip(photos, similarities, strict=True)]
     everyone = CocoEvaluation(people, (ALL, MEDIUM, LARGE), MAX_PEOPLE)
     precision = everyone.precision()  # [T, R, A]
+    precision_tall = CocoEvaluation(tall, (ALL,), MAX_PEOPLE).precision()  # [T, R, 1]
     resampled = CocoEvaluation(people, (ALL,), MAX_PEOPLE)
     return {
         "AP": mean(precision[:, :, 0]),
@@ -82,7 +83,8 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
         "AR": mean(everyone.recall()[:, 0]),
         "AP_medium": mean(precision[:, :, 1]),
         "AP_large": mean(precision[:, :, 2]),
-        "AP_tall": mean(CocoEvaluation(tall, (ALL,), MAX_PEOPLE).precision()),
+        "AP_tall": mean(precision_tall),
+        "AP50_tall": mean(precision_tall[0]),
         "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(photos), resamples),
     }
 
