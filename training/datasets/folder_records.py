@@ -19,9 +19,11 @@ from training.datasets.base import OWN, SYNTHETIC, Photo
 from training.samples import Bool, DatasetError, Float32
 
 ANNOTATIONS = "annotations.json"
-GROUND_TRUTH = "ground_truth"
+GROUND_TRUTH, TEACHER = "ground_truth", "teacher"
 TRAIN, VALIDATION = "train", "val"
 NAMES_SHOWN = 5  # of those that differ between a file and a taxonomy
+FACE = ("nose", "left_eye", "right_eye")
+SHOULDERS = ("left_shoulder", "right_shoulder")
 
 Record = dict[str, Any]
 
@@ -172,6 +174,8 @@ def _photo(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, 
     key = str(image.get("key", name.stem))
     keypoints = np.array([_keypoints(i, p, taxonomy) for i, p in enumerate(people, 1)], np.float32)
     keypoints = keypoints.reshape(len(people), len(taxonomy.joint_names), 3)
+    guessed = np.array([person.get("keypoints_source") == TEACHER for person in people], bool)
+    keypoints = _without_invented_faces(keypoints, guessed, taxonomy)
     exact = np.array([person.get("keypoints_source") == SYNTHETIC for person in people], bool)
     boxes = np.array([_box(i, person) for i, person in enumerate(people, 1)], np.float32).reshape(len(people), 4)
     return FolderPhoto(
@@ -204,6 +208,31 @@ def _keypoints(number: int, person: Record, taxonomy: Taxonomy) -> Float32:
     if not np.isfinite(keypoints).all() or not np.isin(keypoints[:, 2], (0, 1, 2)).all():
         raise ValueError(f"person {number} has keypoints that are not x, y and v, with v 0, 1 or 2")
     return keypoints
+
+
+def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonomy) -> Float32:
+    """[n, K, 3] with v = 0 for nose and eyes of the `guessed` people [n] who turn their back on the camera.
+
+    A pose model gives everybody a face; on the back of a head it is mirrored, the left eye left of the right one. In a
+    profile the eyes coincide and may be mirrored too, with a nose where it belongs: shoulders that are given and not
+    mirrored keep it. A profile with mirrored shoulders is given up, since no label is better than a wrong one. Ears
+    stay: they are seen from behind.
+    """
+    names = taxonomy.joint_names
+    if not {*FACE, *SHOULDERS} <= set(names):
+        return keypoints
+    face, shoulders = [names.index(name) for name in FACE], [names.index(name) for name in SHOULDERS]
+
+    def given(pair: list[int]) -> Bool:
+        return (keypoints[:, pair, 2] > 0).all(axis=1)  # [n]
+
+    def mirrored(left: int, right: int) -> Bool:
+        return keypoints[:, left, 0] < keypoints[:, right, 0]  # [n]
+
+    back = given(face[1:]) & mirrored(*face[1:]) & (~given(shoulders) | mirrored(*shoulders))
+    cleared = keypoints.copy()
+    cleared[np.ix_(guessed & back, face)] = 0
+    return cleared
 
 
 def _box(number: int, person: Record) -> Float32:

@@ -63,6 +63,49 @@ def test_an_absent_joint_is_unlabelled_in_photos_and_known_in_rendered_frames(tm
         assert labelled[0, 0]
 
 
+@pytest.mark.parametrize(
+    ("source", "changes", "believed"),
+    [
+        ("teacher", {"left_eye": (50, 20, 2)}, True),
+        ("teacher", {}, False),
+        ("teacher", {"left_eye": (30, 20, 1)}, False),
+        ("teacher", {"right_shoulder": (15, 40, 2)}, True),  # a profile
+        ("teacher", {"right_shoulder": (0, 0, 0)}, False),
+        ("teacher", {"left_shoulder": (0, 0, 0)}, False),
+        ("teacher", {"right_eye": (0, 0, 0)}, True),
+        ("ground_truth", {}, True),
+        ("synthetic", {}, True),
+    ],
+)
+def test_the_face_that_a_model_sees_on_the_back_of_a_head_is_not_believed(
+    tmp_path: Path, source: str, changes: dict[str, tuple[int, int, int]], believed: bool
+) -> None:
+    """The first person of two turns the back: everything left lies left. The second faces the camera."""
+    back = {"left_eye": (30, 20, 2), "right_eye": (40, 20, 2), "left_shoulder": (20, 40, 2)}
+    back |= {"right_shoulder": (50, 40, 2), "nose": (35, 24, 2), "left_ear": (28, 21, 2)} | changes
+    front = {"left_eye": (90, 20, 2), "right_eye": (80, 20, 2), "nose": (85, 24, 2)}
+    sample = draw_figures(T, people=2)
+    for row, points in enumerate((back, front)):
+        sample.keypoints[row] = [points.get(name, (0, 0, 0)) for name in T.joint_names]
+    write_folder(tmp_path, [sample], T)
+    edit(tmp_path, lambda v: [person.update(keypoints_source=source) for person in v["annotations"]])
+    photo = FolderDataset([tmp_path], T).photos[0]
+    expected = sample.keypoints.copy()
+    if not believed:
+        expected[0, [T.joint_names.index(name) for name in ("nose", "left_eye", "right_eye")]] = 0
+    np.testing.assert_array_equal(photo.keypoints, expected)
+    np.testing.assert_array_equal(photo.joints_labelled, (expected[..., 2] > 0) | (source == "synthetic"))
+
+
+def test_joints_without_a_face_are_left_as_they_are(tmp_path: Path) -> None:
+    sample = draw_figures(PASCAL_PERSON_PART)
+    sample.keypoints[..., 0] = np.arange(len(PASCAL_PERSON_PART.joint_names))  # left before right
+    write_folder(tmp_path, [sample], PASCAL_PERSON_PART)
+    edit(tmp_path, lambda v: [person.update(keypoints_source="teacher") for person in v["annotations"]])
+    photo = FolderDataset([tmp_path], PASCAL_PERSON_PART).photos[0]
+    np.testing.assert_allclose(photo.keypoints, sample.keypoints, rtol=1e-6)
+
+
 def test_people_are_sorted_by_their_index(tmp_path: Path) -> None:
     sample = draw_figures(T, people=3)
     write_folder(tmp_path, [sample], T)
