@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import ablate, convert, evaluate, inspect, runtime, speed, train
+from training.commands import ablate, convert, evaluate, inspect, robustness, runtime, speed, train
 from training.samples import DatasetError
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": inspect,
     "train": train,
     "evaluate": evaluate,
+    "robustness": robustness,
     "ablate": ablate,
     "runtime": runtime,
     "speed": speed,

@@ -29,7 +29,7 @@ def summarise(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, A
     """All figures of some photos; of each part and joint under `categories`."""
     poses = [photo.poses for photo in photos]
     parts = _part_tables(photos, taxonomy)
-    return _plain(
+    return plain(
         {
             "photos": len(photos),
             "people": sum(len(photo.poses.truth) for photo in photos),
@@ -149,12 +149,12 @@ def _by_name(names: Sequence[str], columns: dict[str, Float64]) -> dict[str, dic
     return {name: {column: float(values[i]) for column, values in columns.items()} for i, name in enumerate(names)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Floats rounded to 4 digits, NaN to None, all the way down."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 4)
     return value

@@ -13,7 +13,7 @@ import numpy as np
 
 from training.metrics.averages import bootstrap, mean
 from training.metrics.coco import ALL, CocoEvaluation, Detections
-from training.metrics.pixels import Float64, ratio
+from training.metrics.pixels import Float64, Int64, ratio
 from training.samples import Bool, Float32
 
 TALL = 96  # pixels: who is taller counts for AP_tall
@@ -69,9 +69,8 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
     if not any(p.labelled.any() for p in photos):
         names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall", "AP50_tall")
         return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
-    similarities = [oks(p.truth[p.labelled], p.area[p.labelled], p.found, sigmas) for p in photos]
-    people = [_detections(p, similarity, lowest=-1) for p, similarity in zip(photos, similarities, strict=True)]
-    tall = [_detections(p, similarity, lowest=TALL) for p, similarity in zip(photos, similarities, strict=True)]
+    people = [_detections(photo, sigmas) for photo in photos]
+    tall = [_detections(photo, sigmas, lowest=TALL) for photo in photos]
     everyone = CocoEvaluation(people, (ALL, MEDIUM, LARGE), MAX_PEOPLE)
     precision = everyone.precision()  # [T, R, A]
     precision_tall = CocoEvaluation(tall, (ALL,), MAX_PEOPLE).precision()  # [T, R, 1]
@@ -87,6 +86,23 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
         "AP50_tall": mean(precision_tall[0]),
         "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(photos), resamples),
     }
+
+
+def ap_difference(
+    photos: Sequence[Poses], others: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200
+) -> tuple[float, list[float]]:
+    """AP of `photos` less that of `others`, which are the same ones otherwise parsed, in the same order.
+
+    With a bootstrap interval over photos that are drawn for both: what is hard for both cancels out.
+    """
+    first, second = (
+        CocoEvaluation([_detections(p, sigmas) for p in row], (ALL,), MAX_PEOPLE) for row in (photos, others)
+    )
+
+    def difference(rows: Int64) -> float:
+        return mean(first.precision(rows)) - mean(second.precision(rows))
+
+    return difference(np.arange(len(photos))), bootstrap(difference, len(photos), resamples)
 
 
 def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
@@ -123,12 +139,13 @@ def pairs(similarity: Float64) -> list[tuple[int, int]]:
     return found
 
 
-def _detections(photo: Poses, similarity: Float64, lowest: float) -> Detections:
+def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> Detections:
     """As COCO sees a photo; people no taller than `lowest` are neither asked for nor false."""
+    labelled = photo.labelled
     return Detections(
-        similarity=similarity,
-        area=photo.area[photo.labelled],
-        asked=photo.height[photo.labelled] > lowest,
+        similarity=oks(photo.truth[labelled], photo.area[labelled], photo.found, sigmas),
+        area=photo.area[labelled],
+        asked=photo.height[labelled] > lowest,
         score=photo.score,
         found_area=photo.found_area,
         excused=photo.excused | (photo.found_height <= lowest),

@@ -1,0 +1,68 @@
+"""Measure a checkpoint or a bundle on held-out photos that were mirrored, turned, shrunk, darkened and compressed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from model.canvases import CANVASES
+from training.datasets.open import open_dataset
+from training.disturbance_sheet import SHEET, write_disturbances
+from training.disturbances import DISTURBANCES
+from training.evaluate import choose
+from training.predictors import open_predictor
+from training.report import broken_photos
+from training.robustness import measure_robustness
+from training.robustness_table import robustness_table
+
+HELP = "measure a checkpoint or bundle on photos mirrored, turned, shrunk, darkened and compressed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("parser", type=Path, metavar="CHECKPOINT|BUNDLE")
+    parser.add_argument("data", nargs="+", type=Path, help="data sets")
+    parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
+    parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(DISTURBANCES)}; by default all")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--pictures", type=Path, help=f"write a few photos in all disturbances there: {SHEET}")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the table, and write what was asked for."""
+    names = list(DISTURBANCES) if chosen.only is None else list(dict.fromkeys(chosen.only))
+    unknown = [name for name in names if name not in DISTURBANCES]
+    if unknown:
+        raise ValueError(f"--only {unknown[0]}: no such disturbance; choose of {', '.join(DISTURBANCES)}")
+    predictor = open_predictor(chosen.parser, chosen.detail)
+    photos = open_dataset(chosen.data, predictor.taxonomy)
+    indices = choose(photos, chosen.all, chosen.limit)
+    report = {
+        "command": _command(chosen),
+        "parser": predictor.name,
+        "kind": predictor.kind,
+        "taxonomy": predictor.taxonomy.name,
+        "detail": chosen.detail,
+        **measure_robustness(predictor, photos, indices, names),
+    }
+    print(robustness_table(report))
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if chosen.pictures is not None:
+        shown = [index for index in indices if not photos.photos[index].negative]
+        write_disturbances(chosen.pictures, predictor, photos, shown or indices, names)
+    if report["broken"]:
+        print(broken_photos(report), file=sys.stderr)
+    return 0
+
+
+def _command(chosen: argparse.Namespace) -> str:
+    """What makes these figures again; folders by their names alone, because it is shared."""
+    names = " ".join(path.resolve().name for path in (chosen.parser, *chosen.data))
+    limit = f" --limit {chosen.limit}" * (chosen.limit is not None)
+    only = f" --only {' '.join(chosen.only or ())}" * (chosen.only is not None)
+    return f"python -m training robustness {names} --detail {chosen.detail}{limit}{' --all' * chosen.all}{only}"

@@ -1,0 +1,64 @@
+"""A few photos in all disturbances, with what a parser says of each, for a person to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.taxonomy import Taxonomy
+from training.augment import letterbox
+from training.cases import captioned, save
+from training.datasets.base import PhotoDataset
+from training.disturbances import DISTURBANCES
+from training.evaluate import spread
+from training.photo_people import PhotoPeople, parse_photo
+from training.pictures import contact_sheet, draw_people
+from training.predictors import Predictor
+from training.robustness import ORIGINAL
+from training.samples import DatasetError, Sample, UInt8
+
+SHEET = "disturbances.jpg"
+PHOTOS = 6  # on a sheet, a row each
+CELL = (240, 320)  # height and width of a photo there
+
+
+def write_disturbances(
+    folder: Path, predictor: Predictor, photos: PhotoDataset, indices: Sequence[int], names: Sequence[str]
+) -> None:
+    """Write `SHEET`: photos at `indices`, evenly spread, in a row each; columns are the original and `names`.
+
+    Photos that cannot be read are left out. Nothing is written where none can.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cells: list[UInt8] = []
+    for index in tqdm(spread(indices, PHOTOS), desc="pictures", unit="photo"):
+        try:
+            sample = photos.load(index)
+        except DatasetError:
+            continue
+        views = {ORIGINAL: sample} | {name: DISTURBANCES[name].apply(sample, photos.taxonomy)[0] for name in names}
+        for name, view in views.items():
+            answer = parse_photo(predictor.parse, view, predictor.canvases)
+            cells.append(captioned(_cell(view, answer, photos.taxonomy), f"{name}   {sample.key}", CELL[::-1]))
+    if cells:
+        save(contact_sheet(cells, 1 + len(names)), folder / SHEET)
+
+
+def _cell(view: Sample, answer: PhotoPeople, taxonomy: Taxonomy) -> UInt8:
+    """A photo of any size in a cell, with the answer in place of its labels."""
+    count = len(answer.score)
+    answered = replace(
+        view,
+        parts=answer.part_map,
+        people=answer.person_map,
+        keypoints=answer.keypoints,
+        joints_labelled=answer.keypoints[..., 2] > 0,
+        has_mask=np.ones(count, bool),
+        boxes=np.zeros((count, 4), np.float32),
+    )
+    fitted, _ = letterbox(answered, CELL)
+    return draw_people(fitted.image, fitted.parts, fitted.people, fitted.keypoints, taxonomy)

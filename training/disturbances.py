@@ -1,0 +1,125 @@
+"""What photos meet on their way to a parser, done to labelled ones: `DISTURBANCES`.
+
+Where pixels move, labels move with them, by the same affine map. Nobody is dropped: rows of the result are rows of the
+sample. The same photo is always disturbed in the same way.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from model.manifest import Size
+from model.taxonomy import Taxonomy
+from training.augment import Affine, letterbox, mirror_names, warp
+from training.metrics.pixels import Float64
+from training.samples import Sample, UInt8
+
+Disturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
+"""The disturbed photo with its labels, and the map from the photo to it (edge coordinates, see `training.augment`)."""
+
+LIGHT = 0.15  # of the light that the photo was taken in
+FULL_WELL = 4000.0  # electrons of a white pixel in full light: a phone's small pixel
+READ_NOISE = 4.0  # electrons, standard deviation
+JPEG_QUALITY = 30
+
+IN_PLACE: Affine = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A function of labelled photos, and a few words on it."""
+
+    meaning: str
+    apply: Disturb
+
+
+def mirror(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+    """Mirrored, names of sides exchanged: who raised the left hand raises the right one."""
+    mirrored, affine = mirror_pixels(sample, taxonomy)
+    return mirror_names(mirrored, taxonomy), affine
+
+
+def mirror_pixels(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+    """Mirrored, names of sides as they were, which makes them wrong."""
+    affine = np.array([[-1.0, 0.0, sample.size[1]], [0.0, 1.0, 0.0]])
+    return warp(sample, affine, sample.size), affine
+
+
+def turn(degrees: float) -> Disturb:
+    """Turned about its centre, counter-clockwise as seen; the canvas grows until nothing is cut."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    linear = np.array([[cos, sin], [-sin, cos]])  # y points down
+
+    def apply(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+        sides = np.array(sample.size[::-1])  # x, y
+        grown = np.ceil(np.abs(linear) @ sides)
+        affine = np.column_stack([linear, grown / 2 - linear @ sides / 2])
+        return warp(sample, affine, (int(grown[1]), int(grown[0]))), affine
+
+    return apply
+
+
+def shrink(factor: int) -> Disturb:
+    """A `factor` of the size, every pixel the mean of those it covers; sides are rounded, to one pixel at least."""
+
+    def apply(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+        height, width = (max(round(side / factor), 1) for side in sample.size)
+        small, box = letterbox(sample, (height, width), Image.Resampling.BOX)
+        return small, np.array([[box.scale_x, 0, box.offset_x], [0, box.scale_y, box.offset_y]])
+
+    return apply
+
+
+def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+    """Taken in `LIGHT` of the light, with the same exposure and no gain afterwards.
+
+    Linear light L in [0, 1] fills a pixel with n ~ Poisson(LIGHT L FULL_WELL) electrons (shot noise), reading adds
+    Normal(0, READ_NOISE); the photo is the sRGB encoding of n / FULL_WELL, in 8 bits. Noise is independent in each
+    channel and seeded by the photo's key. A camera's demosaicing, denoising and sharpening are not modelled.
+    """
+    rng = np.random.default_rng(zlib.crc32(sample.key.encode()))
+    electrons = rng.poisson(LIGHT * FULL_WELL * _LINEAR[sample.image])  # [H, W, 3]
+    read = electrons + rng.normal(0, READ_NOISE, electrons.shape)
+    return replace(sample, image=_encode(np.clip(read / FULL_WELL, 0, 1))), IN_PLACE
+
+
+def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
+    """Written as a JPEG of `JPEG_QUALITY`, colours at half size (4:2:0), and read again."""
+    file = io.BytesIO()
+    Image.fromarray(sample.image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+    return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE
+
+
+MIRRORED = "mirrored"
+
+DISTURBANCES = {
+    MIRRORED: Disturbance("mirrored; labels too, left and right exchanged", mirror),
+    "names_kept": Disturbance("control: mirrored, left and right not exchanged in the labels", mirror_pixels),
+    "turned_left": Disturbance("turned by 15 degrees counter-clockwise", turn(15)),
+    "turned_right": Disturbance("turned by 15 degrees clockwise", turn(-15)),
+    "half_size": Disturbance("half as wide and high", shrink(2)),
+    "quarter_size": Disturbance("a quarter as wide and high", shrink(4)),
+    "low_light": Disturbance(f"{LIGHT:.0%} of the light, with shot and read noise", darken),
+    "jpeg": Disturbance(f"JPEG of quality {JPEG_QUALITY}", compress),
+}
+
+
+def _decode(encoded: Float64) -> Float64:
+    """Linear light in [0, 1] of sRGB in [0, 1] (IEC 61966-2-1)."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+def _encode(linear: Float64) -> UInt8:
+    """Inverse of `_decode`, in 8 bits."""
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(255 * encoded).astype(np.uint8)
+
+
+_LINEAR = _decode(np.arange(256) / 255)

@@ -1,0 +1,67 @@
+"""How alike two answers on one photo are, with no label between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.metrics.people import compare_masks
+from training.metrics.pixels import Float64
+from training.metrics.poses import pairs
+from training.photo_people import PhotoPeople
+from training.samples import mask_boxes
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two answers on one photo compared."""
+
+    same: int  # pixels that both give the same part
+    either: int  # pixels that either gives a part
+    people: int  # of the first answer
+    paired: int  # of them, with somebody of the second answer of mask IoU > FOUND, one to one
+    distances: Float64  # [joints that both people of a pair have], over the height of the first one's mask
+
+
+def compare_answers(first: PhotoPeople, second: PhotoPeople) -> Agreement:
+    """Compare pixel by pixel and, of people paired by their masks, the most alike first, joint by joint."""
+    shown = (first.part_map > 0) | (second.part_map > 0)
+    everyone = np.ones(len(first.score), bool)
+    partners = pairs(compare_masks(first.person_map, second.person_map, everyone, second.score).similarity)
+    boxes = mask_boxes(first.person_map, len(everyone))
+    distances = [np.zeros(0)]
+    for row, column in partners:
+        a, b = first.keypoints[row].astype(float), second.keypoints[column].astype(float)
+        both = (a[:, 2] > 0) & (b[:, 2] > 0)
+        height = boxes[row, 3] - boxes[row, 1] + 1
+        distances.append(np.hypot(*(a[both, :2] - b[both, :2]).T) / height)
+    return Agreement(
+        same=int(((first.part_map == second.part_map) & shown).sum()),
+        either=int(shown.sum()),
+        people=len(everyone),
+        paired=len(partners),
+        distances=np.concatenate(distances),
+    )
+
+
+def agreement_figures(photos: Sequence[Agreement]) -> dict[str, Any]:
+    """Over all photos; NaN where there is nothing to compare.
+
+    same_part        share of the pixels with a part in either answer that have the same one in both
+    people, paired   of the first answers; with a partner in the second
+    joint_distance   median distance of the same joint of paired people, as a share of the person's height
+    joint_distance90 what nine in ten of these distances are below
+    """
+    either = sum(photo.either for photo in photos)
+    distances = np.concatenate([np.zeros(0), *(photo.distances for photo in photos)])
+    median, tenth = np.quantile(distances, [0.5, 0.9]).tolist() if distances.size else [float("nan")] * 2
+    return {
+        "same_part": sum(photo.same for photo in photos) / either if either else float("nan"),
+        "people": sum(photo.people for photo in photos),
+        "paired": sum(photo.paired for photo in photos),
+        "joint_distance": median,
+        "joint_distance90": tenth,
+    }

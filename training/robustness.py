@@ -1,0 +1,131 @@
+"""What disturbed photos cost a parser: the same photos measured as they are and in each of `DISTURBANCES`.
+
+Rows are compared fairly: a row has the people of the original, chosen by their height there, and the faults of finding
+people are judged there too. Joints are brought back to the original photo before they are measured. OKS does not
+change by that: a photo at half the size has distances half as long and people a quarter of the area.
+Maps are measured in the disturbed photo, with its labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from model.taxonomy import Taxonomy
+from training.augment import Affine
+from training.datasets.base import PhotoDataset
+from training.disturbances import DISTURBANCES, MIRRORED
+from training.evaluate import measure_photos
+from training.metrics.agreement import Agreement, agreement_figures, compare_answers
+from training.metrics.poses import Poses, ap_difference
+from training.photo_figures import PhotoFigures, measure
+from training.photo_people import PhotoPeople, parse_photo
+from training.predictors import Predictor
+from training.samples import Float32, Sample
+from training.summary import plain, summarise
+
+ORIGINAL = "original"
+
+
+def measure_robustness(
+    predictor: Predictor, photos: PhotoDataset, indices: Sequence[int], names: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of the photos at `indices`, ready for JSON.
+
+    Returns
+        rows: for `ORIGINAL` and each of `names`, keys of `DISTURBANCES`: `meaning`, what `summarise` says without
+            `categories` and, of a disturbance, `AP_difference` to the original with its `AP_difference_interval`.
+        mirror: where `MIRRORED` is among the names, `agreement_figures` between the answer on the photo and the one on
+            the mirrored photo, which is mirrored back; else None.
+        broken: photos that could not be read.
+    Raises DatasetError where none can.
+    """
+    taxonomy = photos.taxonomy
+    disturbed: dict[str, list[tuple[PhotoFigures, Affine]]] = {name: [] for name in names}
+    agreements: list[Agreement] = []
+
+    def disturb(sample: Sample, people: PhotoPeople) -> None:
+        for name in names:
+            view, affine = DISTURBANCES[name].apply(sample, taxonomy)
+            answer = parse_photo(predictor.parse, view, predictor.canvases)
+            disturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
+            if name == MIRRORED:
+                agreements.append(compare_answers(people, mirror_people(answer, taxonomy)))
+
+    measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, disturb)
+    originals = list(measured.figures.values())
+    rows = {ORIGINAL: _row("as they are", originals, taxonomy)}
+    for name, views in disturbed.items():
+        figures = [as_original(*view, original) for view, original in zip(views, originals, strict=True)]
+        rows[name] = _row(DISTURBANCES[name].meaning, figures, taxonomy) | _difference(figures, originals, taxonomy)
+    return plain(
+        {"rows": rows, "mirror": agreement_figures(agreements) if agreements else None, "broken": measured.broken}
+    )
+
+
+def mirror_people(people: PhotoPeople, taxonomy: Taxonomy) -> PhotoPeople:
+    """An answer on a mirrored photo as one on the photo: pixels and points mirrored, names of sides exchanged."""
+    keypoints = people.keypoints[:, list(taxonomy.joint_flip)]  # [m, K, 3]
+    found = keypoints[..., 2] > 0
+    keypoints[..., 0] = np.where(found, people.part_map.shape[1] - 1 - keypoints[..., 0], 0)
+    part_flip = np.array(taxonomy.part_flip, np.uint8)
+    return replace(
+        people,
+        part_map=part_flip[people.part_map[:, ::-1]],
+        person_map=people.person_map[:, ::-1],
+        keypoints=keypoints,
+        part_score=people.part_score[:, part_flip[1:] - 1],
+    )
+
+
+def as_original(view: PhotoFigures, affine: Affine, original: PhotoFigures) -> PhotoFigures:
+    """Figures of a disturbed photo of the people that count in the `original`; `affine` leads from that to the view.
+
+    A person who is too small for a pixel in the view counts as one who is not found.
+    """
+    return replace(
+        view,
+        negative=original.negative,
+        poses=_poses_in_original(view.poses, affine, original.poses),
+        tall=original.tall,
+        masks=replace(view.masks, countable=original.masks.countable),
+    )
+
+
+def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
+    back = np.linalg.inv(affine[:, :2])
+    found = _back(view.found, affine)
+    heights = np.array([np.ptp(joints[joints[:, 2] > 0, 1]) if joints[:, 2].any() else 0.0 for joints in found])
+    return replace(
+        view,
+        truth=_back(view.truth, affine),
+        area=original.area,
+        height=original.height,
+        found=found,
+        found_area=view.found_area * abs(np.linalg.det(back)),
+        found_height=heights.reshape(len(found)).astype(float),
+    )
+
+
+def _back(joints: Float32, affine: Affine) -> Float32:
+    """Joints [n, K, 3] of the disturbed photo in the original's pixels; those with v or score 0 are zeros."""
+    edge = joints[..., :2] + 0.5 - affine[:, 2]
+    xy = edge @ np.linalg.inv(affine[:, :2]).T - 0.5
+    return np.where(joints[..., 2:] > 0, np.concatenate([xy, joints[..., 2:]], axis=-1), 0).astype(np.float32)
+
+
+def _row(meaning: str, figures: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
+    summary = summarise(figures, taxonomy)
+    del summary["categories"]
+    return {"meaning": meaning, **summary}
+
+
+def _difference(
+    figures: Sequence[PhotoFigures], originals: Sequence[PhotoFigures], taxonomy: Taxonomy
+) -> dict[str, Any]:
+    poses, others = ([photo.poses for photo in photos] for photos in (figures, originals))
+    difference, interval = ap_difference(poses, others, taxonomy.joint_sigmas)
+    return {"AP_difference": difference, "AP_difference_interval": interval}
