@@ -106,8 +106,9 @@ def tables(out: Path) -> str:
     """Markdown tables, one a measured set, of every finished run under `out`: the figure of each seed."""
     found: dict[str, dict[str, list[dict[str, float | None]]]] = {}
     for report in sorted(out.glob(f"*/{REPORT}")):
-        for row, sets in json.loads(report.read_text(encoding="utf-8")).items():
-            for name, values in sets.items():
+        figures = json.loads(report.read_text(encoding="utf-8"))
+        for row in figures.keys() & ABLATIONS.keys():  # other folders are of variants
+            for name, values in figures[row].items():
                 found.setdefault(name, {}).setdefault(row, []).append(values)
     columns = [*COLUMNS, FIELD]
     lines: list[str] = []

@@ -1,16 +1,18 @@
-"""Train the rows of the paper's Tables 4 and 5 alike, and compare them."""
+"""Train the rows of the paper's Tables 4 and 5, or variants of one's own, alike, and compare them."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from model.canvases import CANVASES
 from model.config import with_values
 from model.taxonomy import get_taxonomy
 from training.ablation import MeasuredOn, finish, plan, tables
 from training.datasets.open import open_dataset, open_split
 from training.recipes import ABLATIONS, RECIPES
 from training.targets import TrainingSet
+from training.variants import Budget, finish_variant, read_variants, variant_tables
 
 HELP = "train variants of the method alike and compare them"
 
@@ -22,22 +24,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exact", type=Path, help="a data set that is only measured on, whole")
     parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are left")
     parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
-    parser.add_argument("--rows", nargs="+", choices=list(ABLATIONS), default=list(ABLATIONS), metavar="ROW")
+    parser.add_argument("--variants", type=Path, metavar="FILE", help="a TOML table for each: see docs/ablations.md")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=list(ABLATIONS),
+        metavar="ROW",
+        help="rows of Tables 4 and 5; without --variants: all",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, help="instead of the recipe's")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="instead of the recipe's")
+    budget.add_argument("--minutes", type=float, help="of training, for each variant and seed, instead of equal steps")
+    parser.add_argument("--detail", choices=sorted(CANVASES), help="what variants are measured at, not as trained")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Train what is not yet trained; print the tables of all that is."""
+    rows = chosen.rows or ([] if chosen.variants else list(ABLATIONS))
+    if rows and (chosen.minutes or chosen.detail):
+        raise ValueError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
+    if chosen.minutes is not None and chosen.minutes <= 0:
+        raise ValueError(f"--minutes {chosen.minutes}: give each variant some time to train")
     base = with_values(RECIPES[chosen.recipe](), chosen.set)
+    variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.pretrained)
     taxonomy = get_taxonomy(base.model.taxonomy)
     photos, training, validation = open_split(chosen.data, taxonomy)
     sets: MeasuredOn = {f"{len(validation)} held-out photos": (photos, validation)} if validation else {}
     if chosen.exact is not None:
         exact = open_dataset([chosen.exact], taxonomy)
         sets[f"{len(exact)} photos of {chosen.exact.resolve().name}"] = (exact, range(len(exact)))
-    for job in plan(base, chosen.rows, chosen.seeds):
+    for job in plan(base, rows, chosen.seeds):
         finish(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
-    print(tables(chosen.out))
+    for seed in chosen.seeds:
+        for variant in variants:
+            config = variant.config(base, seed)
+            data = TrainingSet(photos, training, config)
+            budget = Budget(chosen.steps, chosen.minutes)
+            finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
+    if rows:
+        print(tables(chosen.out))
+    if variants:
+        print(variant_tables(chosen.out, variants))
     return 0

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.config import ModelConfig
+from model.network import Network
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures, write_folder
+from training import variants as module
+from training.__main__ import main
+from training.datasets.open import open_split
+from training.recipes import smoke
+from training.samples import DatasetError
+from training.targets import TrainingSet
+from training.variants import COLUMNS, Budget, network_milliseconds, read_variants, seconds_a_step, variant_tables
+
+SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
+TWO = """
+[narrow]
+meaning = "half as wide"
+set = ["model.width=8", "ema_decay=0"]
+[turned]
+meaning = "turned further"
+set = ["rotation=30"]
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples = [draw_figures(DENSEPOSE_COCO, (64, 64), people=2, seed=seed) for seed in range(12)]
+    return write_folder(tmp_path_factory.mktemp("variants") / "data", samples, DENSEPOSE_COCO)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def ablate(data: Path, file: Path, out: Path, *arguments: str) -> int:
+    base = ["ablate", "smoke", str(data), "--variants", str(file), "--out", str(out), "--set", *SMALL]
+    return main([*base, *arguments])
+
+
+def test_variants_are_trained_measured_and_left(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, out = write(tmp_path / "two.toml", TWO), tmp_path / "out"
+    assert ablate(data, file, out, "--steps", "2", "--detail", "fast", "--seeds", "1") == 0
+    text = capsys.readouterr().out[-2000:]
+    assert "\n**1 held-out photos, at fast**\n" in text
+    assert sorted(folder.name for folder in out.iterdir()) == ["narrow-1", "turned-1"]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert [row.split(" | ")[:3] for row in rows] == [
+        ["| `narrow`", "half as wide", "1"],
+        ["| `turned`", "turned further", "1"],
+    ]
+    report = json.loads((out / "narrow-1/figures.json").read_text())
+    assert report["steps"] == 2
+    assert report["config"]["model.width"] == 8
+    values = report["figures"]["1 held-out photos, at fast"]
+    assert list(values) == list(COLUMNS)
+    network = Network(ModelConfig(backbone="resnet18", width=8))
+    assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
+    assert values["s/step"] > 0
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("trained again")
+
+    monkeypatch.setattr(module, "train", refuse)
+    assert ablate(data, file, out, "--steps", "2", "--detail", "fast", "--seeds", "1") == 0
+    assert text.endswith(capsys.readouterr().out)
+
+
+def test_a_finished_run_is_measured_again_but_not_trained_with_other_settings(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = write(tmp_path / "one.toml", '[one]\nmeaning = "as it is"\n'), tmp_path / "out"
+    assert ablate(data, file, out, "--steps", "2") == 0
+    log = (out / "one-0/log.csv").read_text()
+    assert ablate(data, file, out, "--steps", "2", "--detail", "fast") == 0
+    assert (out / "one-0/log.csv").read_text() == log
+    figures = json.loads((out / "one-0/figures.json").read_text())["figures"]
+    assert list(figures) == ["1 held-out photos, at its own canvas", "1 held-out photos, at fast"]
+    capsys.readouterr()
+    assert ablate(data, file, out, "--steps", "3") == 2
+    assert "one-0 was trained with another budget" in capsys.readouterr().err
+    write(file, '[one]\nmeaning = "as it is"\nset = ["rotation=20"]\n')
+    assert ablate(data, file, out, "--steps", "2") == 2
+    assert "one-0 was trained with another rotation" in capsys.readouterr().err
+
+
+def speed(together: float, **others: float) -> Callable[..., dict[str, Any]]:
+    return lambda *_: {"images_per_second": {"together": together, **others}}
+
+
+def test_minutes_become_steps(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, training, _ = open_split([data], DENSEPOSE_COCO)
+    config = smoke()  # 16 steps, and 4 with the matching loss; 4 photos a step
+    samples = TrainingSet(photos, training, config)
+    assert Budget().plan(config, samples) == 20
+    assert Budget(steps=7).plan(config, samples) == 7
+    monkeypatch.setattr(module, "measure_speed", speed(4.0, step=8.0, step_matching=4.0))
+    # 1 s a step, and 0.5 s more in a fifth of the steps.
+    assert Budget(minutes=1.11).plan(config, samples) == 60
+    assert Budget(minutes=1e-9).plan(config, samples) == 2
+
+
+def test_a_plan_outlives_a_kill_and_serves_all_seeds(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, out = write(tmp_path / "one.toml", '[one]\nmeaning = "as it is"\n'), tmp_path / "out"
+    monkeypatch.setattr(module, "measure_speed", speed(2.0, step=2.0, step_matching=2.0))
+    whole = module.train
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ablate(data, file, out, "--minutes", "0.05")
+    monkeypatch.setattr(module, "train", whole)
+    monkeypatch.setattr(module, "measure_speed", speed(1.0, step=2.0, step_matching=2.0))
+    assert ablate(data, file, out, "--minutes", "0.05", "--seeds", "0", "1") == 0
+    assert [json.loads((out / f"one-{seed}/figures.json").read_text())["steps"] for seed in (0, 1)] == [3, 3]
+
+
+def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:
+    public = tmp_path / "backbone.pth"
+    torch.save({}, public)
+    text = '[same]\nmeaning = ""\n[other]\nmeaning = ""\nset = ["model.backbone=resnet50"]\n'
+    text += '[own]\nmeaning = ""\npretrained = "backbone.pth"\n[later]\nmeaning = ""\nweights = "backbone.pth"\n'
+    given = tmp_path / "given.pth"
+    found = read_variants(write(tmp_path / "four.toml", text), smoke(), given)
+    assert [variant.pretrained for variant in found] == [given, None, public, None]
+    assert [variant.weights for variant in found] == [None, None, None, public]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no variant"),
+        ("[a", "cannot be read"),
+        ('["a/b"]\nmeaning = ""', "'a/b' cannot name a folder"),
+        ('[table4_direct]\nmeaning = ""', "'table4_direct' cannot name"),
+        ("a = 1", "a stands outside of a table"),
+        ("[a]", "variant a: meaning"),
+        ('[a]\nmeaning = ""\nsets = []', "variant a: sets"),
+        ('[a]\nmeaning = ""\nset = "x=1"', "variant a: set"),
+        ('[a]\nmeaning = ""\nset = [1]', "variant a: set"),
+        ('[a]\nmeaning = ""\nset = ["x=1"]', "variant a: cannot set 'x=1'"),
+        ('[a]\nmeaning = ""\nset = ["model.taxonomy=mhp_v2"]', "variant a: its parts are not the recipe's"),
+        ('[a]\nmeaning = ""\nweights = "none.ckpt"', "there is no"),
+    ],
+)
+def test_what_is_no_variant(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises((ValueError, DatasetError)) as error:
+        read_variants(write(tmp_path / "wrong.toml", text), smoke())
+    assert message in str(error.value)
+
+
+def test_rows_take_steps_alone(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablate", "smoke", str(data), "--out", str(tmp_path), "--minutes", "1"]) == 2
+    assert "rows of the tables take equal steps" in capsys.readouterr().err
+
+
+def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
+    file = write(tmp_path / "two.toml", TWO)
+    for seed, value in ((10, 0.5), (2, 0.25)):
+        figures = {"photos": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
+        folder = tmp_path / f"narrow-{seed}"
+        folder.mkdir()
+        (folder / "figures.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
+    lines = variant_tables(tmp_path, read_variants(file, smoke())).splitlines()
+    line = next(line for line in lines if "narrow" in line)
+    cells = dict(zip(("name", "meaning", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))
+    assert cells["AP"] == "-"
+    assert cells["mIoU"] == "0.125"
+    assert cells["AP50"] == "0.375 (0.250, 0.500)"
+
+
+def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["step", "seconds"])
+        writer.writeheader()
+        writer.writerows([{"step": 20, "seconds": 10}, {"step": 40, "seconds": 30}, {"step": 50, "seconds": 10}])
+    assert seconds_a_step(tmp_path / "log.csv") == 1.0
+
+
+def test_time_of_a_network() -> None:
+    assert network_milliseconds(Network(ModelConfig(backbone="resnet18", width=8)), (64, 64)) > 0
