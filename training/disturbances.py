@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.augment import Affine, letterbox, mirror_names, warp
 from training.metrics.pixels import Float64

@@ -16,6 +16,7 @@ from model.config import DecoderConfig, ModelConfig
 from model.letterbox import letterbox_geometry
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
+from tests import oracles
 from tests.bundles import figure_bundle, figure_photo
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
@@ -30,38 +31,17 @@ from training.samples import Sample, UInt8
 from training.summary import summarise
 
 T = DENSEPOSE_COCO
-P = 8
 FAST = CANVASES["fast"]
 
 
 def nobody(canvas: UInt8) -> CanvasPeople:
     """A parser that finds nobody."""
-    size = canvas.shape[:2]
-    keypoints = np.zeros((P, len(T.joint_names), 3), np.float32)
-    return CanvasPeople(
-        part_map=np.zeros(size, np.uint8),
-        person_map=np.zeros(size, np.uint8),
-        keypoints=keypoints,
-        person_score=np.zeros(P, np.float32),
-        part_score=np.zeros((P, len(T.part_names)), np.float32),
-    )
+    return oracles.nobody(canvas, T)
 
 
-def oracle(samples: list[Sample], canvases: tuple[tuple[int, int], ...] = FAST) -> Parse:
-    """A parser that knows these photos by their canvas and answers with their labels; unknown pixels are nobody's."""
-    answers = {}
-    for sample in samples:
-        for size in canvases:
-            canvas = letterbox(sample, size)[0]
-            people = nobody(canvas.image)
-            people.part_map[:] = np.where(canvas.parts == 255, 0, canvas.parts)
-            people.person_map[:] = np.where(people.part_map > 0, canvas.people, 0)
-            for row, joints in enumerate(canvas.keypoints):
-                people.keypoints[row] = joints * [1, 1, 0.5]  # v 1 and 2 as scores
-                people.person_score[row] = 0.9 - 0.05 * row
-                people.part_score[row] = people.person_score[row]
-            answers[canvas.image.tobytes()] = people
-    return lambda canvas: answers[canvas.tobytes()]
+def oracle(samples: list[Sample]) -> Parse:
+    """A parser that answers with the labels of these photos."""
+    return oracles.oracle(samples, T, FAST)
 
 
 @pytest.fixture(scope="module")
