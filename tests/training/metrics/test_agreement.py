@@ -1,0 +1,105 @@
+"""Two answers on one photo: against a naive count, and cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures
+from training.metrics.agreement import Agreement, agreement_figures, compare_answers
+from training.photo_people import PhotoPeople
+
+T = DENSEPOSE_COCO
+PARTS = len(T.part_names)
+
+
+def answer(people: int, seed: int) -> PhotoPeople:
+    """The labels of drawn figures, some joints not found."""
+    sample = draw_figures(T, size=(120, 200), people=people, seed=seed)
+    keypoints = sample.keypoints.copy()
+    keypoints[..., 2] *= np.random.default_rng(seed).random(keypoints.shape[:2]) > 0.2
+    return PhotoPeople(
+        part_map=sample.parts,
+        person_map=sample.people,
+        keypoints=keypoints,
+        score=np.linspace(0.9, 0.5, people).astype(np.float32),
+        part_score=np.ones((people, PARTS), np.float32),
+    )
+
+
+def naive(first: PhotoPeople, second: PhotoPeople) -> Agreement:
+    """Pixel by pixel, and pairs by sorting all of them."""
+    same = either = 0
+    for a, b in zip(first.part_map.ravel().tolist(), second.part_map.ravel().tolist(), strict=True):
+        either += a > 0 or b > 0
+        same += a == b > 0
+    ious = []
+    for i in range(len(first.score)):
+        for j in range(len(second.score)):
+            one, two = first.person_map == i + 1, second.person_map == j + 1
+            ious.append(((one & two).sum() / max((one | two).sum(), 1), i, j))
+    distances, taken = [], []
+    for iou, i, j in sorted(ious, reverse=True):
+        if iou > 0.3 and not any(i == a or j == b for a, b in taken):
+            taken.append((i, j))
+            rows = np.flatnonzero((first.person_map == i + 1).any(axis=1))
+            for a, b in zip(first.keypoints[i].tolist(), second.keypoints[j].tolist(), strict=True):
+                if a[2] > 0 and b[2] > 0:
+                    distances.append(math.dist(a[:2], b[:2]) / (rows[-1] - rows[0] + 1))
+    return Agreement(same, either, len(first.score), len(taken), np.array(distances))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_as_a_naive_count(seed: int) -> None:
+    first, second = answer(2 + seed % 2, seed), answer(3, seed + 1)
+    found, expected = compare_answers(first, second), naive(first, second)
+    assert (found.same, found.either, found.people, found.paired) == (
+        expected.same, expected.either, expected.people, expected.paired
+    )  # fmt: skip
+    np.testing.assert_allclose(np.sort(found.distances), np.sort(expected.distances), atol=1e-6)
+
+
+def test_somebody_is_paired_in_the_naive_count() -> None:
+    assert sum(compare_answers(answer(2 + s % 2, s), answer(3, s + 1)).paired for s in range(5)) > 3
+
+
+def test_an_answer_agrees_with_itself_whatever_the_order_of_people() -> None:
+    first = answer(3, 0)
+    order = np.array([2, 0, 1])  # row of the second answer -> row of the first
+    renumber = np.zeros(4, np.uint8)
+    renumber[order + 1] = [1, 2, 3]
+    second = PhotoPeople(
+        first.part_map, renumber[first.person_map], first.keypoints[order], first.score, first.part_score
+    )
+    figures = agreement_figures([compare_answers(first, second)])
+    assert figures == {"same_part": 1, "people": 3, "paired": 3, "joint_distance": 0, "joint_distance90": 0}
+
+
+def test_by_hand() -> None:
+    parts = np.zeros((20, 20), np.uint8)
+    people = parts.copy()
+    parts[5:15, 5:10], people[5:15, 5:10] = 1, 1
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, :10] = [(6, 6 + i, 1) for i in range(10)]
+    one = PhotoPeople(parts, people, keypoints, np.ones(1, np.float32), np.ones((1, PARTS), np.float32))
+    moved = keypoints.copy()
+    moved[0, :10, 0] += np.arange(10)  # 0 to 9 px, of a person 10 px tall
+    other = parts.copy()
+    other[5:10, 5:10] = 2  # half of the pixels
+    figures = agreement_figures([compare_answers(one, PhotoPeople(other, people, moved, one.score, one.part_score))])
+    assert figures["same_part"] == 0.5
+    assert figures["joint_distance"] == pytest.approx(0.45)
+    assert figures["joint_distance90"] == pytest.approx(0.81)
+
+
+def test_nobody() -> None:
+    empty = answer(0, 0)
+    figures = agreement_figures([compare_answers(empty, empty)])
+    assert (figures["people"], figures["paired"]) == (0, 0)
+    assert all(math.isnan(figures[name]) for name in ("same_part", "joint_distance", "joint_distance90"))
+    someone = compare_answers(answer(2, 1), empty)
+    assert (someone.same, someone.paired, someone.people) == (0, 0, 2)
+    assert someone.either > 0
