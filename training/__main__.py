@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import ablate, convert, evaluate, inspect, robustness, runtime, speed, train
+from training.commands import ablate, convert, evaluate, gallery, inspect, robustness, runtime, speed, train
 from training.samples import DatasetError
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "robustness": robustness,
+    "gallery": gallery,
     "ablate": ablate,
     "runtime": runtime,
     "speed": speed,

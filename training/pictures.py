@@ -23,19 +23,21 @@ def draw_people(
     keypoints: Float32,
     taxonomy: Taxonomy,
     opacity: float = 0.55,
+    line: int = 2,
 ) -> UInt8:
     """Parts in the taxonomy's palette over `image` [H, W, 3], an outline and a skeleton for each person.
 
     `keypoints` [n, K, 3] are x, y in pixels and a score or visibility: above 0 is drawn. Unknown pixels are magenta.
+    `line` is the width of a limb in pixels, twice that of an outline.
     """
     colours = np.zeros((256, 3), np.float32)
     colours[1 : len(taxonomy.palette) + 1] = taxonomy.palette
     colours[IGNORE] = UNKNOWN
     share = opacity * (part_map != BACKGROUND)[..., None]  # [H, W, 1]
     canvas = (image * (1 - share) + colours[part_map] * share).astype(np.uint8)  # [H, W, 3]
-    outline = _outline(person_map)
+    outline = _outline(person_map, line // 2)
     canvas[outline] = person_colours()[person_map[outline]]
-    return _draw_skeletons(canvas, keypoints, taxonomy)
+    return _draw_skeletons(canvas, keypoints, taxonomy, line)
 
 
 def contact_sheet(images: Sequence[UInt8], columns: int) -> UInt8:
@@ -59,15 +61,19 @@ def person_colours() -> UInt8:
     )
 
 
-def _outline(people: UInt8) -> NDArray[np.bool_]:
-    """Pixels of a person [H, W] with somebody else, or nobody, to the right or below."""
+def _outline(people: UInt8, width: int) -> NDArray[np.bool_]:
+    """Pixels of a person [H, W] with somebody else, or nobody, up to `width` pixels across or down from them."""
     edge = np.zeros(people.shape, bool)
-    edge[:, :-1] |= people[:, :-1] != people[:, 1:]
-    edge[:-1] |= people[:-1] != people[1:]
+    for d in range(1, width + 1):
+        across, down = people[:, :-d] != people[:, d:], people[:-d] != people[d:]
+        edge[:, :-d] |= across
+        edge[:, d:] |= across
+        edge[:-d] |= down
+        edge[d:] |= down
     return edge & (people != BACKGROUND) & (people != IGNORE)
 
 
-def _draw_skeletons(canvas: UInt8, keypoints: Float32, taxonomy: Taxonomy) -> UInt8:
+def _draw_skeletons(canvas: UInt8, keypoints: Float32, taxonomy: Taxonomy, width: int) -> UInt8:
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     colours = person_colours()
@@ -76,9 +82,9 @@ def _draw_skeletons(canvas: UInt8, keypoints: Float32, taxonomy: Taxonomy) -> UI
         for a, b in taxonomy.tree_limbs:
             if joints[a, 2] > 0 and joints[b, 2] > 0:
                 line = [tuple(joints[a, :2].tolist()), tuple(joints[b, :2].tolist())]
-                draw.line(line, fill=(0, 0, 0), width=4)  # a dark edge keeps light lines visible on light cloth
-                draw.line(line, fill=colour, width=2)
+                draw.line(line, fill=(0, 0, 0), width=2 * width)  # a dark edge keeps light lines visible on light cloth
+                draw.line(line, fill=colour, width=width)
         for x, y, found in joints.tolist():
             if found > 0:
-                draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour, outline=(0, 0, 0))
+                draw.ellipse((x - width, y - width, x + width, y + width), fill=colour, outline=(0, 0, 0))
     return np.array(picture)

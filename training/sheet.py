@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from model.config import STRIDE, DecoderConfig
-from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from model.taxonomy import BACKGROUND, IGNORE, RGB, Taxonomy
 from training.augment import letterbox
 from training.pictures import UNKNOWN, draw_people, person_colours
 from training.samples import Float32, Sample, UInt8
@@ -182,9 +182,15 @@ def _reduce(large: Image.Image) -> UInt8:
 
 
 def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
-    """Colours and their meaning, in as many columns as fit."""
+    """Colours and their meaning."""
     entries = [*zip(taxonomy.part_names, taxonomy.palette, strict=True), ("unknown: teaches nothing", UNKNOWN)]
     entries += [("left joints and limbs", LEFT), ("right ones", RIGHT), ("middle, or across", MIDDLE)]
+    note = "Left and right are the person's own. A hollow joint is hidden; a joint that is not drawn is not labelled."
+    return draw_legend(entries, width, note)
+
+
+def draw_legend(entries: Sequence[tuple[str, RGB]], width: int, note: str) -> Image.Image:
+    """Names beside their colours, in as many columns as fit into `width` pixels, and a line of text."""
     cell = 28 + max(int(_font(14).getlength(name)) for name, _ in entries) + 2 * GAP
     columns = max(1, width // cell)
     rows = -(-len(entries) // columns)
@@ -194,7 +200,6 @@ def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
         x, y = i % columns * cell, i // columns * LINE
         draw.rectangle((x, y + 3, x + 20, y + LINE - 5), fill=colour)
         draw.text((x + 28, y + 1), name, INK, _font(14))
-    note = "Left and right are the person's own. A hollow joint is hidden; a joint that is not drawn is not labelled."
     draw.text((0, rows * LINE + 1), note, QUIET, _font(14))
     return legend
 

@@ -39,6 +39,17 @@ def test_people_are_outlined_in_different_colours() -> None:
     assert not picture[10, 10].any()
 
 
+def test_outlines_close_and_grow_with_lines() -> None:
+    people = np.zeros((30, 40), np.uint8)
+    people[5:20, 5:15] = 1
+    blank = np.zeros((30, 40, 3), np.uint8)
+    for line in (2, 6):
+        drawn = draw_people(blank, np.zeros_like(people), people, NOBODY, T, line=line).any(axis=2)
+        inside = np.zeros_like(drawn)
+        inside[5 + line // 2 : 20 - line // 2, 5 + line // 2 : 15 - line // 2] = True
+        np.testing.assert_array_equal(drawn, (people == 1) & ~inside)
+
+
 def test_found_joints_are_drawn_and_others_are_not() -> None:
     keypoints = np.zeros((1, 17, 3), np.float32)
     keypoints[0, 5], keypoints[0, 7], keypoints[0, 9] = (10, 10, 0.9), (30, 10, 2), (30, 30, 0)

@@ -1,0 +1,136 @@
+"""A gallery of a bundle that parses its photos exactly, so that it is known what must be drawn where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.taxonomy import PASCAL_PERSON_PART
+from tests.bundles import color, figure_bundle, figure_photo
+from training.__main__ import main
+from training.gallery import Gallery, Tile, draw_gallery, find_photos, read_photo
+from training.predictors import open_predictor
+from training.samples import DatasetError
+from training.sheet import PAPER
+
+T = PASCAL_PERSON_PART
+TURNED = 6  # EXIF: the camera was held upright
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return figure_bundle(tmp_path_factory.mktemp("gallery") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person at the left and one at the right, in every format, one of them stored on its side; and nobody."""
+    folder = tmp_path_factory.mktemp("gallery") / "photos"
+    folder.mkdir()
+    photo = Image.fromarray(figure_photo((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
+    for name in ("a.jpg", "b.png", "c.webp", "d.avif"):
+        photo.save(folder / name, quality=100)
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    photo.rotate(90, expand=True).save(folder / "e.JPG", "JPEG", quality=100, exif=exif)
+    Image.new("RGB", (100, 300)).save(folder / "f.png")
+    (folder / "g.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not a photo")
+    return folder
+
+
+def test_photos_are_found_and_read_upright(photos: Path, tmp_path: Path) -> None:
+    paths = find_photos([photos, photos / "notes.txt"])
+    assert " ".join(path.name for path in paths) == "a.jpg b.png c.webp d.avif e.JPG f.png g.png notes.txt"
+    exact = read_photo(photos / "b.png")
+    for path in paths[:5]:
+        assert read_photo(path).shape == (192, 288, 3)
+        assert abs(read_photo(path).astype(int) - exact).mean() < 3
+    for path in paths[6:]:
+        with pytest.raises(DatasetError, match=f"{path.name} cannot be read"):
+            read_photo(path)
+    with pytest.raises(DatasetError, match="no photos in"):
+        find_photos([tmp_path])
+
+
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    assert (read_photo(tmp_path / "clear.png") == 255).all()
+
+
+def test_people_are_drawn_where_they_are(bundle: Path, photos: Path) -> None:
+    gallery = Gallery(open_predictor(bundle, "standard"), side=144)
+    tile = gallery.tile(photos / "b.png")
+    assert (tile.picture.size, tile.name) == ((144, 96), "b.png")
+    assert tile.note.startswith("2 people, ")
+    picture = np.asarray(tile.picture).astype(int)
+    # Half the photo's size: the first person's corner is at (15, 15), away from skeletons at (40, 20).
+    for person, part, (x, y) in ((1, 2, (40, 20)), (2, 4, (94, 20))):
+        expected = 0.45 * np.array(color(person, part)) + 0.55 * np.array(T.palette[part - 1])
+        np.testing.assert_allclose(picture[y, x], expected, atol=4)
+    assert not picture[:13].any()
+    assert not picture[:, 48:88].any()
+    turned = np.asarray(gallery.tile(photos / "e.JPG").picture).astype(int)
+    assert abs(turned - picture).mean() < 4
+    assert gallery.tile(photos / "f.png").note.startswith("no people, ")
+    assert gallery.tile(photos / "f.png").picture.size == (48, 144)
+
+
+def test_tiles_stand_in_rows_above_their_text() -> None:
+    red, green, blue = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    tiles = [
+        Tile(Image.new("RGB", (100, 60), red), "red.jpg", "1 person, 5 ms"),
+        Tile(Image.new("RGB", (50, 100), green), "green.jpg", "1 person, 5 ms"),
+        Tile(Image.new("RGB", (100, 40), blue), "b" * 60 + ".jpg", "1 person, 5 ms"),
+    ]
+    sheet = np.asarray(draw_gallery(tiles, 2, 100, T, "title"))
+    boxes = []
+    for colour in (red, green, blue):
+        ys, xs = np.nonzero((sheet == colour).all(axis=2))
+        boxes.append((xs.min(), xs.max(), ys.min(), ys.max()))
+    first, second, third = boxes
+    assert first[1] - first[0] == third[1] - third[0] == 99
+    assert first[0] == third[0]
+    assert second[0] - first[1] == 8 + 25 + 1  # gap and the half of what is left of the column
+    assert first[2] + first[3] == second[2] + second[3]  # in the middle of its row
+    text = sheet[second[3] + 1 : third[2], first[0] : first[1]]
+    assert (text != PAPER).any()
+    below = sheet[third[3] + 1 : third[3] + 24]
+    assert (below[:, third[0] : third[1] + 1] != PAPER).any()
+    assert (below[:, third[1] + 8 :] == PAPER).all()  # a long name is shortened
+    for colour in T.palette:
+        assert (sheet == colour).all(axis=2).any()
+
+
+def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "sheet.jpg"
+    assert main(["gallery", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
+    text = capsys.readouterr()
+    assert text.out == f"6 photos: {out}\n"
+    assert f"left out: {photos / 'g.png'} cannot be read" in text.err
+    with Image.open(out) as sheet:
+        assert sheet.width == 8 + 3 * 104
+    small = ["--limit", "2", "--side", "48"]
+    assert main(["gallery", str(bundle), str(photos), "--out", str(out), *small]) == 0
+    assert capsys.readouterr().out.startswith("1 photos:")  # the first of them and the last, which is broken
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--columns", "0"], "choose at least 1"),
+        (["--side", "8"], "tiles of 8 pixels"),
+        (["--out", "sheet.txt"], "name one of .jpg"),
+        (["--out", "nowhere/sheet.jpg"], "in a folder that there is"),
+        (["--limit", "1"], "none of 1 photos can be read"),
+    ],
+)
+def test_wrong_arguments(
+    bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    command = ["gallery", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
+    assert main(command) == 2
+    assert message in capsys.readouterr().err

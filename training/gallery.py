@@ -1,0 +1,154 @@
+"""A sheet of what a parser sees in plain photos, for a model card: a tile a photo, with a line of text below each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from model.canvases import best_canvas
+from model.taxonomy import IGNORE, Taxonomy
+from training.augment import letterbox
+from training.photo_people import PhotoPeople, to_image
+from training.pictures import draw_people
+from training.predictors import Predictor
+from training.samples import DatasetError, Sample, UInt8
+from training.sheet import GAP, INK, LINE, PAPER, QUIET, draw_legend
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
+FINE = 2  # tiles are drawn so many times larger, for smooth edges
+FONT = ImageFont.load_default(14)
+BELOW = 2 * LINE + GAP  # height of a tile's text
+NOTE = "Left and right are the person's own. Outlines and skeletons have a colour for each person."
+
+
+class Tile(NamedTuple):
+    """A photo with its people drawn on it, and what stands below."""
+
+    picture: Image.Image
+    name: str
+    note: str
+
+
+def find_photos(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are named, and of folders the photos by name. Raises DatasetError where there is none."""
+    paths = list(paths)
+    found: list[Path] = []
+    for path in paths:
+        inside = path.iterdir() if path.is_dir() else ()
+        found += sorted(file for file in inside if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    if not found:
+        names = ", ".join(map(str, paths))
+        raise DatasetError(f"no photos in {names}: name photos, or folders that hold {', '.join(SUFFIXES)}")
+    return found
+
+
+def read_photo(path: Path) -> UInt8:
+    """Pixels [H, W, 3] of a photo as it is meant to be seen: upright by its EXIF, transparent pixels white.
+
+    Raises DatasetError for a missing or undecodable file.
+    """
+    try:
+        with Image.open(path) as file:
+            photo = ImageOps.exif_transpose(file)
+        if photo.has_transparency_data:
+            photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo.convert("RGBA"))
+        return np.asarray(photo.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"{path} cannot be read ({error})") from None
+
+
+class Gallery:
+    """Tiles of photos parsed by `predictor`, at most `side` pixels long.
+
+    Raises ValueError for a side below 32 pixels.
+    """
+
+    def __init__(self, predictor: Predictor, side: int) -> None:
+        if side < 32:
+            raise ValueError(f"tiles of {side} pixels: choose at least 32")
+        self.predictor, self.side = predictor, side
+        self._warm: set[tuple[int, ...]] = set()  # canvases that were parsed before: the first time takes longer
+
+    def tile(self, path: Path) -> Tile:
+        """Parse a photo, and draw. Raises DatasetError as `read_photo` does."""
+        image = read_photo(path)
+        sample = _unlabelled(image, path.name, self.predictor.taxonomy)
+        canvas, box = letterbox(sample, best_canvas(sample.size, self.predictor.canvases))
+        if canvas.size not in self._warm:
+            self.predictor.parse(canvas.image)
+            self._warm.add(canvas.size)
+        start = time.perf_counter()
+        found = self.predictor.parse(canvas.image)
+        milliseconds = 1e3 * (time.perf_counter() - start)
+        scale = FINE * self.side / max(sample.size)
+        height, width = (max(FINE, round(length * scale)) for length in sample.size)
+        drawn = box._replace(scale_x=box.width / width, scale_y=box.height / height)
+        people = to_image(found, drawn, (height, width))
+        count = len(people.score)
+        note = f"{count or 'no'} {'person' if count == 1 else 'people'}, {milliseconds:.0f} ms"
+        return Tile(_draw(image, people, self.predictor.taxonomy), path.name, note)
+
+
+def draw_gallery(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxonomy, title: str) -> Image.Image:
+    """`title`, the tiles row by row in columns of `side` pixels, each row as high as its highest, and a legend.
+
+    Raises ValueError for no tiles or columns.
+    """
+    if not tiles or columns < 1:
+        raise ValueError("a gallery needs at least one photo and one column")
+    columns = min(columns, len(tiles))
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    heights = [max(tile.picture.height for tile in row) for row in rows]
+    width = GAP + columns * (side + GAP)
+    legend = draw_legend(list(zip(taxonomy.part_names, taxonomy.palette, strict=True)), width - 2 * GAP, NOTE)
+    above = GAP + LINE + GAP
+    sheet = Image.new("RGB", (width, above + sum(heights) + len(rows) * BELOW + legend.height + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, GAP), title, INK, ImageFont.load_default(17))
+    y = above
+    for row, height in zip(rows, heights, strict=True):
+        for column, tile in enumerate(row):
+            x = GAP + column * (side + GAP)
+            sheet.paste(tile.picture, (x + (side - tile.picture.width) // 2, y + (height - tile.picture.height) // 2))
+            draw.text((x + side / 2, y + height + 3), _shortened(tile.name, side), INK, FONT, "ma")
+            draw.text((x + side / 2, y + height + LINE), tile.note, QUIET, FONT, "ma")
+        y += height + BELOW
+    sheet.paste(legend, (GAP, y))
+    return sheet
+
+
+def _draw(image: UInt8, people: PhotoPeople, taxonomy: Taxonomy) -> Image.Image:
+    height, width = people.part_map.shape
+    large = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    painted = draw_people(large, people.part_map, people.person_map, people.keypoints, taxonomy, line=2 * FINE)
+    return Image.fromarray(painted).reduce(FINE)
+
+
+def _shortened(name: str, width: int) -> str:
+    """`name`, its middle left out where it is wider than `width` pixels."""
+    kept = len(name)
+    while FONT.getlength(name) > width and kept > 8:
+        kept -= 1
+        name = f"{name[: kept // 2]}...{name[-(kept // 2) :]}"
+    return name
+
+
+def _unlabelled(image: UInt8, key: str, taxonomy: Taxonomy) -> Sample:
+    """A photo of which nothing is known."""
+    unknown = np.full(image.shape[:2], IGNORE, np.uint8)
+    return Sample(
+        image=image,
+        parts=unknown,
+        people=unknown,
+        keypoints=np.zeros((0, len(taxonomy.joint_names), 3), np.float32),
+        joints_labelled=np.zeros((0, len(taxonomy.joint_names)), bool),
+        has_mask=np.zeros(0, bool),
+        boxes=np.zeros((0, 4), np.float32),
+        key=key,
+        source="plain",
+    )
