@@ -7,6 +7,9 @@ import numpy as np
 from model.taxonomy import IGNORE, Taxonomy
 from training.samples import Sample
 
+CANDIDATES = (20, 32)  # joints of a kind that the decoder looks at: N of the graph contract, and what it might be
+SLOTS = 32  # people: P
+
 
 class Census:
     """Counts over the photos that were added."""
@@ -18,6 +21,7 @@ class Census:
         self.visible, self.occluded, self.unlabelled = (np.zeros(joints, np.int64) for _ in range(3))  # [K]
         self.pixels = np.zeros(256, np.int64)  # by part id
         self.unknown_people = 0  # pixels that may be anybody's
+        self.crowds: list[tuple[int, int]] = []  # of photos with people: their number, and the most joints of a kind
 
     def add(self, sample: Sample) -> None:
         """Count one photo."""
@@ -30,6 +34,9 @@ class Census:
         self.unlabelled += (~sample.joints_labelled).sum(axis=0)
         self.pixels += np.bincount(sample.parts.ravel(), minlength=256)
         self.unknown_people += int((sample.people == IGNORE).sum())
+        if len(sample.keypoints):
+            joints = (sample.keypoints[:, :, 2] > 0).sum(axis=0)  # [K]
+            self.crowds.append((len(sample.keypoints), int(joints.max())))
 
     def table(self) -> str:
         """The counts as lines of text."""
@@ -38,6 +45,7 @@ class Census:
             f"people    {self.people:,}, {self.masks:,} with a mask; {self.empty:,} photos show nobody",
             f"unknown   {self.pixels[IGNORE] / pixels:.2%} of pixels have no known part, "
             f"{self.unknown_people / pixels:.2%} no known person",
+            *self._crowd_lines(),
             "",
             f"{'joint':<16}{'visible':>9}{'hidden':>9}{'not labelled':>14}",
         ]
@@ -48,3 +56,23 @@ class Census:
         for part, name in enumerate(("background", *self.taxonomy.part_names)):
             lines.append(f"{name:<26}{self.pixels[part]:>14,}{self.pixels[part] / pixels:>9.2%}")
         return "\n".join(lines)
+
+    def _crowd_lines(self) -> list[str]:
+        """How many people and joints of a kind a photo with people has, and what that is beyond the decoder's limits.
+
+        Beyond a limit are photos with more, and of their people those in excess: at least so many lack a joint, or a
+        slot.
+        """
+        if not self.crowds:
+            return []
+        people, joints = np.array(self.crowds).T  # [photos with people] each
+        lines = ["", f"{'a photo with people has':<26}{'50 %':>7}{'90 %':>7}{'99 %':>7}{'most':>7}"]
+        for name, counts in (("people", people), ("joints of the same kind", joints)):
+            numbers = np.percentile(counts, (50, 90, 99, 100), method="inverted_cdf").tolist()
+            lines.append(f"{name:<26}" + "".join(f"{number:>7}" for number in numbers))
+        limits = [(f"{n} joints of a kind", joints, n) for n in CANDIDATES] + [(f"{SLOTS} people", people, SLOTS)]
+        for name, counts, limit in limits:
+            excess = np.maximum(counts - limit, 0)
+            photos, shares = (excess > 0).sum(), ((excess > 0).mean(), excess.sum() / people.sum())
+            lines.append(f"{f'beyond {name}':<26}{photos:>7,} photos, {shares[0]:.2%}, {shares[1]:.2%} of people")
+        return lines

@@ -33,3 +33,42 @@ def test_photos_are_added_up() -> None:
     assert "5, 4 with a mask; 1 photos show nobody" in table
     assert "8.33% of pixels have no known part, 3.33% no known person" in table
     assert f"torso{census.pixels[1]:>35,}" in table
+
+
+def test_crowds_are_compared_with_the_decoders_limits() -> None:
+    """1 to 40 people; in the photo of 40 one kind of joint is labelled alone, in that of 25 two people have none."""
+    census = Census(T)
+    sample = draw_figures(T, (32, 32), people=1)
+    for count in range(1, 41):
+        keypoints = np.zeros((count, len(T.joint_names), 3), np.float32)
+        keypoints[:, :2, 2] = 1, 2
+        if count == 40:
+            keypoints[:, 0, 2] = 0
+        if count == 25:
+            keypoints[:2] = 0
+        crowd = replace(
+            sample,
+            keypoints=keypoints,
+            joints_labelled=np.ones(keypoints.shape[:2], bool),
+            has_mask=np.zeros(count, bool),
+            boxes=np.zeros((count, 4), np.float32),
+        )
+        census.add(crowd)
+    census.add(draw_figures(T, (32, 32), people=0))
+    rows = {line[:26].rstrip(): line[26:].split() for line in census.table().splitlines()}
+    assert rows["people"] == ["20", "36", "40", "40"]
+    assert rows["joints of the same kind"] == ["20", "36", "40", "40"]
+    total = 40 * 41 / 2
+    for name, photos, excess in (
+        ("20 joints of a kind", 20, sum(range(1, 21)) - 2),
+        ("32 joints of a kind", 8, sum(range(1, 9))),
+        ("32 people", 8, sum(range(1, 9))),
+    ):
+        shares = [f"{photos / 40:.2%},", f"{excess / total:.2%}", "of", "people"]
+        assert rows[f"beyond {name}"] == [str(photos), "photos,", *shares]
+
+
+def test_nobody_at_all_is_no_crowd() -> None:
+    census = Census(T)
+    census.add(draw_figures(T, (32, 32), people=0))
+    assert "beyond" not in census.table()
