@@ -13,7 +13,7 @@ from model.taxonomy import Taxonomy
 from training.augment import letterbox
 from training.cases import captioned, save
 from training.datasets.base import PhotoDataset
-from training.disturbances import DISTURBANCES
+from training.disturbances import DISTURBANCES, NAMES_KEPT
 from training.evaluate import spread
 from training.photo_people import PhotoPeople, parse_photo
 from training.pictures import contact_sheet, draw_people
@@ -31,9 +31,11 @@ def write_disturbances(
 ) -> None:
     """Write `SHEET`: photos at `indices`, evenly spread, in a row each; columns are the original and `names`.
 
-    Photos that cannot be read are left out. Nothing is written where none can.
+    `NAMES_KEPT` has no column: it looks like `MIRRORED`. Photos that cannot be read are left out; nothing is written
+    where none can.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name in names if name != NAMES_KEPT]
     cells: list[UInt8] = []
     for index in tqdm(spread(indices, PHOTOS), desc="pictures", unit="photo"):
         try:

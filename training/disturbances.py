@@ -96,11 +96,11 @@ def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE
 
 
-MIRRORED = "mirrored"
+MIRRORED, NAMES_KEPT = "mirrored", "names_kept"
 
 DISTURBANCES = {
     MIRRORED: Disturbance("mirrored; labels too, left and right exchanged", mirror),
-    "names_kept": Disturbance("control: mirrored, left and right not exchanged in the labels", mirror_pixels),
+    NAMES_KEPT: Disturbance("control: mirrored, left and right not exchanged in the labels", mirror_pixels),
     "turned_left": Disturbance("turned by 15 degrees counter-clockwise", turn(15)),
     "turned_right": Disturbance("turned by 15 degrees clockwise", turn(-15)),
     "half_size": Disturbance("half as wide and high", shrink(2)),

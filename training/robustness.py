@@ -96,17 +96,16 @@ def as_original(view: PhotoFigures, affine: Affine, original: PhotoFigures) -> P
 
 
 def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
-    back = np.linalg.inv(affine[:, :2])
     found = _back(view.found, affine)
-    heights = np.array([np.ptp(joints[joints[:, 2] > 0, 1]) if joints[:, 2].any() else 0.0 for joints in found])
+    heights = [float(np.ptp(joints[joints[:, 2] > 0, 1])) if joints[:, 2].any() else 0.0 for joints in found]
     return replace(
         view,
         truth=_back(view.truth, affine),
         area=original.area,
         height=original.height,
         found=found,
-        found_area=view.found_area * abs(np.linalg.det(back)),
-        found_height=heights.reshape(len(found)).astype(float),
+        found_area=view.found_area / abs(np.linalg.det(affine[:, :2])),
+        found_height=np.array(heights, float),
     )
 
 
