@@ -18,6 +18,7 @@ from model.taxonomy import Taxonomy
 from training.samples import Bool, Float32, Sample, UInt8
 
 Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
+Colours = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
 FULL_HUE = 50.0  # degrees either way at colour jitter 1
@@ -47,7 +48,7 @@ def augment(
     """
     flip = rng.random() < config.flip
     affine = _random_affine(sample, rng, size, config, flip)
-    warped = _without_lost(warp(sample, affine, size, _random_colours(sample.image, rng, config.colour)))
+    warped = without_lost(warp(sample, affine, size, random_colours(sample.image, rng, config.colour)))
     return mirror_names(warped, taxonomy) if flip else warped
 
 
@@ -110,10 +111,10 @@ def _random_affine(
     return np.column_stack([linear, landing - linear @ focus_image])
 
 
-def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: tuple[float, ...] | None = None) -> Sample:
+def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: Colours | None = None) -> Sample:
     """Image bilinear, maps nearest, points exact; around the photo `LETTERBOX_COLOR`, labelled background.
 
-    `colours` as in `_random_colours`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
+    `colours` as in `random_colours`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
     mirrored photo see `mirror_names`.
     """
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
@@ -131,7 +132,7 @@ def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: tuple[f
     )
 
 
-def _without_lost(sample: Sample) -> Sample:
+def without_lost(sample: Sample) -> Sample:
     """Without people who lie outside: of whom no pixel is left or, where they have no mask, no joint."""
     pixels = np.bincount(sample.people.ravel(), minlength=256)[1 : len(sample.keypoints) + 1]
     keep = np.where(sample.has_mask, pixels > 0, (sample.keypoints[:, :, 2] > 0).any(axis=1))  # [n]
@@ -188,8 +189,8 @@ def mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
     )
 
 
-def _random_colours(image: UInt8, rng: np.random.Generator, colour: float) -> tuple[float, ...]:
-    """Brightness, contrast, saturation and hue as one affine map of RGB: the rows of a [3, 4] matrix."""
+def random_colours(image: UInt8, rng: np.random.Generator, colour: float) -> Colours:
+    """Brightness, contrast, saturation and hue as one map of `image`'s colours."""
     brightness, contrast, saturation = 1 + rng.uniform(-colour, colour, 3)
     angle = colour * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
     # A turn about the grey axis (Rodrigues): greys stay, colours go round.

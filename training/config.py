@@ -34,6 +34,7 @@ class TrainConfig:
     backbone_rate: float = 0.1  # the pretrained layers' share of the learning rate
     weight_decay: float = 1e-2
     freeze_backbone: bool = False
+    freeze_blocks: int = 0  # how many first blocks of the backbone keep their public weights
     clip_norm: float = 10.0  # largest gradient norm
     ema_decay: float = 0.998  # the weights that are evaluated and exported are this moving average; 0: the last ones
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network; losses and decoder stay float32
@@ -42,6 +43,9 @@ class TrainConfig:
     rotation: float = 10.0  # degrees either way
     colour: float = 0.3  # strength of brightness, contrast, saturation and hue jitter
     synthetic_share: float = 0.15  # of the samples, drawn from rendered sets where there are any
+    teacher_share: float = 1.0  # of the photos without human keypoints, drawn anew in each epoch
+    ignore: Literal["unknown", "background"] = "unknown"  # what pixels labelled 255 teach: nothing, or nobody
+    paste: float = 0.0  # probability that people of another photo are looked for, to be pasted into a view
     validation: int = 40  # held-out photos that are parsed after each epoch
     seed: int = 0
     workers: int = 1  # processes that load photos, for each training process

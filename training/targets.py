@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +19,10 @@ from tqdm import tqdm
 
 from model.config import STRIDE, DecoderConfig
 from model.letterbox import LETTERBOX_COLOR
-from model.taxonomy import IGNORE, Taxonomy
+from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.augment import Augmentation, augment
 from training.config import TrainConfig
+from training.crowds import paste_people
 from training.datasets.base import SYNTHETIC, PhotoDataset
 from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
 from training.samples import Bool, DatasetError, Float32, Sample, UInt8
@@ -124,17 +126,20 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
 
 
 View = tuple[int, int]  # epoch and index of a photo
+Indices = NDArray[np.int_]
 
 
 class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, photo) alone.
 
-    An epoch shows every real photo once, and as many rendered ones, drawn anew, as make up `config.synthetic_share` of
-    all; sets without real or without rendered photos are shown whole. Item (epoch, index) is the canvas of photo
-    `index` of the data set and its targets. A photo that cannot be read is reported and becomes a canvas of which
-    nothing is known. Its DatasetError ends the run if `strict`, or if it has been so with most photos.
+    An epoch shows every real photo once (of those whose joints a model guessed, `config.teacher_share`), and as many
+    rendered ones, drawn anew, as make up `config.synthetic_share` of all; sets without real or without rendered photos
+    are shown whole. Item (epoch, index) is the canvas of photo `index` of the data set and its targets. With
+    probability `config.paste` people of another photo of the epoch, a real one where there are any, join it; of none
+    but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known. Its
+    DatasetError ends the run if `strict`, or if it has been so with most photos.
 
-    Raises ValueError for a share outside [0, 1).
+    Raises ValueError for shares and probabilities that are none.
     """
 
     def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
@@ -142,19 +147,30 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self.augmentation = Augmentation(
             flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
         )
-        rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
-        self._real, self._rendered = np.array(indices, int)[~rendered], np.array(indices, int)[rendered]
         share = config.synthetic_share
         if not 0 <= share < 1:
             raise ValueError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
+        for name, value in (("teacher_share", config.teacher_share), ("paste", config.paste)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: use a number from 0 to 1")
+        chosen = np.array(indices, int)
+        rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
+        human = np.array([photos.photos[i].ground_truth for i in indices], bool)
+        self._real, self._rendered = chosen[~rendered], chosen[rendered]
+        self._human, self._taught = chosen[~rendered & human], chosen[~rendered & ~human]
+        self._shows_people = np.array([not photo.negative for photo in photos.photos], bool)  # all photos
+        self._taught_drawn = round(len(self._taught) * config.teacher_share)
         self._drawn = len(self._rendered)
-        if len(self._real):
-            self._drawn = min(self._drawn, round(len(self._real) * share / (1 - share)))
+        if self._real.size:
+            real = len(self._human) + self._taught_drawn
+            self._drawn = min(self._drawn, round(real * share / (1 - share)))
+        if not len(self) and self._taught.size:
+            raise ValueError(f"teacher_share={config.teacher_share} leaves no photo to train on: use a larger one")
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
         """Photos of an epoch."""
-        return len(self._real) + self._drawn
+        return len(self._human) + self._taught_drawn + self._drawn
 
     @property
     def epoch_steps(self) -> int:
@@ -165,14 +181,31 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         """Indices into `photos` in the order of this epoch."""
         rng = np.random.default_rng((self.config.seed, epoch))
         drawn = rng.permutation(self._rendered)[: self._drawn]
-        return [int(i) for i in rng.permutation(np.concatenate([self._real, drawn]))]
+        return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
     def canvas(self, view: View) -> Sample:
         """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
         epoch, index = view
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
-        return augment(sample, rng, self.config.canvas, self.photos.taxonomy, self.augmentation)
+        pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
+        if pasting.random() < self.config.paste and (donors := self._donors(epoch, index)).size:
+            donor = self.photos.load(int(pasting.choice(donors)))
+            sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.colour)
+        sample = augment(sample, rng, self.config.canvas, self.photos.taxonomy, self.augmentation)
+        return _with_nobody(sample) if self.config.ignore == "background" else sample
+
+    def _real_of(self, epoch: int) -> Indices:
+        """The real photos of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
+        if self.config.teacher_share == 1:
+            return self._real
+        rng = np.random.default_rng((self.config.seed, epoch)).spawn(1)[0]
+        return np.sort(np.concatenate([self._human, rng.permutation(self._taught)[: self._taught_drawn]]))
+
+    def _donors(self, epoch: int, index: int) -> Indices:
+        """Other photos of an epoch that people may be cut out of: real ones, where there are any."""
+        photos = self._real_of(epoch) if self._real.size else self._rendered
+        return photos[self._shows_people[photos] & (photos != index)]
 
     def __getitem__(self, view: View) -> tuple[UInt8, Targets]:
         try:
@@ -186,6 +219,16 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
                 self._unreadable.add(view[1])
             sample = _unknown(self.config.canvas, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
+
+
+def _with_nobody(sample: Sample) -> Sample:
+    """Unknown pixels become background, those of somebody whose part is unknown too."""
+    unknown = sample.parts == IGNORE
+    return replace(
+        sample,
+        parts=np.where(unknown, BACKGROUND, sample.parts).astype(np.uint8),
+        people=np.where(unknown, BACKGROUND, sample.people).astype(np.uint8),
+    )
 
 
 def _unknown(size: tuple[int, int], joints: int) -> Sample:

@@ -186,6 +186,105 @@ def test_a_share_of_one_is_refused(photos: FolderDataset) -> None:
         training_set(photos, replace(smoke(), synthetic_share=1))
 
 
+@pytest.mark.parametrize("change", [{"paste": 1.1}, {"paste": -0.1}, {"teacher_share": 2}, {"teacher_share": -1}])
+def test_what_is_no_share_or_probability_is_refused(photos: FolderDataset, change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(change))}=.*from 0 to 1"):
+        training_set(photos, replace(smoke(), **change))
+
+
+def guessed(photos: FolderDataset, count: int) -> FolderDataset:
+    """The same photos; of the first `count` a model guessed the joints."""
+    copy = FolderDataset([], T)
+    copy.photos = [replace(photo, ground_truth=i >= count) for i, photo in enumerate(photos.photos)]
+    return copy
+
+
+@pytest.mark.parametrize(("share", "real", "rendered"), [(1.0, 12, 4), (0.5, 8, 3), (0.0, 4, 1)])
+def test_a_share_of_guessed_photos_is_drawn_anew_each_epoch(
+    photos: FolderDataset, share: float, real: int, rendered: int
+) -> None:
+    data = training_set(guessed(photos, 8), replace(smoke(), teacher_share=share, synthetic_share=0.25))
+    orders = [data.order(epoch) for epoch in range(3)]
+    for order in orders:
+        assert len(data) == len(order) == len(set(order)) == real + rendered
+        assert {8, 9, 10, 11} <= set(order)
+        assert sum(i < 12 for i in order) == real
+    drawn = {frozenset(i for i in order if i < 8) for order in orders}
+    assert len(drawn) == (3 if share == 0.5 else 1)
+    assert orders[1] == training_set(guessed(photos, 8), data.config).order(1)
+
+
+def test_a_whole_share_of_guessed_photos_changes_no_order(photos: FolderDataset) -> None:
+    assert training_set(guessed(photos, 8), smoke()).order(2) == training_set(photos, smoke()).order(2)
+
+
+def test_no_photo_is_left_to_learn_from(photos: FolderDataset) -> None:
+    with pytest.raises(ValueError, match=r"teacher_share=0\.0 leaves no photo"):
+        training_set(guessed(photos, 12), replace(smoke(), teacher_share=0.0), range(12))
+
+
+class Watched(FolderDataset):
+    """Remembers which photos were read."""
+
+    def __init__(self, photos: FolderDataset) -> None:
+        super().__init__([], photos.taxonomy)
+        self.photos, self.read = photos.photos, list[int]()
+
+    def load(self, index: int) -> Sample:
+        self.read.append(index)
+        return super().load(index)
+
+
+def test_people_are_pasted_from_other_photos_of_the_epoch_alone(photos: FolderDataset) -> None:
+    """Every third photo shows nobody, 9 to 11 are not to be trained on, 12 and those after it are rendered."""
+    watched = Watched(guessed(photos, 3))
+    data = TrainingSet(watched, [*range(9), *range(12, 24)], replace(smoke(), paste=1.0, teacher_share=0.34))
+    read = set()
+    for epoch in range(30):
+        allowed = {i for i in data.order(epoch) if i < 9} - {0, 1, 3, 6}
+        watched.read.clear()
+        data.canvas((epoch, 1))
+        assert watched.read[0] == 1
+        assert set(watched.read[1:]) <= allowed
+        read |= set(watched.read[1:])
+    assert read == {2, 4, 5, 7, 8}
+
+
+def test_pasting_changes_some_views_and_others_not_at_all(photos: FolderDataset) -> None:
+    plain, pasting = (training_set(photos, replace(smoke(), paste=paste)) for paste in (0.0, 0.5))
+    changed = 0
+    for index in range(12):
+        views = [data.canvas((0, index)) for data in (plain, pasting, pasting)]
+        np.testing.assert_array_equal(views[1].image, views[2].image)
+        np.testing.assert_array_equal(views[1].keypoints, views[2].keypoints)
+        more = len(views[1].keypoints) - len(views[0].keypoints)
+        if more <= 0:
+            np.testing.assert_array_equal(views[0].image, views[1].image)
+        changed += more > 0
+    assert 0 < changed < 12
+
+
+def test_ignored_pixels_can_be_taught_as_nobody(photos: FolderDataset, tmp_path: Path) -> None:
+    sample = draw_figures(T, (96, 96), 2, seed=1)
+    known = sample.people == 1
+    known[:40] = False
+    sample.people[sample.people == 2] = 255
+    sample.parts[~known & (sample.people > 0)] = 255  # of the first person's upper half the parts are unknown
+    sample.has_mask[1] = False
+    write_folder(tmp_path, [sample], T, "synthetic")
+    dataset = FolderDataset([tmp_path], T)
+    still = replace(smoke(), canvas=(96, 96), flip=0, scale=(1, 1), rotation=0)
+    unknown, nobody = (
+        TrainingSet(dataset, [0], replace(still, ignore=ignore)).canvas((0, 0)) for ignore in ("unknown", "background")
+    )
+    np.testing.assert_array_equal(unknown.parts, sample.parts)
+    np.testing.assert_array_equal(nobody.parts, np.where(known, sample.parts, 0))
+    np.testing.assert_array_equal(nobody.people, known)
+    np.testing.assert_array_equal(nobody.keypoints, unknown.keypoints)
+    assert encoded(nobody).heatmap_weight.all()
+    assert not encoded(unknown).heatmap_weight.all()
+
+
 def test_samples_depend_on_seed_and_epoch_and_not_on_what_was_drawn_before(photos: FolderDataset) -> None:
     data = training_set(photos, smoke())
     image, targets = data[3, 5]

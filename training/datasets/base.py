@@ -24,6 +24,7 @@ class Photo:
     key: str  # names the photo within its data set
     source: str  # the collection it comes from
     negative: bool = False  # known to show nobody
+    ground_truth: bool = True  # every person's joints are human work
 
 
 class PhotoDataset(ABC):

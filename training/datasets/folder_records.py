@@ -38,7 +38,6 @@ class FolderPhoto(Photo):
     original_id: str  # names the photo across data sets; of a rendered frame, its own key
     background: str  # of a rendered frame, the original id of the photo behind it; else empty
     split: str  # "train" or "val" where the annotations decide; else empty
-    ground_truth: bool  # every person's joints are human work
     keypoints: Float32
     joints_labelled: Bool
     has_mask: Bool
@@ -226,12 +225,13 @@ def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonom
     def given(pair: list[int]) -> Bool:
         return (keypoints[:, pair, 2] > 0).all(axis=1)  # [n]
 
-    def mirrored(left: int, right: int) -> Bool:
-        return keypoints[:, left, 0] < keypoints[:, right, 0]  # [n]
+    def mirrored(pair: list[int]) -> Bool:
+        return np.diff(keypoints[:, pair, 0]).ravel() > 0  # [n], left of the pair is left in the photo
 
-    back = given(face[1:]) & mirrored(*face[1:]) & (~given(shoulders) | mirrored(*shoulders))
+    eyes = face[1:]
+    back = given(eyes) & mirrored(eyes) & (~given(shoulders) | mirrored(shoulders))  # [n]
     cleared = keypoints.copy()
-    cleared[np.ix_(guessed & back, face)] = 0
+    cleared[:, face] *= ~(guessed & back)[:, None, None]
     return cleared
 
 

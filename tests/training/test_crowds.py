@@ -1,0 +1,243 @@
+"""People of one photo pasted into another: labels stay exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
+from tests.figures import draw_figures
+from training.crowds import cut_out, paste, paste_people
+from training.fields import grow
+from training.samples import Sample, mask_boxes
+
+T = DENSEPOSE_COCO
+NOSE, RIGHT_KNEE = 0, T.joint_names.index("right_knee")
+
+
+def donor(taxonomy: Taxonomy = T, seed: int = 0) -> Sample:
+    """One figure in the middle, clear of the border."""
+    return draw_figures(taxonomy, (240, 240), people=1, seed=seed, height=0.6)
+
+
+def somebody() -> Sample:
+    person = cut_out(donor(), 0)
+    assert person is not None
+    return person
+
+
+def joint_owners(sample: Sample) -> np.ndarray:
+    """[n, K], the person whose pixel a joint lies on; 0 for absent joints."""
+    x, y = (np.rint(sample.keypoints[..., axis]).astype(int) for axis in (0, 1))
+    return np.where(sample.keypoints[..., 2] > 0, sample.people[y, x], 0)
+
+
+def test_a_cut_out_person_is_alone_and_where_they_were() -> None:
+    photo = donor()
+    person = somebody()
+    x0, y0, x1, y1 = photo.boxes[0].astype(int)
+    frame = slice(y0 - 2, y1 + 3), slice(x0 - 2, x1 + 3)
+    for name in ("image", "parts", "people"):
+        np.testing.assert_array_equal(getattr(person, name), getattr(photo, name)[frame])
+    np.testing.assert_allclose(person.keypoints[..., :2] + [x0 - 2, y0 - 2], photo.keypoints[..., :2], atol=1e-4)
+    np.testing.assert_array_equal(person.boxes, [[2, 2, x1 - x0 + 2, y1 - y0 + 2]])
+    assert person.joints_labelled.all()
+    assert person.has_mask.all()
+
+
+def test_a_joint_behind_what_is_not_cut_out_is_unknown_and_an_absent_one_stays_absent() -> None:
+    photo = donor()
+    x, y = photo.keypoints[0, RIGHT_KNEE, :2].astype(int)
+    hole = slice(y - 6, y + 7), slice(x - 6, x + 7)
+    photo.people[hole] = photo.parts[hole] = 0
+    photo.keypoints[0, RIGHT_KNEE, 2] = 1  # behind something
+    photo.keypoints[0, NOSE] = 0  # known to be absent
+    person = cut_out(photo, 0)
+    assert person is not None
+    assert not person.keypoints[0, [NOSE, RIGHT_KNEE]].any()
+    np.testing.assert_array_equal(person.joints_labelled[0], np.arange(17) != RIGHT_KNEE)
+
+
+def cover(photo: Sample, value: int) -> None:
+    """Right of the hip's height nobody is known to be: there stands `value`."""
+    rows = slice(photo.size[0] // 2, None)
+    free = photo.people[rows] == 0
+    photo.people[rows][free] = photo.parts[rows][free] = value
+
+
+def cut_off(photo: Sample) -> None:
+    """The figure reaches the photo's bottom."""
+    lowest = photo.people[int(photo.boxes[0, 3])].copy()
+    photo.people[int(photo.boxes[0, 3]) :] = lowest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda photo: cover(photo, 255),
+        lambda photo: cover(photo, 2),
+        cut_off,
+        lambda photo: photo.people.fill(0),
+        lambda photo: photo.keypoints[:, 5:].fill(0),
+        lambda photo: photo.people[: int(photo.boxes[0, 3]) - 40].fill(0),
+    ],
+    ids=["beside the unknown", "beside somebody", "cut by the photo", "without a mask", "few joints", "small"],
+)
+def test_who_is_not_whole_is_not_cut_out(change: Callable[[Sample], object]) -> None:
+    photo = donor()
+    change(photo)
+    assert cut_out(photo, 0) is None
+
+
+def test_in_front_labels_are_those_of_the_person_pasted() -> None:
+    photo, person = draw_figures(T, people=3, seed=5), somebody()
+    corner = int(photo.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 60
+    crowd = paste(photo, person, corner)
+    window = slice(60, 60 + person.size[0]), slice(corner[0], corner[0] + person.size[1])
+    mask = np.zeros(photo.size, bool)
+    mask[window] = person.people == 1
+    parts = np.zeros(photo.size, np.uint8)
+    parts[window] = person.parts
+    np.testing.assert_array_equal(crowd.people, np.where(mask, 4, photo.people))
+    np.testing.assert_array_equal(crowd.parts, np.where(mask, parts, photo.parts))
+    np.testing.assert_array_equal(crowd.boxes, mask_boxes(crowd.people, 4))
+    np.testing.assert_allclose(crowd.keypoints[3, :, :2], person.keypoints[0, :, :2] + corner, atol=1e-4)
+    np.testing.assert_array_equal(crowd.keypoints[3, :, 2], person.keypoints[0, :, 2])
+
+    covered = joint_owners(crowd)[:3] == 4
+    assert covered.sum() > 3
+    np.testing.assert_array_equal(crowd.keypoints[:3, :, :2], photo.keypoints[..., :2])
+    np.testing.assert_array_equal(crowd.keypoints[:3, :, 2], np.where(covered, 1, photo.keypoints[..., 2]))
+
+    inner = ~grow(~mask, 1)
+    np.testing.assert_array_equal(crowd.image[~mask], photo.image[~mask])
+    np.testing.assert_array_equal(crowd.image[inner], person.image[inner[window]])
+    edge = mask & ~inner  # between the two images
+    pasted = np.zeros_like(photo.image)
+    pasted[window] = person.image
+    low, high = np.minimum(photo.image, pasted)[edge], np.maximum(photo.image, pasted)[edge]
+    assert ((low <= crowd.image[edge]) & (crowd.image[edge] <= high)).all()
+    assert (crowd.image[edge] != pasted[edge]).any(axis=1).mean() > 0.9
+
+
+def test_behind_others_nobody_else_changes() -> None:
+    photo, person = draw_figures(T, people=3, seed=5), somebody()
+    photo.people[:, 200:] = photo.parts[:, 200:] = 255
+    corner = int(photo.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 40
+    crowd = paste(photo, person, corner, behind=True)
+    taken = photo.people > 0
+    for name in ("image", "parts", "people"):
+        np.testing.assert_array_equal(getattr(crowd, name)[taken], getattr(photo, name)[taken])
+    for name in ("keypoints", "boxes", "joints_labelled"):
+        np.testing.assert_array_equal(getattr(crowd, name)[:3], getattr(photo, name))
+    hidden = np.isin(joint_owners(crowd)[3], (1, 2, 3, 255))
+    assert 0 < hidden.sum() < hidden.size
+    np.testing.assert_array_equal(crowd.keypoints[3, :, 2], np.where(hidden, 1, person.keypoints[0, :, 2]))
+    assert (crowd.people == 4).any()
+
+
+def test_who_would_hardly_be_seen_is_not_pasted() -> None:
+    photo = draw_figures(T, people=3, seed=5)
+    photo.people[photo.people == 0] = 255
+    assert paste(photo, somebody(), (60, 60), behind=True) is photo
+
+
+def test_who_is_all_but_covered_is_dropped_and_what_is_left_is_unknown() -> None:
+    photo, person = draw_figures(T, people=3, seed=5), somebody()
+    in_front = np.zeros(photo.size, bool)
+    in_front[60 : 60 + person.size[0], 60 : 60 + person.size[1]] = person.people == 1
+    photo.people[photo.people == 2] = photo.parts[photo.people == 2] = 0
+    photo.people[in_front], photo.parts[in_front] = 2, 1
+    rest = np.zeros(photo.size, bool)
+    rest[150:152, 250:256] = True
+    photo.people[rest], photo.parts[rest] = 2, 1
+    crowd = paste(photo, person, (60, 60))
+    assert len(crowd.keypoints) == len(crowd.boxes) == len(crowd.has_mask) == 3
+    np.testing.assert_array_equal(crowd.people == 255, rest)
+    np.testing.assert_array_equal(crowd.parts == 255, rest)
+    np.testing.assert_array_equal(crowd.people == 3, in_front)  # the pasted person comes last
+    np.testing.assert_array_equal(crowd.people == 2, (photo.people == 3) & ~in_front)
+    np.testing.assert_array_equal(crowd.keypoints[1, :, :2], photo.keypoints[2, :, :2])
+
+
+@pytest.mark.parametrize(("seen", "count"), [(False, 3), (True, 4)])
+def test_without_a_mask_somebody_is_dropped_when_no_joint_is_visible(seen: bool, count: int) -> None:
+    photo, person = draw_figures(T, people=3, seed=5), somebody()
+    photo.parts[photo.people == 1] = photo.people[photo.people == 1] = 255
+    photo.has_mask[0] = False
+    photo.keypoints[0] = 0
+    photo.keypoints[0, RIGHT_KNEE] = *(person.keypoints[0, 0, :2] + 60), 2
+    photo.keypoints[0, 0] = 1, 1, 2 if seen else 1
+    crowd = paste(photo, person, (60, 60))
+    assert len(crowd.keypoints) == count
+    if seen:
+        assert crowd.keypoints[0, RIGHT_KNEE, 2] == 1
+        np.testing.assert_array_equal(crowd.boxes[0], photo.boxes[0])
+
+
+@pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
+def test_crowds_keep_what_is_true_of_labels(taxonomy: Taxonomy) -> None:
+    pasted = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        photo = draw_figures(taxonomy, (160, 240), people=2, seed=seed, height=0.5)
+        photo.parts[:20] = photo.people[:20] = 255
+        crowd = paste_people(photo, draw_figures(taxonomy, (200, 400), 3, seed, 0.5), rng, taxonomy, 0.3)
+        n = len(crowd.keypoints)
+        pasted += n - len(photo.keypoints)
+        np.testing.assert_array_equal(crowd.parts > 0, crowd.people > 0)
+        np.testing.assert_array_equal(crowd.parts == 255, crowd.people == 255)
+        assert set(np.unique(crowd.people)) - {0, 255} == set(range(1, n + 1))
+        np.testing.assert_array_equal(crowd.boxes, mask_boxes(crowd.people, n))
+        for row in range(n):
+            x, y = (np.rint(crowd.keypoints[row, :, axis]).astype(int) for axis in (0, 1))
+            visible = crowd.keypoints[row, :, 2] == 2
+            near = grow((crowd.people == row + 1) | (crowd.people == 255), 2)  # 255: as drawn above
+            assert near[y[visible], x[visible]].all(), (seed, row)
+    assert pasted > 10
+
+
+def test_sides_follow_the_pixels() -> None:
+    """On a figure each joint of a side lies on or beside a part of that side, mirrored or not."""
+    lower_legs = [T.part_names.index(f"{side}_lower_leg") + 1 for side in ("left", "right")]
+    ankles = [T.joint_names.index(f"{side}_ankle") for side in ("left", "right")]
+    checked = 0
+    for seed in range(12):
+        photo = draw_figures(T, (240, 320), people=1, seed=3, height=0.5)
+        crowd = paste_people(photo, donor(seed=seed), np.random.default_rng(seed), T, 0.0)
+        for joints, person in zip(crowd.keypoints[1:], range(2, 9), strict=False):
+            for part, ankle in zip(lower_legs, ankles, strict=True):
+                x, y, v = joints[ankle]
+                ys, xs = np.nonzero((crowd.parts == part) & (crowd.people == person))
+                if v == 2 and ys.size:
+                    assert np.hypot(xs - x, ys - y).min() < 8
+                    checked += 1
+    assert checked >= 10
+
+
+def test_a_photo_of_nobody_stays_so_and_the_same_state_pastes_the_same() -> None:
+    nobody = draw_figures(T, people=0)
+    assert paste_people(nobody, donor(), np.random.default_rng(0), T, 0.3) is nobody
+    photo = draw_figures(T, people=2)
+    kept = draw_figures(T, people=2)
+    first, second = (paste_people(photo, donor(), np.random.default_rng(4), T, 0.3) for _ in range(2))
+    assert len(first.keypoints) == 3
+    for field in fields(Sample):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+        np.testing.assert_array_equal(getattr(photo, field.name), getattr(kept, field.name))  # not written to
+
+
+def test_people_are_not_pasted_beyond_what_a_map_can_number() -> None:
+    photo = draw_figures(T, (64, 2048), people=3, height=0.3)
+    count = 253
+    full = Sample(
+        image=photo.image, parts=photo.parts, people=photo.people, key="", source="",
+        keypoints=np.repeat(photo.keypoints[:1], count, axis=0), has_mask=np.arange(count) < 3,
+        joints_labelled=np.ones((count, 17), bool), boxes=np.repeat(photo.boxes[:1], count, axis=0),
+    )  # fmt: skip
+    donors = draw_figures(T, (200, 400), 3, 0, 0.5)
+    crowds = [paste_people(full, donors, np.random.default_rng(seed), T, 0.0) for seed in range(8)]
+    assert max(len(crowd.keypoints) for crowd in crowds) == 254

@@ -1,0 +1,196 @@
+"""Crowds made of photos of a few: people cut out of one photo cover those of another, or stand behind them.
+
+After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021);
+here places and sizes follow the people who are already there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from training.augment import Affine, Colours, mirror_names, random_colours, warp, without_lost
+from training.fields import grow
+from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
+
+MOST = 3  # people who are pasted into one view
+SMALLEST = 48  # pixels of a photo: the longer side of somebody worth cutting out
+RING = 2  # pixels of a photo: width of the outline around a mask, and how far off the mask a joint may lie
+CLEAR = 0.9  # share of the outline that shows nobody
+FOUND = 1 / 3  # share of the joints that must be known
+TINIEST = 24  # pixels: the longer side of somebody pasted
+SIZES = 0.6, 1.4  # longer side, relative to somebody in the photo
+ENLARGED = 2.0  # largest scale: beyond it people are a blur
+APART = 0.3, 1.3  # distance beside somebody; at 1 the two boxes touch
+MIRRORED, BEHIND, ELSEWHERE = 0.5, 0.3, 0.2  # probabilities; who is not elsewhere is beside somebody
+SHOWN = 0.3  # share of a pasted person that must be seen
+LEAST = 0.05  # share of the pixels that somebody must keep to be still there
+
+Point = tuple[int, int]
+
+
+def paste_people(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy: Taxonomy, colour: float) -> Sample:
+    """`photo` with up to three whole people of `donor`; the same `rng` state pastes the same.
+
+    Their colours vary as `Augmentation.colour` says. A photo that shows nobody stays as it is, and so does any photo
+    where nobody of `donor` is whole.
+    """
+    if not len(photo.keypoints):
+        return photo
+    wanted = rng.integers(1, MOST + 1)
+    for row in rng.permutation(len(donor.keypoints)):
+        if not wanted or len(photo.keypoints) == IGNORE - 1:
+            break
+        person = cut_out(donor, int(row))
+        if person is None:
+            continue
+        wanted -= 1
+        scale, corner = _place(person, photo, rng)
+        colours = random_colours(person.image, rng, colour)
+        placed, corner = _fit(person, photo.size, scale, corner, rng.random() < MIRRORED, colours, taxonomy)
+        photo = paste(photo, placed, corner, behind=rng.random() < BEHIND)
+    return photo
+
+
+def cut_out(photo: Sample, row: int) -> Sample | None:
+    """Somebody alone in a frame `RING` pixels wider than the mask, or None where not the whole of them is known.
+
+    Whole is who has a mask that ends before the photo does, with nobody else and nothing unknown along its outline.
+    Joints off the mask are behind something that is not cut out with the person: where they are is no longer known.
+    """
+    mask = photo.people == row + 1  # [H, W]
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not ys.size or max(np.ptp(ys), np.ptp(xs)) < SMALLEST:
+        return None
+    (top, bottom), (left, right) = ((ends[0] - RING, ends[-1] + RING + 1) for ends in (ys, xs))
+    if top < 0 or left < 0 or bottom > photo.size[0] or right > photo.size[1]:
+        return None
+    frame = slice(top, bottom), slice(left, right)
+    mask, people = mask[frame], photo.people[frame]  # [h, w]
+    around = grow(mask, RING)
+    if (people[around & ~mask] == BACKGROUND).mean() < CLEAR:
+        return None
+
+    keypoints = photo.keypoints[row : row + 1].copy()  # [1, K, 3]
+    given = keypoints[:, :, 2] > 0  # [1, K]
+    kept = _at(around, keypoints, (left, top))
+    if kept.mean() < FOUND:
+        return None
+    keypoints[:, :, :2] -= left, top
+    keypoints[~kept] = 0
+    return replace(
+        photo,
+        image=photo.image[frame],
+        parts=np.where(mask, photo.parts[frame], BACKGROUND).astype(np.uint8),
+        people=mask.astype(np.uint8),
+        keypoints=keypoints,
+        joints_labelled=photo.joints_labelled[row : row + 1] & (kept | ~given),
+        has_mask=np.ones(1, bool),
+        boxes=mask_boxes(mask.astype(np.uint8), 1),
+    )
+
+
+def paste(photo: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
+    """`photo` with the one person of `person`, a sample no larger, in front of everybody or behind them.
+
+    Args:
+        photo: who is there already.
+        person: a frame with one person, all of it inside the photo.
+        corner: x, y in the photo of the frame's first pixel.
+        behind: pixels of others, and unknown ones, stay.
+
+    What is covered of anybody's joints turns from visible to hidden. Who keeps less than `LEAST` of the pixels is
+    dropped, and what is left of them becomes unknown. The person comes last, unless too little would be seen: then
+    nobody is pasted.
+    """
+    (x, y), (height, width) = corner, person.size
+    window = slice(y, y + height), slice(x, x + width)
+    whole: Bool = person.people == 1  # [h, w], the frame
+    mask = whole & (photo.people[window] == BACKGROUND) if behind else whole
+    if mask.sum() < max(1, SHOWN * whole.sum()):
+        return photo
+    count = len(photo.keypoints)
+    image, parts, people = photo.image.copy(), photo.parts.copy(), photo.people.copy()
+    image[window] = _mix(person.image, photo.image[window], mask)
+    parts[window][mask], people[window][mask] = person.parts[mask], count + 1
+
+    covered = _at(mask, photo.keypoints, corner)  # [n, K]
+    old = _hide(photo.keypoints, covered)
+    before, after = (np.bincount(m.ravel(), minlength=256)[1 : count + 1] for m in (photo.people, people))  # [n]
+    unseen = covered.any(axis=1) & (old[:, :, 2] < 2).all(axis=1)
+    buried = np.where(photo.has_mask, after < np.maximum(1, LEAST * before), unseen)  # [n]
+    rest = np.isin(people, np.flatnonzero(buried) + 1)  # [H, W]
+    parts[rest] = people[rest] = IGNORE
+    old[buried] = 0
+
+    new = _hide(person.keypoints, _at(whole & ~mask, person.keypoints, (0, 0)))  # [1, K, 3]
+    new[:, :, :2] += np.where(new[:, :, 2:] > 0, corner, 0)
+    boxes = np.append(photo.boxes, np.zeros((1, 4), np.float32), axis=0)  # [n + 1, 4]
+    changed = np.append(photo.has_mask & (after < before), True)
+    boxes[changed] = mask_boxes(people, count + 1)[changed]
+    return without_lost(
+        replace(
+            photo,
+            image=image,
+            parts=parts,
+            people=people,
+            keypoints=np.concatenate([old, new]),
+            joints_labelled=np.concatenate([photo.joints_labelled, person.joints_labelled]),
+            has_mask=np.append(photo.has_mask, True),
+            boxes=boxes,
+        )
+    )
+
+
+def _place(person: Sample, photo: Sample, rng: np.random.Generator) -> tuple[float, Point]:
+    """Scale and first pixel (x, y) of somebody beside or before somebody of the photo, mostly on the same ground."""
+    x0, y0, x1, y1 = photo.boxes[rng.integers(len(photo.boxes))].tolist()
+    factor = math.exp(rng.uniform(*np.log(SIZES)))
+    longer = max(TINIEST, factor * max(x1 - x0 + 1, y1 - y0 + 1))
+    scale = min(ENLARGED, longer / max(person.size))
+    height, width = (scale * length for length in person.size)
+    limits = photo.size[1] - 1, photo.size[0] - 1
+    x = (x0 + x1) / 2 + rng.choice([-1, 1]) * rng.uniform(*APART) * (x1 - x0 + width) / 2
+    # Somebody whose feet are outside gives no ground to stand on: heads are at one height then.
+    y = y0 + height / 2 if y1 >= limits[1] - 1 else y1 - height / 2
+    y += rng.uniform(-0.15, 0.15) * height
+    x, y = rng.uniform(0, limits) if rng.random() < ELSEWHERE else np.clip((x, y), 0, limits)
+    return scale, (round(x - width / 2), round(y - height / 2))
+
+
+def _fit(
+    person: Sample, size: tuple[int, int], scale: float, corner: Point, flip: bool, colours: Colours, taxonomy: Taxonomy
+) -> tuple[Sample, Point]:
+    """Somebody at `scale`, cut where the photo of `size` (height, width) ends, and the frame's new first pixel."""
+    height, width = (max(round(scale * length), 1) for length in person.size)
+    (x, y), (left, top) = corner, (max(corner[0], 0), max(corner[1], 0))
+    cut = min(y + height, size[0]) - top, min(x + width, size[1]) - left
+    affine: Affine = np.array([[scale, 0.0, x - left], [0.0, scale, y - top]])
+    if flip:
+        affine[0] = -scale, 0.0, x + scale * person.size[1] - left
+    placed = warp(person, affine, cut, colours)
+    return (mirror_names(placed, taxonomy) if flip else placed), (left, top)
+
+
+def _mix(front: UInt8, back: UInt8, mask: Bool) -> UInt8:
+    """`front` [h, w, 3] where `mask` holds, elsewhere `back`; the outermost pixel of the mask is a mixture."""
+    blurred = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1)))
+    opacity = Image.fromarray(np.where(mask, blurred, 0).astype(np.uint8))
+    return np.asarray(Image.composite(Image.fromarray(front), Image.fromarray(back), opacity))
+
+
+def _at(mask: Bool, keypoints: Float32, corner: Point) -> Bool:
+    """[n, K], whether `mask` [h, w], whose first pixel is `corner` (x, y), holds at the pixel of a joint."""
+    x, y = (np.rint(keypoints[:, :, axis] - corner[axis]).astype(int) for axis in (0, 1))  # [n, K]
+    inside = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0])
+    return (keypoints[:, :, 2] > 0) & inside & mask[y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1)]
+
+
+def _hide(keypoints: Float32, covered: Bool) -> Float32:
+    hidden = keypoints.copy()
+    hidden[covered, 2] = 1
+    return hidden
