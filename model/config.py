@@ -15,7 +15,15 @@ Config = TypeVar("Config", bound="DataclassInstance")
 STRIDE = 4  # canvas pixels a cell of the finest pyramid level X_1 covers
 CANVAS_MULTIPLE = 32  # height and width of a canvas are multiples of this: the stride of X_4
 
-Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0", "efficientnet_lite2", "dinov2_vits14"]
+Backbone = Literal[
+    "resnet18",
+    "resnet50",
+    "resnet101",
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "dinov2_vits14",
+    "movenet_multipose",
+]
 Matcher = Literal["dykstra", "greedy", "greedy_joint"]
 Projection = Literal["direct", "coarse_to_fine", "residual", "warped"]
 

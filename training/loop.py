@@ -28,6 +28,7 @@ from training.objective import Objective
 from training.processes import Processes, joined, share_batch_norm
 from training.schedule import Schedule
 from training.targets import Batch, TrainingSet, View, collate
+from training.tfjs import read_tfjs
 from training.validation import Figures, validate
 
 LOG_EVERY = 20
@@ -266,9 +267,12 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
     """The network as a run begins: from its backbone's public weights and an earlier run's, frozen as configured."""
     network = Network(config.model)
     if pretrained is not None:
-        load_pretrained(network.backbone, torch.load(pretrained, map_location="cpu", weights_only=True))
+        graph = pretrained.suffix == ".json"
+        state = read_tfjs(pretrained) if graph else torch.load(pretrained, map_location="cpu", weights_only=True)
+        load_pretrained(network.backbone, state)
     if start is not None:
         network.load_state_dict(read_checkpoint(start)["weights"])
+    network.backbone.freeze_first(config.freeze_blocks)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)

@@ -9,6 +9,7 @@ from torch import nn
 from model.backbones.base import Backbone, StateDict
 from model.backbones.dinov2 import DinoV2
 from model.backbones.efficientnet_lite import EfficientNetLite
+from model.backbones.movenet import MoveNet
 from model.backbones.resnet import ResNet
 from model.config import Backbone as BackboneName
 from model.config import ModelConfig
@@ -25,6 +26,8 @@ def build_backbone(config: ModelConfig) -> Backbone:
             return EfficientNetLite(config.backbone)
         case "dinov2_vits14":
             return DinoV2(config.backbone_blocks)
+        case "movenet_multipose":
+            return MoveNet()
     raise ValueError(f"unknown backbone {config.backbone!r}; known: {', '.join(get_args(BackboneName))}")
 
 
