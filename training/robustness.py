@@ -48,9 +48,11 @@ def measure_robustness(
     agreements: list[Agreement] = []
 
     def disturb(sample: Sample, people: PhotoPeople) -> None:
+        shown, answer = sample.image, people
         for name in names:
             view, affine = DISTURBANCES[name].apply(sample, taxonomy)
-            answer = parse_photo(predictor.parse, view, predictor.canvases)
+            if not np.array_equal(view.image, shown):  # where labels alone differ, nothing new would be said
+                shown, answer = view.image, parse_photo(predictor.parse, view, predictor.canvases)
             disturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
             if name == MIRRORED:
                 agreements.append(compare_answers(people, mirror_people(answer, taxonomy)))

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.metrics.faults import PersonErrors, person_errors
-from training.metrics.poses import Poses, joint_figures, keypoint_ap, oks
+from training.metrics.poses import Poses, ap_difference, joint_figures, keypoint_ap, oks
 
 T = DENSEPOSE_COCO
 K = len(T.joint_names)
@@ -246,3 +246,31 @@ def test_joints_that_are_labelled_on_nobody_have_no_figures() -> None:
     unfound = joint_figures([poses(truth, area, height, nobody())], SIGMAS)
     assert unfound["recall"][4] == 0
     assert np.isnan(unfound["median_error"]).all()
+
+
+def test_a_difference_of_ap_is_of_the_same_photos() -> None:
+    """Photos that are all right or all wrong, for both parsers alike, except that the second fails at one more."""
+    truth, area, height = scene()
+    right, wrong = poses(truth, area, height, truth), poses(truth, area, height, truth + 500)
+    first = [right, right, right, wrong, wrong, right]
+    second = [right, right, right, wrong, wrong, wrong]
+    difference, (low, high) = ap_difference(first, second, SIGMAS)
+    both = [keypoint_ap(photos, SIGMAS) for photos in (first, second)]
+    assert difference == pytest.approx(both[0]["AP"] - both[1]["AP"])
+    assert difference > 0.1
+    assert low == 0  # a draw without the sixth photo: nothing else moves the difference
+    assert 0.2 < high < 1
+    assert ap_difference(first, first, SIGMAS) == (0, [0, 0])
+    nothing, interval = ap_difference([], [], SIGMAS)
+    assert np.isnan([nothing, *interval]).all()
+
+
+def test_ap50_of_tall_people() -> None:
+    """Joints displaced so far that only the lowest thresholds are met; the small person is not asked for."""
+    truth, area, height = scene()
+    found = truth.copy()
+    found[..., 0] += 0.8 * 2 * np.asarray(SIGMAS) * np.sqrt(area)[:, None]  # OKS exp(-0.32) = .726
+    photo = poses(truth, area, height, found)
+    assert ap(photo, "AP50_tall") == pytest.approx(1)
+    assert ap(photo, "AP_tall") == pytest.approx(0.5)
+    assert ap(replace(photo, height=np.full(2, 90.0)), "AP50_tall") != ap(photo, "AP50_tall")
