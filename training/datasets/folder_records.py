@@ -223,7 +223,7 @@ def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonom
     face, shoulders = [names.index(name) for name in FACE], [names.index(name) for name in SHOULDERS]
 
     def given(pair: list[int]) -> Bool:
-        return (keypoints[:, pair, 2] > 0).all(axis=1)  # [n]
+        return np.logical_and.reduce(keypoints[:, pair, 2] > 0, axis=1)  # [n]
 
     def mirrored(pair: list[int]) -> Bool:
         return np.diff(keypoints[:, pair, 0]).ravel() > 0  # [n], left of the pair is left in the photo
