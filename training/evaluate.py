@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from model.manifest import Size
 from training.datasets.base import PhotoDataset
+from training.datasets.photo_lists import listed
 from training.photo_figures import PhotoFigures, measure
 from training.photo_people import PhotoPeople, parse_photo
 from training.predictors import Parse
@@ -38,12 +40,17 @@ def spread(indices: Sequence[int], count: int) -> list[int]:
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
-def choose(photos: PhotoDataset, everyone: bool, limit: int | None) -> list[int]:
-    """Indices of the photos to measure: those held out or all, of them at most `limit`, evenly spread.
+def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path | None = None) -> list[int]:
+    """Indices of the photos to measure: those held out, all, or those of the list `only`; at most `limit` of them.
 
     Raises DatasetError where there are none, ValueError for a limit below one.
     """
-    indices = list(range(len(photos))) if everyone else photos.split()[1]
+    if only is not None:
+        indices = listed(photos, only)
+    elif everyone:
+        indices = list(range(len(photos)))
+    else:
+        indices = photos.split()[1]
     if limit is not None and limit < 1:
         raise ValueError(f"--limit {limit}: take at least one photo")
     if limit is not None:

@@ -82,15 +82,17 @@ class MoveNet(Backbone):
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
         x = F.relu6(self.stem(image * self._scale + self._shift))  # b 48 H/2 W/2
-        outputs = []
+        outputs: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
         x4 = F.relu6(self.top(x))  # b 1280 H/32 W/32
         x = self.coarse(x4)
         pyramid = []
-        for lateral, fuse, block in zip(self.lateral, self.fuse, reversed(LATERALS), strict=True):
-            x = fuse(F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False) + lateral(outputs[block]))
+        steps = zip(self.lateral, self.fuse, reversed(LATERALS), strict=True)
+        for lateral, fuse, tapped in steps:
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = fuse(x + lateral(outputs[tapped]))
             pyramid.append(x)
         p16, p8, p4 = pyramid
         heads = self.heads
@@ -157,7 +159,8 @@ class _InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.shortcut else y
+        out: Tensor = x + y if self.shortcut else y
+        return out
 
 
 class _Separable(nn.Module):

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
     parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
-    parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
+    which.add_argument("--photos", type=Path, metavar="LIST", help="photos left out of training by such a list")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
     parser.add_argument("--strict", action="store_true", help="stop at a photo that cannot be read")
     parser.add_argument("--categories", action="store_true", help="print the figures of each part and joint too")
@@ -42,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError("--every-picture: say where with --pictures FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = choose(photos, chosen.all, chosen.limit)
+    indices = choose(photos, chosen.all, chosen.limit, chosen.photos)
     show = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
     measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, show, chosen.strict)
     report = {
@@ -73,7 +75,8 @@ def _command(chosen: argparse.Namespace) -> str:
     options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
     decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     names = " ".join(_names([chosen.parser, *chosen.data]))
-    return f"python -m training evaluate {names}{options}{decoder}{' --all' * chosen.all}"
+    which = " --all" if chosen.all else f" --photos {chosen.photos.name}" if chosen.photos else ""
+    return f"python -m training evaluate {names}{options}{decoder}{which}"
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
     # Names that torchrun's own options do not begin with: it would take them for abbreviations.
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
+    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
     parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run to start from")
     length = parser.add_mutually_exclusive_group()
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
     config = with_values(RECIPES[chosen.recipe](), chosen.set)
-    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
+    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.leave_out)
     data = TrainingSet(photos, training, config, chosen.strict)
     steps = chosen.steps
     if chosen.epochs is not None:

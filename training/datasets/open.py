@@ -13,6 +13,7 @@ from training.datasets.folders import FolderDataset
 from training.datasets.joined import JoinedDataset
 from training.datasets.mhp_v2 import MhpV2
 from training.datasets.pascal_person_part import PascalPersonPart
+from training.datasets.photo_lists import listed
 from training.samples import DatasetError
 
 PUBLISHED = (MhpV2, DensePoseCoco, PascalPersonPart)
@@ -45,13 +46,19 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Pho
     return sets[0] if len(sets) == 1 else JoinedDataset(sets)
 
 
-def open_split(roots: Sequence[Path], taxonomy: Taxonomy) -> tuple[PhotoDataset, list[int], list[int]]:
+def open_split(
+    roots: Sequence[Path], taxonomy: Taxonomy, leave_out: Path | None = None
+) -> tuple[PhotoDataset, list[int], list[int]]:
     """The photos of all roots, with the indices to train on and those held out.
 
-    Raises DatasetError as `open_dataset` does, and where no photo is left to train on.
+    Photos that the file `leave_out` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
+    and where no photo is left to train on.
     """
     photos = open_dataset(roots, taxonomy)
     training, validation = photos.split()
+    if leave_out is not None:
+        apart = set(listed(photos, leave_out))
+        training = [index for index in training if index not in apart]
     if not training:
         raise DatasetError(f"no photos to train on in {', '.join(map(str, roots))}")
     return photos, training, validation

@@ -67,7 +67,8 @@ def data(tmp_path: Path) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Exit status and what was printed, without the progress bar."""
-    status = main(["evaluate", *map(str, arguments), "--all"])
+    which = [] if "--photos" in arguments else ["--all"]
+    status = main(["evaluate", *map(str, arguments), *which])
     printed = capsys.readouterr()
     return status, printed.out, printed.err
 
@@ -163,3 +164,20 @@ def test_every_picture(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.
     status, _, errors = run(capsys, bundle, data, "--every-picture")
     assert status == 2
     assert "--pictures" in errors
+
+
+def test_photos_of_a_list(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, out = tmp_path / "keys.txt", tmp_path / "figures.json"
+    keys.write_text("# some\ntwo  # people\nnobody\nof another folder\n", "utf-8")
+    status, _, _ = run(capsys, bundle, data, "--photos", keys, "--json", out)
+    assert status == 0
+    report = json.loads(out.read_text())
+    assert (report["photos"], report["people"]) == (2, 2)
+    assert report["command"].endswith("--photos keys.txt")
+    keys.write_text("twos\n", encoding="utf-8")
+    status, _, errors = run(capsys, bundle, data, "--photos", keys)
+    assert status == 2
+    assert f"{keys} names none of these photos" in errors
+    status, _, errors = run(capsys, bundle, data, "--photos", tmp_path / "nowhere.txt")
+    assert status == 2
+    assert "nowhere.txt" in errors

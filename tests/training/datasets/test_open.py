@@ -16,7 +16,7 @@ from training.datasets.densepose_coco import DensePoseCoco
 from training.datasets.folders import FolderDataset
 from training.datasets.joined import JoinedDataset
 from training.datasets.mhp_v2 import MhpV2
-from training.datasets.open import open_dataset
+from training.datasets.open import open_dataset, open_split
 from training.datasets.pascal_person_part import PascalPersonPart
 from training.samples import DatasetError
 
@@ -102,3 +102,15 @@ def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
         open_dataset([tmp_path / "missing"])
     with pytest.raises(DatasetError, match="name at least one"):
         open_dataset([])
+
+
+def test_listed_photos_are_not_trained_on(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", photos=5)
+    photos, everyone, held = open_split([root], DENSEPOSE_COCO)
+    apart = [photos.photos[index].key for index in everyone[:2]]
+    names = tmp_path / "apart.txt"
+    names.write_text("\n".join(apart), encoding="utf-8")
+    assert open_split([root], DENSEPOSE_COCO, names)[1:] == (everyone[2:], held)
+    names.write_text("\n".join(photo.key for photo in photos.photos), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"no photos to train on in .*own"):
+        open_split([root], DENSEPOSE_COCO, names)
