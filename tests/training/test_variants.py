@@ -15,11 +15,21 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training import variants as module
 from training.__main__ import main
+from training.commands import ablate as command
+from training.config import TrainConfig
 from training.datasets.open import open_split
 from training.recipes import smoke
 from training.samples import DatasetError
 from training.targets import TrainingSet
-from training.variants import COLUMNS, Budget, network_milliseconds, read_variants, seconds_a_step, variant_tables
+from training.variants import (
+    COLUMNS,
+    Budget,
+    Variant,
+    network_milliseconds,
+    read_variants,
+    seconds_a_step,
+    variant_tables,
+)
 
 SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
 TWO = """
@@ -52,9 +62,9 @@ def test_variants_are_trained_measured_and_left(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, out = write(tmp_path / "two.toml", TWO), tmp_path / "out"
-    assert ablate(data, file, out, "--steps", "2", "--detail", "fast", "--seeds", "1") == 0
-    text = capsys.readouterr().out[-2000:]
-    assert "\n**1 held-out photos, at fast**\n" in text
+    assert ablate(data, file, out, "--steps", "2", "--seeds", "1") == 0
+    text = capsys.readouterr().out
+    assert "\n**1 held-out photos, at its own canvas**\n" in text
     assert sorted(folder.name for folder in out.iterdir()) == ["narrow-1", "turned-1"]
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert [row.split(" | ")[:3] for row in rows] == [
@@ -64,36 +74,51 @@ def test_variants_are_trained_measured_and_left(
     report = json.loads((out / "narrow-1/figures.json").read_text())
     assert report["steps"] == 2
     assert report["config"]["model.width"] == 8
-    values = report["figures"]["1 held-out photos, at fast"]
+    values = report["figures"]["1 held-out photos, at its own canvas"]
     assert list(values) == list(COLUMNS)
     network = Network(ModelConfig(backbone="resnet18", width=8))
     assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
     assert values["s/step"] > 0
 
+    # On other canvases the same weights are measured.
+    write(file, TWO[: TWO.index("[turned]")])
+    log = (out / "narrow-1/log.csv").read_text()
+    assert ablate(data, file, out, "--steps", "2", "--seeds", "1", "--detail", "fast") == 0
+    assert (out / "narrow-1/log.csv").read_text() == log
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if line.startswith("**")] == [
+        "**1 held-out photos, at its own canvas**",
+        "**1 held-out photos, at fast**",
+    ]
+
+    # Nothing is left to do; another run is not taken for this one.
     def refuse(*_: object) -> None:
         raise RuntimeError("trained again")
 
     monkeypatch.setattr(module, "train", refuse)
-    assert ablate(data, file, out, "--steps", "2", "--detail", "fast", "--seeds", "1") == 0
+    assert ablate(data, file, out, "--steps", "2", "--seeds", "1", "--detail", "fast") == 0
     assert text.endswith(capsys.readouterr().out)
+    assert ablate(data, file, out, "--steps", "3", "--seeds", "1") == 2
+    assert "narrow-1 was trained with another budget" in capsys.readouterr().err
+    write(file, '[narrow]\nmeaning = "as it is"\nset = ["rotation=20", "ema_decay=0"]\n')
+    assert ablate(data, file, out, "--steps", "2", "--seeds", "1") == 2
+    assert "narrow-1 was trained with another model.width, rotation" in capsys.readouterr().err
 
 
-def test_a_finished_run_is_measured_again_but_not_trained_with_other_settings(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_variant_that_fails_holds_up_no_other(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, out = write(tmp_path / "one.toml", '[one]\nmeaning = "as it is"\n'), tmp_path / "out"
-    assert ablate(data, file, out, "--steps", "2") == 0
-    log = (out / "one-0/log.csv").read_text()
-    assert ablate(data, file, out, "--steps", "2", "--detail", "fast") == 0
-    assert (out / "one-0/log.csv").read_text() == log
-    figures = json.loads((out / "one-0/figures.json").read_text())["figures"]
-    assert list(figures) == ["1 held-out photos, at its own canvas", "1 held-out photos, at fast"]
-    capsys.readouterr()
-    assert ablate(data, file, out, "--steps", "3") == 2
-    assert "one-0 was trained with another budget" in capsys.readouterr().err
-    write(file, '[one]\nmeaning = "as it is"\nset = ["rotation=20"]\n')
-    assert ablate(data, file, out, "--steps", "2") == 2
-    assert "one-0 was trained with another rotation" in capsys.readouterr().err
+    done = []
+
+    def finish(variant: Variant, config: TrainConfig, *_: object) -> None:
+        if variant.name == "narrow":
+            raise ValueError("the loss is nan")
+        done.append((variant.name, config.seed))
+
+    monkeypatch.setattr(command, "finish_variant", finish)
+    assert ablate(data, write(tmp_path / "two.toml", TWO), tmp_path / "out", "--seeds", "0", "1") == 2
+    assert done == [("turned", 0), ("turned", 1)]
+    assert capsys.readouterr().err.splitlines() == [f"variant narrow, seed {seed}: the loss is nan" for seed in (0, 1)]
 
 
 def speed(together: float, **others: float) -> Callable[..., dict[str, Any]]:
@@ -116,19 +141,18 @@ def test_a_plan_outlives_a_kill_and_serves_all_seeds(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, out = write(tmp_path / "one.toml", '[one]\nmeaning = "as it is"\n'), tmp_path / "out"
-    monkeypatch.setattr(module, "measure_speed", speed(2.0, step=2.0, step_matching=2.0))
-    whole = module.train
+    planned = []
 
-    def killed(*_: object) -> None:
+    def killed(*arguments: object) -> None:
+        planned.append(arguments[-1])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "train", killed)
-    with pytest.raises(KeyboardInterrupt):
-        ablate(data, file, out, "--minutes", "0.05")
-    monkeypatch.setattr(module, "train", whole)
-    monkeypatch.setattr(module, "measure_speed", speed(1.0, step=2.0, step_matching=2.0))
-    assert ablate(data, file, out, "--minutes", "0.05", "--seeds", "0", "1") == 0
-    assert [json.loads((out / f"one-{seed}/figures.json").read_text())["steps"] for seed in (0, 1)] == [3, 3]
+    for seed, photos_a_second in ((0, 2.0), (0, 1.0), (1, 1.0)):
+        monkeypatch.setattr(module, "measure_speed", speed(photos_a_second, step=2.0, step_matching=2.0))
+        with pytest.raises(KeyboardInterrupt):
+            ablate(data, file, out, "--minutes", "0.05", "--seeds", str(seed))
+    assert planned == [3, 3, 3]
 
 
 def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:

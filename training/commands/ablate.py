@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from model.canvases import CANVASES
@@ -57,14 +58,19 @@ def run(chosen: argparse.Namespace) -> int:
         sets[f"{len(exact)} photos of {chosen.exact.resolve().name}"] = (exact, range(len(exact)))
     for job in plan(base, rows, chosen.seeds):
         finish(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
+    budget, failed = Budget(chosen.steps, chosen.minutes), []
     for seed in chosen.seeds:
         for variant in variants:
             config = variant.config(base, seed)
-            data = TrainingSet(photos, training, config)
-            budget = Budget(chosen.steps, chosen.minutes)
-            finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
+            try:
+                data = TrainingSet(photos, training, config)
+                finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
+            except ValueError as error:  # one that cannot be trained, or diverges, must not hold up the others
+                failed.append(f"variant {variant.name}, seed {seed}: {error}")
     if rows:
         print(tables(chosen.out))
     if variants:
         print(variant_tables(chosen.out, variants))
-    return 0
+    for problem in failed:
+        print(problem, file=sys.stderr)
+    return 2 if failed else 0
