@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
     predictor = open_predictor(chosen.parser, chosen.detail)
     gallery = Gallery(predictor, chosen.side)
     tiles, broken = [], []
-    for path in tqdm(spread(paths, chosen.limit), desc="gallery", unit="photo"):
+    for path in tqdm([paths[i] for i in spread(range(len(paths)), chosen.limit)], desc="gallery", unit="photo"):
         try:
             tiles.append(gallery.tile(path))
         except DatasetError as error:
