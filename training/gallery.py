@@ -20,6 +20,7 @@ from training.samples import DatasetError, Sample, UInt8
 from training.sheet import GAP, INK, LINE, PAPER, QUIET, draw_legend
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
+GREY = 96  # in place of photos that are not shown
 FINE = 2  # tiles are drawn so many times larger, for smooth edges
 FONT = ImageFont.load_default(14)
 BELOW = 2 * LINE + GAP  # height of a tile's text
@@ -63,15 +64,15 @@ def read_photo(path: Path) -> UInt8:
 
 
 class Gallery:
-    """Tiles of photos parsed by `predictor`, at most `side` pixels long.
+    """Tiles of photos parsed by `predictor`, at most `side` pixels long; on grey, without the photo, if `hidden`.
 
     Raises ValueError for a side below 32 pixels.
     """
 
-    def __init__(self, predictor: Predictor, side: int) -> None:
+    def __init__(self, predictor: Predictor, side: int, hidden: bool = False) -> None:
         if side < 32:
             raise ValueError(f"tiles of {side} pixels: choose at least 32")
-        self.predictor, self.side = predictor, side
+        self.predictor, self.side, self.hidden = predictor, side, hidden
         self._warm: set[tuple[int, ...]] = set()  # canvases that were parsed before: the first time takes longer
 
     def tile(self, path: Path) -> Tile:
@@ -91,7 +92,8 @@ class Gallery:
         people = to_image(found, drawn, (height, width))
         count = len(people.score)
         note = f"{count or 'no'} {'person' if count == 1 else 'people'}, {milliseconds:.0f} ms"
-        return Tile(_draw(image, people, self.predictor.taxonomy), path.name, note)
+        shown = np.full_like(image, GREY) if self.hidden else image
+        return Tile(_draw(shown, people, self.predictor.taxonomy), path.name, note)
 
 
 def draw_gallery(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxonomy, title: str) -> Image.Image:

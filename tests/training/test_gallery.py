@@ -11,7 +11,7 @@ from PIL import Image
 from model.taxonomy import PASCAL_PERSON_PART
 from tests.bundles import color, figure_bundle, figure_photo
 from training.__main__ import main
-from training.gallery import Gallery, Tile, draw_gallery, find_photos, read_photo
+from training.gallery import GREY, Gallery, Tile, draw_gallery, find_photos, read_photo
 from training.predictors import open_predictor
 from training.samples import DatasetError
 from training.sheet import PAPER
@@ -77,6 +77,16 @@ def test_people_are_drawn_where_they_are(bundle: Path, photos: Path) -> None:
     assert abs(turned - picture).mean() < 4
     assert gallery.tile(photos / "f.png").note.startswith("no people, ")
     assert gallery.tile(photos / "f.png").picture.size == (48, 144)
+
+
+def test_hidden_photos_leave_the_answers(bundle: Path, photos: Path) -> None:
+    shown, hidden = (
+        np.asarray(Gallery(open_predictor(bundle, "standard"), 144, hidden).tile(photos / "b.png").picture).astype(int)
+        for hidden in (False, True)
+    )
+    background, person = (85, 130), (50, 20)  # (y, x): nobody, and the first person
+    assert tuple(hidden[background]) == (GREY, GREY, GREY) != tuple(shown[background])
+    assert hidden[person].max() - hidden[person].min() > 40  # in the colour of its part
 
 
 def test_tiles_stand_in_rows_above_their_text() -> None:
