@@ -66,7 +66,8 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
     assert status == 0
     report = json.loads(out.read_text())
     assert report["command"] == (
-        "python -m training robustness bundle0 rectangles --detail fast --all --only mirrored half_size low_light"
+        f"python -m training robustness {bundle.name} rectangles --detail fast --all"
+        " --only mirrored half_size low_light"
     )
     assert (report["parser"], report["kind"], report["taxonomy"]) == ("figures 1", "bundle", "pascal_person_part")
     assert {name: row["keypoints"]["AP"] for name, row in report["rows"].items()} == {
