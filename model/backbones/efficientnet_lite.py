@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid
+from model.backbones.same_padding import SameConv2d
 
 Variant = Literal["efficientnet_lite0", "efficientnet_lite2"]
 
@@ -46,22 +46,10 @@ VARIANTS: dict[Variant, tuple[tuple[int, ...], tuple[int, ...]]] = {  # channels
 }
 
 
-class _SameConv2d(nn.Conv2d):
-    """TensorFlow's "same" convolution of an even height and width: odd padding has its extra pixel right and below.
-
-    A canvas of whole multiples of 32 is even at every level that is halved.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        total = self.kernel_size[0] - self.stride[0]
-        before, after = total // 2, total - total // 2
-        return super().forward(F.pad(input, (before, after, before, after)))
-
-
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     if stride == 1:
         return nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, groups=groups, bias=False)
-    return _SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
+    return SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
 
 
 class _MBConv(nn.Module):

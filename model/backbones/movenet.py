@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid, StateDict
+from model.backbones.same_padding import SameConv2d
 
 STEM, TOP = 48, 1280  # channels of the first and of the last convolution
 JOINTS = 17
@@ -61,7 +62,7 @@ class MoveNet(Backbone):
         super().__init__()
         self.register_buffer("_scale", torch.tensor(PIXEL_SCALE).view(3, 1, 1), persistent=False)
         self.register_buffer("_shift", torch.tensor(PIXEL_SHIFT).view(3, 1, 1), persistent=False)
-        self.stem = _SameConv2d(3, STEM, 3, stride=2)
+        self.stem = SameConv2d(3, STEM, 3, stride=2)
         blocks: list[nn.Module] = []
         channels = STEM
         for block in BLOCKS:
@@ -134,13 +135,6 @@ class MoveNet(Backbone):
         return found
 
 
-class _SameConv2d(nn.Conv2d):
-    """TensorFlow's "same" 3x3 convolution of an even height and width, halved: the extra pixel is right and below."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(F.pad(input, (0, 1, 0, 1)))
-
-
 class _InvertedResidual(nn.Module):
     """Expand, filter each channel, project; with a shortcut where the shape stays."""
 
@@ -150,7 +144,7 @@ class _InvertedResidual(nn.Module):
         self.shortcut = block.stride == 1 and in_channels == block.channels
         self.expand = nn.Conv2d(in_channels, inner, 1) if block.expand > 1 else None
         self.depthwise = (
-            _SameConv2d(inner, inner, 3, stride=2, groups=inner)
+            SameConv2d(inner, inner, 3, stride=2, groups=inner)
             if block.stride == 2
             else nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         )
