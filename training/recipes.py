@@ -12,7 +12,7 @@ Change = Callable[[TrainConfig], TrainConfig]
 
 
 def default_weights() -> TrainConfig:
-    """The default bundle: from MoveNet's weights, which know people, on crops of 320 px; two hours on two CPU cores.
+    """The default bundle: from MoveNet's weights, which know people, on crops of 320 px; 80 minutes on two cores.
 
     The crops show people as large as canvases of about 384 x 384 show them, at two thirds of the cost. Half the
     paper's radius, because it has to tell small people's joints apart. Its thresholds are lower than the paper's 0.7:
