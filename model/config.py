@@ -37,6 +37,7 @@ class ModelConfig:
     backbone_blocks: int = 12  # DINOv2 only: how many transformer blocks run; the four taps are spread over them
     width: int = 128  # channels of every pyramid level and head
     projection: Projection = "warped"  # rows 1-4 of Table 4; "warped" is the paper's method (Eqs. 3-6)
+    refine: int = 0  # channels of a last stage that corrects all maps together; 0: none, as in the paper
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.backbones.base import Pyramid
 from model.backbones.build import build_backbone
 from model.config import STRIDE, ModelConfig
 from model.maps import HeadMaps
@@ -46,15 +47,17 @@ class Network(nn.Module):
         self.projection = ProjectionField(width, config.projection)
         self.pose_head = PyramidHead(width)
         self.pose_logits = nn.Conv2d(width, 3 * self.joints + self.limbs, 1)
+        outputs = (self.parts + 1, 2, 3 * self.joints + self.limbs)
+        inputs = 2 * width + self.backbone.channels[0]
+        self.refinement = Refinement(inputs, config.refine, outputs) if config.refine else None
         # Joints and limbs are rare: start from "nothing here", or the first steps only unlearn "maybe everywhere".
         with torch.no_grad():
             self.pose_logits.get_parameter("bias")[: self.joints] = -3.0
             self.pose_logits.get_parameter("bias")[3 * self.joints :] = -3.0
 
-    def pyramid(self, image: Tensor) -> list[Tensor]:
-        """X_1..X_4 of Eq. 1 from uint8 [B, H, W, 3]: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
-        pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
-        levels = [lateral(x) for lateral, x in zip(self.lateral, self.backbone(pixels), strict=True)]
+    def pyramid(self, features: Pyramid) -> list[Tensor]:
+        """X_1..X_4 of Eq. 1 from the backbone's: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
+        levels = [lateral(x) for lateral, x in zip(self.lateral, features, strict=True)]
         for fine in (2, 1, 0):
             levels[fine] = levels[fine] + upsample(levels[fine + 1])
         return levels
@@ -68,12 +71,19 @@ class Network(nn.Module):
 
         D_l is in cells of level l: [B, 2, H/2^(l+1), W/2^(l+1)].
         """
-        levels = self.pyramid(image)
+        pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
+        features = self.backbone(pixels)
+        levels = self.pyramid(features)
         fields = self.projection(levels)
-        pose = self.pose_logits(self.pose_head(levels))  # [B, 3K+L, h, w]
+        part_features, pose_features = self.part_head(levels), self.pose_head(levels)  # [B, W_, h, w]
+        parts = self.part_logits(part_features)  # [B, C+1, h, w]
+        pose = self.pose_logits(pose_features)  # [B, 3K+L, h, w]
+        if self.refinement is not None:
+            corrections = self.refinement(torch.cat([part_features, pose_features, features[0]], dim=1))
+            parts, fields[0], pose = (x + y for x, y in zip((parts, fields[0], pose), corrections, strict=True))
         heatmap, offsets, limb = pose.split([self.joints, 2 * self.joints, self.limbs], dim=1)
         maps = HeadMaps(
-            part_logits=self.part_logits(self.part_head(levels)),
+            part_logits=parts,
             projection_field=fields[0],
             heatmap_logits=heatmap,
             offsets=offsets.unflatten(1, (self.joints, 2)) * RADIUS_CELLS,
@@ -96,6 +106,31 @@ class PyramidHead(nn.Module):
         for fine in (2, 1, 0):
             x = self.stage[fine](torch.cat([upsample(x), self.skip[fine](levels[fine])], dim=1))
         return x
+
+
+class Refinement(nn.Module):
+    """Corrections of part logits, projection field and pose maps, from both heads' features and the backbone's X_1.
+
+    They start at zero: a network that was trained without them can go on with them.
+
+    Differs from the paper: there, heads do not see each other, and X_1 reaches them through few channels. A backbone
+    whose X_1 already says where joints are (MoveNet's) has more to say than those hold.
+    """
+
+    def __init__(self, channels: int, width: int, outputs: tuple[int, ...]) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.stage = nn.Sequential(
+            nn.Conv2d(channels, width, 1), SeparableConv(width, width), SeparableConv(width, width)
+        )
+        self.corrections = nn.Conv2d(width, sum(outputs), 1)
+        for parameter in self.corrections.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """[B, channels, h, w] to a [B, ., h, w] for each of the outputs."""
+        corrections: Tensor = self.corrections(self.stage(x))
+        return corrections.split(self.outputs, dim=1)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class ProjectionField(nn.Module):

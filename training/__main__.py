@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import ablate, convert, evaluate, gallery, inspect, robustness, runtime, speed, train
+from training.commands import ablate, convert, evaluate, gallery, inspect, robustness, runtime, speed, thresholds, train
 from training.samples import DatasetError
 
 COMMANDS = {
     "convert": convert,
     "inspect": inspect,
     "train": train,
+    "thresholds": thresholds,
     "evaluate": evaluate,
     "robustness": robustness,
     "gallery": gallery,

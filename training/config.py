@@ -37,6 +37,7 @@ class TrainConfig:
     freeze_blocks: int = 0  # how many first blocks of the backbone keep their public weights
     clip_norm: float = 10.0  # largest gradient norm
     ema_decay: float = 0.998  # the weights that are evaluated and exported are this moving average; 0: the last ones
+    offset_weight: float = 1.0  # how much the offsets' part of the loss counts, where every other task's counts 1
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network; losses and decoder stay float32
     flip: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,11 +23,14 @@ from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
 from training.config import TrainConfig
+from training.depthwise import quicken
 from training.log import Log, Means
 from training.losses import Counts, count_labels
+from training.memory import keep_freed_memory
 from training.objective import Objective
 from training.processes import Processes, joined, share_batch_norm
 from training.schedule import Schedule
+from training.starting_weights import load_start, restore_statistics
 from training.targets import Batch, TrainingSet, View, collate
 from training.tfjs import read_tfjs
 from training.validation import Figures, validate
@@ -34,6 +38,7 @@ from training.validation import Figures, validate
 LOG_EVERY = 20
 AHEAD = 4  # batches that each loading process has ready
 LAST = "last.ckpt"
+CANVASES = 16  # from which BatchNorms take their first statistics, where a bundle has none
 FREE = (
     "workers",
     "accumulate",
@@ -61,7 +66,7 @@ def train(
         validation: indices of `data.photos`, never trained on, that are looked at after each epoch.
         run: folder for checkpoint, log.csv, epochs.csv and pictures.
         pretrained: public checkpoint of the backbone, used when the run starts anew.
-        start: checkpoint whose weights the run starts from.
+        start: checkpoint or bundle whose weights the run starts from.
         steps: instead of the stages' own total.
 
     Returns the path of the last checkpoint.
@@ -73,14 +78,16 @@ def train(
     """
     with joined() as processes:
         run.mkdir(parents=True, exist_ok=True)
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         network = make_network(config, pretrained, start)
+        if start is not None and start.is_dir() and not (run / LAST).exists():
+            restore_statistics(network, _first_canvases(data))
         if processes.count > 1:
             share_batch_norm(network)
         network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-        decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
-        objective = Objective(network, decoder, config.precision == "bfloat16").to(processes.device)
+        objective = make_objective(config, network).to(processes.device)
         optimizer = make_optimizer(config, objective)
         schedule = Schedule(config.stages, data.epoch_steps, steps)
         state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
@@ -204,6 +211,12 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     return update
 
 
+def make_objective(config: TrainConfig, network: Network) -> Objective:
+    """What `config` minimises."""
+    decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
+    return Objective(network, decoder, config.precision == "bfloat16", {"offset": config.offset_weight})
+
+
 def make_optimizer(config: TrainConfig, objective: Objective) -> torch.optim.Optimizer:
     """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances.
 
@@ -270,13 +283,19 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
         graph = pretrained.suffix == ".json"
         state = read_tfjs(pretrained) if graph else torch.load(pretrained, map_location="cpu", weights_only=True)
         load_pretrained(network.backbone, state)
-    if start is not None:
-        network.load_state_dict(read_checkpoint(start)["weights"])
+    if start is not None and (said := load_start(network, start)):
+        tqdm.write(said, file=sys.stderr)
     network.backbone.freeze_first(config.freeze_blocks)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)
+    quicken(network)
     return network
+
+
+def _first_canvases(data: TrainingSet) -> Tensor:
+    """A few of the canvases that are trained on, uint8 [B, H, W, 3]."""
+    return torch.stack([torch.from_numpy(data[0, index][0]) for index in data.order(0)[:CANVASES]])
 
 
 def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:

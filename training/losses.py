@@ -46,10 +46,15 @@ def count_labels(batch: Batch, levels: int) -> Counts:
 
 
 class Criterion(nn.Module):
-    """Sum over tasks of exp(-s) * loss + s, where s, the task's log-variance, is learnt (Kendall et al., 2018)."""
+    """Sum over tasks of exp(-s) * loss + s, where s, the task's log-variance, is learnt (Kendall et al., 2018).
 
-    def __init__(self) -> None:
+    That makes every task's gradient as large as any other's, whatever its loss is multiplied by. `emphasis` multiplies
+    a task's whole term instead.
+    """
+
+    def __init__(self, emphasis: dict[str, float] | None = None) -> None:
         super().__init__()
+        self.emphasis = emphasis or {}
         start = torch.tensor(list(TYPICAL.values())).log()
         self.log_variance = nn.ParameterDict({k: nn.Parameter(s) for k, s in zip(TYPICAL, start, strict=True)})
 
@@ -60,7 +65,9 @@ class Criterion(nn.Module):
         gradient.
         """
         terms = [s * 0.0 for task, s in self.log_variance.items() if task not in losses]
-        terms += [torch.exp(-self.log_variance[k]) * loss + self.log_variance[k] * share for k, loss in losses.items()]
+        for task, loss in losses.items():
+            s = self.log_variance[task]
+            terms.append(self.emphasis.get(task, 1.0) * (torch.exp(-s) * loss + s * share))
         return torch.stack(terms).sum()
 
     def weights(self) -> dict[str, float]:

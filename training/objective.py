@@ -18,11 +18,13 @@ from training.targets import Batch
 class Objective(nn.Module):
     """Network and criterion; the decoder, which has no weights, serves the matching loss."""
 
-    def __init__(self, network: Network, decoder: Decoder, mixed: bool = False) -> None:
+    def __init__(
+        self, network: Network, decoder: Decoder, mixed: bool = False, emphasis: dict[str, float] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.decoder = decoder
-        self.criterion = Criterion()
+        self.criterion = Criterion(emphasis)
         self.mixed = mixed  # the network computes in bfloat16
 
     def forward(

@@ -20,16 +20,28 @@ def default_weights() -> TrainConfig:
     """
     return TrainConfig(
         stages=(
-            Stage(steps=1500, learning_rate=2e-3, decay="cosine", warmup=100),
-            Stage(steps=300, learning_rate=5e-4, decay="cosine", warmup=20, matching=True),
+            Stage(steps=4300, learning_rate=1.5e-3, decay="cosine", warmup=100),
+            Stage(steps=500, learning_rate=3e-4, decay="cosine", warmup=20, matching=True),
         ),
-        model=ModelConfig(backbone="movenet_multipose", width=64),
+        model=ModelConfig(backbone="movenet_multipose", width=64, refine=128),
         decoder=DecoderConfig(radius=16.0, keypoint_threshold=0.25, limb_threshold=0.2),
-        canvas=(320, 320),
+        canvas=(384, 384),
+        backbone_rate=0.2,
         freeze_blocks=3,
-        scale=(0.6, 2.2),
+        offset_weight=2.0,
+        scale=(0.7, 2.2),
         rotation=15.0,
+        teacher_share=0.6,
     )
+
+
+def fine_tuning() -> TrainConfig:
+    """The default weights for photos of one's own: from the default bundle, at a fifth of the rate, for ten epochs."""
+    stages = (
+        Stage(epochs=9, learning_rate=3e-4, decay="cosine", warmup=50),
+        Stage(epochs=1, learning_rate=6e-5, decay="cosine", warmup=5, matching=True),
+    )
+    return replace(default_weights(), stages=stages, teacher_share=1.0)
 
 
 def paper_mhp_v2() -> TrainConfig:
@@ -133,6 +145,6 @@ def _ablation(change: Change) -> Callable[[], TrainConfig]:
     return lambda: change(paper_mhp_v2())
 
 
-_ALL = (default_weights, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, short, smoke)
+_ALL = (default_weights, fine_tuning, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, short, smoke)
 RECIPES: dict[str, Callable[[], TrainConfig]] = {recipe.__name__: recipe for recipe in _ALL}
 RECIPES |= {name: _ablation(change) for name, (_, change) in ABLATIONS.items()}

@@ -14,11 +14,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from model.decoder.decode import Decoder
-from model.taxonomy import get_taxonomy
 from training.config import TrainConfig
-from training.loop import AHEAD, Stepper, load_batches, make_network, make_optimizer, moving_average
-from training.objective import Objective
+from training.loop import AHEAD, Stepper, load_batches, make_network, make_objective, make_optimizer, moving_average
+from training.memory import keep_freed_memory
 from training.processes import joined
 from training.runtime.machine import machine, synchronise
 from training.schedule import Schedule
@@ -49,11 +47,11 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         raise ValueError(f"{steps} steps: measure at least one")
     with joined() as processes:
         device = processes.device
+        keep_freed_memory()
         network = make_network(config)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-        decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
-        objective = Objective(network, decoder, config.precision == "bfloat16").to(device)
+        objective = make_objective(config, network).to(device)
         take_step = Stepper(config, objective, make_optimizer(config, objective), processes)
         schedule = Schedule(config.stages, data.epoch_steps)
         rate = schedule.at(0)[1]

@@ -227,7 +227,7 @@ def _variant(path: Path, name: str, table: object) -> Variant:
         )
     files = {key: path.parent / values[key] if values[key] else None for key in ("pretrained", "weights")}
     for file in files.values():
-        if file is not None and not file.is_file():
+        if file is not None and not file.exists():
             raise DatasetError(f"{path}: variant {name}: there is no {file}; its path is taken from the TOML's folder")
     return Variant(name, values["meaning"], tuple(values["set"]), **files)
 

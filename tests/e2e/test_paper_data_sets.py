@@ -6,15 +6,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from export.__main__ import main as export
+from model.checkpoint import load_parser
+from model.network import Network
 from model.taxonomy import get_taxonomy
 from service.cli import main as humanparse
 from tests import miniatures
 from tests.figures import draw_figures
 from training.__main__ import main as training
+from training.starting_weights import load_start
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -62,3 +67,14 @@ def test_two_epochs_then_evaluation_export_and_a_photo(
     assert humanparse(["parse", str(photo), "--bundle", str(bundle), "--out", str(tmp_path / "parsed")]) == 0
     answer = json.loads(next((tmp_path / "parsed").glob("*.json")).read_text())
     assert (answer["image"]["height"], answer["image"]["width"]) == size
+
+    # A bundle is a start for more training: its network is the checkpoint's again.
+    trained = load_parser(run / "last.ckpt").network
+    restored = Network(trained.config)
+    assert load_start(restored, bundle) == ""
+    canvas = torch.from_numpy(np.asarray(Image.open(photo)))[None]
+    with torch.inference_mode():
+        for expected, own in zip(trained(canvas), restored.eval()(canvas), strict=True):
+            torch.testing.assert_close(own, expected, rtol=0.01, atol=0.01)  # the bundle's weights are float16
+    more = ["train", f"paper_{name}", data, "--out", str(tmp_path / "more"), "--weights", str(bundle), "--steps", "3"]
+    assert training([*more, "--set", *SMALL]) == 0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig, Projection
-from model.network import Network, ProjectionField, canvas_logits, upsample, warp
+from model.network import RADIUS_CELLS, Network, ProjectionField, canvas_logits, upsample, warp
 from model.taxonomy import TAXONOMIES
 
 
@@ -75,6 +75,23 @@ def test_an_image_does_not_depend_on_its_batch_mates() -> None:
     with torch.no_grad():
         for a, b in zip(network(images), network(other), strict=True):
             assert torch.equal(a[0], b[0])
+
+
+def test_a_refinement_corrects_every_map_of_the_decoder() -> None:
+    torch.manual_seed(3)
+    network = Network(small(refine=16)).eval()
+    assert network.refinement is not None
+    image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    before, fields = network.forward_with_levels(image)
+    sum(m.sum() for m in before).backward()  # it starts at zero, and learns from there
+    assert all(p.grad is not None and p.grad.any() for p in network.refinement.corrections.parameters())
+    torch.nn.init.ones_(network.refinement.corrections.bias)
+    after, corrected = network.forward_with_levels(image)
+    for name, a, b in zip(before._fields, before, after, strict=True):
+        shift = RADIUS_CELLS if name == "offsets" else 1.0  # offsets are learnt in units of the radius
+        torch.testing.assert_close(b, a + shift, rtol=0, atol=1e-4, msg=name)
+    assert torch.equal(corrected[0], after.projection_field)
+    assert all(torch.equal(a, b) for a, b in zip(fields[1:], corrected[1:], strict=True))
 
 
 def test_canvas_logits_keep_a_constant_and_the_size() -> None:

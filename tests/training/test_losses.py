@@ -104,6 +104,19 @@ def test_the_uncertainty_weight_settles_at_the_inverse_loss() -> None:
     assert math.isclose(weights["limb"], 1 / 3, rel_tol=0.02)
 
 
+def test_emphasis_multiplies_what_a_task_teaches() -> None:
+    """And not the balance: its log-variance settles where it would without."""
+    gradients = []
+    for criterion in (Criterion(), Criterion({"limb": 3.0})):
+        losses = {task: torch.tensor(0.5, requires_grad=True) for task in ("parts", "limb")}
+        criterion(losses).backward()
+        gradients.append([losses["parts"].grad, losses["limb"].grad, criterion.log_variance["limb"].grad])
+    (parts, limb, balance), (same, more, more_balance) = gradients
+    assert same == parts
+    assert more == pytest.approx(3 * limb)
+    assert more_balance == pytest.approx(3 * balance)
+
+
 def test_losses_of_parts_of_a_step_add_up(batch: Batch) -> None:
     maps, fields = ideal(batch)
     noise = torch.Generator().manual_seed(0)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
     parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
-    parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run to start from")
+    parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, or a bundle, to start from")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs", type=float, help="instead of the recipe's length; its stages keep their proportions"

@@ -1,0 +1,131 @@
+"""Thresholds chosen for a network whose certainty is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import training.commands.thresholds as command
+from model.config import DecoderConfig, ModelConfig
+from model.maps import HeadMaps
+from model.network import Network
+from model.parser import HumanParser
+from model.taxonomy import DENSEPOSE_COCO
+from tests.figures import draw_figures, write_folder
+from training.__main__ import main
+from training.datasets.folders import FolderDataset
+from training.samples import Sample
+from training.targets import encode
+from training.thresholds import CHOICES, Trial, choose_thresholds, chosen_photos
+
+SIZE = (128, 128)
+CONFIG = DecoderConfig(radius=16.0)  # a joint needs 0.7 of its votes
+SURE, GHOST = 0.45, 0.12  # probability of heatmaps around people, and where nobody is
+
+
+def numbered(sample: Sample, number: int) -> Sample:
+    """The same with its number as the first pixel, by which the network knows it."""
+    image = sample.image.copy()
+    image[0, 0] = number
+    return replace(sample, image=image)
+
+
+class Known(Network):
+    """In place of a network: what the labels say, never quite sure, and a ghost of a person where nobody is."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        nn.Module.__init__(self)
+        self.config = ModelConfig()
+        self.weight = nn.Parameter(torch.zeros(()))  # says on which device the network is
+        self.samples = samples
+
+    def forward(self, image: Tensor) -> HeadMaps:
+        sample = self.samples[int(image[0, 0, 0, 0])]
+        certainty = SURE
+        if not len(sample.keypoints):
+            sample, certainty = draw_figures(DENSEPOSE_COCO, SIZE, people=1, seed=9), GHOST
+        targets = encode(sample, DENSEPOSE_COCO, CONFIG)
+        parts = nn.functional.one_hot(torch.from_numpy(targets.parts[2::4, 2::4]).long(), 15).permute(2, 0, 1)
+        heatmap, limbs = torch.from_numpy(targets.heatmap).bool(), torch.from_numpy(targets.limbs)
+        return HeadMaps(
+            part_logits=8.0 * parts[None],
+            projection_field=torch.from_numpy(targets.projection)[None].float(),
+            heatmap_logits=torch.where(heatmap, torch.logit(torch.tensor(certainty)), -12.0)[None],
+            offsets=torch.from_numpy(targets.offsets)[None].float(),
+            limb_logits=(12.0 * limbs.float() - 6)[None],
+        )
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    people = [draw_figures(DENSEPOSE_COCO, SIZE, people=2, seed=seed) for seed in (0, 1)]
+    nobody = draw_figures(DENSEPOSE_COCO, SIZE, people=0, seed=2)
+    return [numbered(sample, number) for number, sample in enumerate([*people, nobody])]
+
+
+@pytest.fixture(scope="module")
+def folder(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("photos"), samples, DENSEPOSE_COCO)
+
+
+def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
+    """Of those that differ from the first decoder in a joint's threshold at most."""
+    rest = {name: getattr(CONFIG, name) for name in CHOICES if name != "keypoint_threshold"}
+    same = [t for t in trials if all(getattr(t.config, name) == value for name, value in rest.items())]
+    return {trial.config.keypoint_threshold: trial for trial in same}
+
+
+def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path) -> None:
+    photos = FolderDataset([folder], DENSEPOSE_COCO)
+    parser = HumanParser(Known(samples), CONFIG).eval()
+    trials = choose_thresholds(parser, photos, range(3), [SIZE])
+    assert GHOST < trials[0].config.keypoint_threshold < SURE
+    assert trials[0].keypoint_ap > 0.95
+    assert trials[0].mask_iou > 0.7  # arms of such small figures are a cell wide
+    assert trials[0].nobody_found == 1
+    assert [t.merit for t in trials] == sorted((t.merit for t in trials), reverse=True)
+    own, ghostly = by_threshold(trials)[CONFIG.keypoint_threshold], by_threshold(trials)[0.1]
+    assert (own.keypoint_ap, own.nobody_found) == (0, 1)
+    assert ghostly.nobody_found == 0
+    assert ghostly.merit < own.merit
+    assert len({t.config for t in trials}) == len(trials) <= 1 + sum(map(len, CHOICES.values()))
+
+
+def test_the_command_prints_what_export_takes(
+    samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(Known(samples), CONFIG).eval())
+    monkeypatch.setattr(command, "open_split", lambda *_: (FolderDataset([folder], DENSEPOSE_COCO), [0, 1, 2], []))
+    monkeypatch.setitem(command.CANVASES, "standard", (SIZE,))
+    assert main(["thresholds", "last.ckpt", str(folder), "--photos", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("trials on 3 photos that were trained on, detail standard")
+    assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "nobody found"]
+    assert len(lines[4:-2]) == command.SHOWN
+    assert lines[-1].startswith("--decoder peak_window=")
+    assert [part.partition("=")[0] for part in lines[-1].split()[1:]] == list(CHOICES)
+
+
+def test_no_photos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["thresholds", str(tmp_path / "last.ckpt"), str(tmp_path), "--photos", "0"]) == 2
+    assert "choose on at least one" in capsys.readouterr().err
+
+
+def test_photos_of_human_work_are_preferred_and_some_show_nobody(tmp_path: Path) -> None:
+    def figures(people: int, seed: int) -> Sample:
+        return draw_figures(DENSEPOSE_COCO, (32, 32), people=people, seed=seed)
+
+    real = write_folder(tmp_path / "real", [figures(1, seed) for seed in range(5)], DENSEPOSE_COCO)
+    empty = write_folder(tmp_path / "empty", [figures(0, seed) for seed in range(5, 9)], DENSEPOSE_COCO)
+    drawn = write_folder(tmp_path / "drawn", [figures(1, seed) for seed in range(9, 12)], DENSEPOSE_COCO, "synthetic")
+    photos = FolderDataset([real, empty, drawn], DENSEPOSE_COCO)
+    chosen = chosen_photos(photos, range(12), 4)
+    assert [photos.photos[i].negative for i in chosen] == [False] * 4 + [True]
+    assert {photos.photos[i].source for i in chosen} == {"coco-sports"}
+    assert chosen_photos(FolderDataset([drawn], DENSEPOSE_COCO), range(3), 9) == [0, 1, 2]
+    assert np.all(np.diff(chosen[:4]) > 0)

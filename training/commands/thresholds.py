@@ -1,0 +1,42 @@
+"""Choose the decoder's thresholds for a checkpoint, on photos that it was trained on."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from model.canvases import CANVASES
+from model.checkpoint import load_parser
+from training.datasets.open import open_split
+from training.thresholds import CHOICES, choose_thresholds, chosen_photos, trial_table
+
+HELP = "choose the decoder's thresholds for a checkpoint"
+SHOWN = 8  # trials in the table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
+    parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
+    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
+    parser.add_argument("--detail", choices=sorted(CANVASES), default="standard", help="how large photos are shown")
+    parser.add_argument("--photos", type=int, default=90, metavar="N", help="with people; a third as many of nobody")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the best trials, and what `python -m export` takes to use the first of them."""
+    if chosen.photos < 1:
+        raise ValueError(f"--photos {chosen.photos}: choose on at least one")
+    parser = load_parser(chosen.checkpoint)
+    parser.to("cuda" if torch.cuda.is_available() else "cpu")
+    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
+    indices = chosen_photos(photos, training, chosen.photos)
+    trials = choose_thresholds(parser, photos, indices, CANVASES[chosen.detail])
+    best = asdict(trials[0].config)
+    print(f"{len(trials)} trials on {len(indices)} photos that were trained on, detail {chosen.detail}\n")
+    print(trial_table(trials[:SHOWN]))
+    print(f"\n--decoder {' '.join(f'{name}={best[name]:g}' for name in CHOICES)}")
+    return 0

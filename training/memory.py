@@ -1,0 +1,26 @@
+"""Memory that a step frees is kept for the next one."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # glibc's names for mallopt's parameters
+NEVER, MORE_AT_ONCE = -1, 256 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep what this process frees; returns whether it does (elsewhere nothing changes).
+
+    By default it gives large blocks back to the system and asks for them again, each time zeroed page by page. A
+    training step on a CPU allocates gigabytes of activations: that took a fifth (bfloat16) to a third of its time.
+    The process holds on to its peak instead.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (TOP_PAD, MORE_AT_ONCE))
+    accepted = [mallopt(parameter, value) == 1 for parameter, value in settings]  # each, whatever became of the others
+    return all(accepted)

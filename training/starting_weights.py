@@ -1,0 +1,90 @@
+"""Weights to start a training from: a checkpoint's, or a bundle's, of which no checkpoint is published.
+
+An exported graph holds its parameters under their names, but each BatchNorm is folded into the convolution before it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from model.checkpoint import read_checkpoint
+from model.manifest import GRAPH, read_bundle
+from model.network import Network
+
+PREFIX, HALF, FOLDED = "parser.network.", "_f16", "weight_bias"  # how a graph names a network's parameters
+
+
+def load_start(network: Network, start: Path) -> str:
+    """Fill `network` from a checkpoint or a bundle's folder; returns a sentence about what is not filled, or "".
+
+    What fits by name and shape is taken: new heads, as for other parts or joints, start afresh.
+
+    Raises:
+        CheckpointError, BundleError: the file or folder is no such thing.
+        ValueError: the weights are of another backbone.
+    """
+    state = _of_bundle(start, network) if start.is_dir() else read_checkpoint(start)["weights"]
+    own = network.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    afresh = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    if any(name.startswith("backbone.") for name in afresh):
+        raise ValueError(f"{start} has another backbone than {network.config.backbone}: set model.backbone to its own")
+    network.load_state_dict(fitting, strict=False)
+    modules = sorted({".".join(name.split(".")[:2]) for name in afresh})
+    return f"{start}: these start afresh: {', '.join(modules)}" if modules else ""
+
+
+@torch.no_grad()
+def restore_statistics(network: Network, image: Tensor) -> None:
+    """Give BatchNorms that a bundle had folded away the statistics of `image`, uint8 [B, H, W, 3].
+
+    In evaluation the network computes what it did; in training, where batches are normalised, nearly so.
+    """
+    hooks = []
+    for layer in network.modules():
+        if type(layer) is nn.BatchNorm2d:
+            hooks.append(layer.register_forward_pre_hook(_restore))
+    network.eval()(image)
+    for hook in hooks:
+        hook.remove()
+
+
+def _restore(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Take the statistics of the input, and undo what normalising with them does."""
+    if not isinstance(layer, nn.BatchNorm2d) or layer.running_mean is None or layer.running_var is None:
+        return
+    variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3))  # [C]
+    before = torch.sqrt(layer.running_var + layer.eps)
+    scale = layer.weight / before
+    layer.bias.add_(scale * (mean - layer.running_mean))
+    layer.weight.copy_(scale * torch.sqrt(variance + layer.eps))
+    layer.running_mean.copy_(mean)
+    layer.running_var.copy_(variance)
+
+
+def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
+    """The parameters in a bundle's graph; BatchNorms of `network` that it lacks become shifts."""
+    read_bundle(folder)
+    state: dict[str, Tensor] = {}
+    for initializer in onnx.load(folder / GRAPH).graph.initializer:
+        if initializer.name.startswith(PREFIX):
+            value = torch.from_numpy(numpy_helper.to_array(initializer).copy()).float()
+            state[initializer.name.removeprefix(PREFIX).removesuffix(HALF)] = value
+    previous = ""
+    for name, layer in network.named_modules():
+        # A BatchNorm is defined right after the convolution whose output it normalises.
+        if isinstance(layer, nn.BatchNorm2d) and f"{name}.weight" not in state:
+            shift = state.get(f"{previous}.{FOLDED}", state.get(f"{previous}.bias"))
+            if shift is not None:
+                state |= {
+                    f"{name}.weight": torch.ones_like(shift), f"{name}.running_mean": torch.zeros_like(shift),
+                    f"{name}.bias": shift, f"{name}.running_var": torch.full_like(shift, 1 - layer.eps),
+                }  # fmt: skip
+        if isinstance(layer, nn.Conv2d):
+            previous = name
+    return state

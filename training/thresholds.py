@@ -1,0 +1,128 @@
+"""Choose the decoder's thresholds for trained weights: one after the other, on photos that were trained on.
+
+Photos that are held out measure what was chosen. Chosen on them, it would look better than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from model.canvases import best_canvas
+from model.config import DecoderConfig
+from model.decoder.decode import Decoder
+from model.letterbox import Letterbox
+from model.manifest import Size
+from model.maps import HeadMaps
+from model.parser import HumanParser
+from training.augment import letterbox
+from training.datasets.base import SYNTHETIC, PhotoDataset
+from training.evaluate import spread
+from training.photo_figures import measure
+from training.photo_people import to_image
+from training.predictors import first_canvas
+from training.samples import Sample
+from training.summary import summarise
+
+# In the order in which they are chosen: a joint must be found before it can be joined, and joined to be a person.
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "peak_window": (3, 5, 7),
+    "keypoint_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7),
+    "limb_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
+    "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
+}
+EMPTY = 0.95  # share of the photos of nobody in which nobody may be found, before more people found are worth less
+NEGATIVES = 3  # one photo of nobody for so many with people
+
+
+class Trial(NamedTuple):
+    """What a decoder reaches on the photos."""
+
+    config: DecoderConfig
+    keypoint_ap: float
+    mask_iou: float
+    nobody_found: float  # share of the photos of nobody; 1 where there are none
+
+    @property
+    def merit(self) -> float:
+        """Of two trials the better has more of it. A tenth of the photos of nobody outweighs any other gain."""
+        return self.keypoint_ap + self.mask_iou - 10 * max(0.0, EMPTY - self.nobody_found)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the network says of a photo, and the photo."""
+
+    sample: Sample
+    negative: bool
+    box: Letterbox
+    maps: HeadMaps
+
+
+def chosen_photos(photos: PhotoDataset, training: Sequence[int], count: int) -> list[int]:
+    """At most `count` real photos with people, whose joints are human work where there are such, and some of nobody."""
+    real = [i for i in training if photos.photos[i].source != SYNTHETIC] or list(training)
+    people = [i for i in real if not photos.photos[i].negative]
+    human = [i for i in people if photos.photos[i].ground_truth]
+    nobody = [i for i in real if photos.photos[i].negative]
+    return [*spread(human or people, count), *spread(nobody, count // NEGATIVES)]
+
+
+def choose_thresholds(
+    parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size]
+) -> list[Trial]:
+    """Every trial, best first; the parser's own decoder is one of them.
+
+    The network sees each photo once. Raises DatasetError where a photo cannot be read.
+    """
+    seen = [_look(parser, photos, i, canvases) for i in tqdm(indices, desc="network", unit="photo")]
+    taxonomy = parser.decoder.taxonomy
+
+    def attempt(config: DecoderConfig) -> Trial:
+        decoder = Decoder(taxonomy, config).to(seen[0].maps.part_logits.device)
+        figures = []
+        for photo in seen:
+            with torch.inference_mode():
+                people = first_canvas(decoder(photo.maps))
+            found = to_image(people, photo.box, photo.sample.size)
+            figures.append(measure(photo.sample, found, taxonomy, photo.negative))
+        report = summarise(figures, taxonomy)
+        nobody = report["persons"]["nobody_found"]
+        ap, iou = report["keypoints"]["AP"] or 0.0, report["masks"]["mean_IoU"] or 0.0
+        return Trial(config, ap, iou, 1.0 if nobody is None else nobody)
+
+    trials = {parser.decoder.config: attempt(parser.decoder.config)}
+    bar = tqdm(total=sum(len(values) for values in CHOICES.values()), desc="thresholds", unit="trial")
+    for name, values in CHOICES.items():
+        best = max(trials.values(), key=lambda trial: trial.merit)
+        for value in values:
+            config = replace(best.config, **{name: value})
+            if config not in trials:
+                trials[config] = attempt(config)
+            bar.update()
+    bar.close()
+    return sorted(trials.values(), key=lambda trial: -trial.merit)
+
+
+def trial_table(trials: Sequence[Trial]) -> str:
+    """A Markdown table of trials."""
+    names = list(CHOICES)
+    head = ["merit", "keypoint AP", "mask IoU", "nobody found", *names]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
+    for trial in trials:
+        figures = [f"{x:.3f}" for x in (trial.merit, trial.keypoint_ap, trial.mask_iou, trial.nobody_found)]
+        lines.append("| " + " | ".join([*figures, *(f"{getattr(trial.config, name):g}" for name in names)]) + " |")
+    return "\n".join(lines)
+
+
+@torch.inference_mode()
+def _look(parser: HumanParser, photos: PhotoDataset, index: int, canvases: Sequence[Size]) -> _Seen:
+    sample = photos.load(index)
+    canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
+    device = next(parser.parameters()).device
+    maps = parser.network(torch.from_numpy(canvas.image)[None].to(device))
+    return _Seen(sample, photos.photos[index].negative, box, maps)
