@@ -24,6 +24,9 @@ def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int,
 
     Where two people touch, the border follows the cells: evaluating Eq. 17 for each pixel would cost 16 times as much.
 
+    Differs from the paper: the likeliest class of all would be background wherever two parts share what is more than
+    half. Here a pixel is somebody's where all parts together are likelier than the background (`weigh_background`).
+
     Args:
         part_logits: [B, C+1, h, w].
         cell_person: [B, h, w] int64, from `assign_cells`.
@@ -32,7 +35,7 @@ def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int,
         vote: how scores are summed per person and part, as in `hough_scores`.
     """
     height, width = part_logits.shape[-2:]
-    rows = torch.stack(_interpolate(part_logits, 2), 2)  # [B, C+1, 4, h, w]
+    rows = torch.stack(_interpolate(weigh_background(part_logits), 2), 2)  # [B, C+1, 4, h, w]
     part = torch.stack([pixels.argmax(1) for pixels in _interpolate(rows, 4)], 2)  # [B, 4, 4, h, w]
     part = torch.where(anyone[:, None, None, None, None], part, 0).flatten(3).flatten(1, 2)  # [B, 16, hw]
     person = cell_person.flatten(1)[:, None]  # [B, 1, hw]
@@ -42,6 +45,14 @@ def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int,
     part_score = _mean_by_part(probability, person, part, people, part_logits.shape[1] - 1, vote)
     person_map = torch.where(part > 0, person + 1, 0)
     return Painting(_to_canvas(part, height, width), _to_canvas(person_map, height, width), part_score)
+
+
+def weigh_background(part_logits: Tensor) -> Tensor:
+    """Logits [B, C+1, h, w] whose largest is the background exactly where that is likelier than all parts together."""
+    background, parts = part_logits.split([1, part_logits.shape[1] - 1], dim=1)
+    best = parts.amax(1, keepdim=True)
+    together = (parts - best).exp().sum(1, keepdim=True).log()  # by how much all parts exceed the best, at least 0
+    return torch.cat((background - together, parts), 1)
 
 
 def _interpolate(values: Tensor, dim: int) -> list[Tensor]:

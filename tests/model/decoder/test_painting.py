@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.decoder.painting import paint
+from model.decoder.painting import paint, weigh_background
 
 PEOPLE, PARTS = 3, 5
 
@@ -22,7 +22,7 @@ def random_case() -> tuple[torch.Tensor, torch.Tensor]:
 def test_maps_and_scores(vote: str) -> None:
     logits, cell_person = random_case()
     painting = paint(logits, cell_person, torch.tensor([True, True]), PEOPLE, vote)
-    upsampled = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
+    upsampled = F.interpolate(weigh_background(logits), scale_factor=4, mode="bilinear", align_corners=False)
     part_map, person_map = painting.part_map.numpy(), painting.person_map.numpy()
     np.testing.assert_array_equal(part_map, upsampled.argmax(1))
     block = np.ones((1, 4, 4), dtype=np.int64)
@@ -34,6 +34,19 @@ def test_maps_and_scores(vote: str) -> None:
         assert painting.part_score[b, person, part].item() == pytest.approx(expected, abs=1e-6)
         assert (painting.part_score[b, person, part] > 0) == (len(y) > 0)
     assert painting.part_map.dtype == painting.person_map.dtype == torch.uint8
+
+
+def test_somebody_is_where_the_parts_together_are_likelier_than_the_background() -> None:
+    logits = 3 * torch.randn(2, PARTS + 1, 8, 11, generator=torch.Generator().manual_seed(1))
+    weighed = weigh_background(logits)
+    probability = logits.softmax(1)
+    somebody = 1 - probability[:, 0] > 0.5
+    assert torch.equal(weighed.argmax(1) > 0, somebody)
+    assert torch.equal(weighed[:, 1:], logits[:, 1:])
+    several = somebody & (logits.argmax(1) == 0)  # several parts share what the background alone does not outdo
+    assert several.any()
+    certain = 1000 * logits  # far beyond what exp can hold
+    assert torch.equal(weigh_background(certain).argmax(1), certain.argmax(1))
 
 
 def test_nobody_is_an_empty_canvas() -> None:
