@@ -81,6 +81,7 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "backend": parser.backend.name,
         "precision": parser.backend.precision,
         "detail": parser.detail,
+        "details": list(parser.levels),
         "inference_ms": round(parser.seconds * 1e3, 1),
         "canvases": manifest.canvases,
         "limits": {

@@ -56,7 +56,7 @@ def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id
         )
     return Answer(
         request_id=request_id,
-        model=parser.model_info(parsed.size_canvas),
+        model=parser.model_info(parsed),
         image=ImageInfo(width=width, height=height, exif_transposed=header.orientation != 1),
         people=people,
         truncated=overflow > 0,

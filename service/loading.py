@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from service.runtime import Backend, BackendError, Size, open_backend
 from service.selfcheck import check_contract, check_golden
 from service.settings import Settings
 
+Levels = Mapping[str, Sequence[Size]]  # canvases of each level of detail
+
 REPETITIONS = 5
 GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (convolutions) to 1.2 (attention)
 log = logging.getLogger(__name__)
@@ -22,34 +25,47 @@ log = logging.getLogger(__name__)
 def load_parser(settings: Settings) -> PhotoParser:
     """Read the bundle, compile its graph, choose the level of detail, check the answers.
 
-    Every canvas has run once when this returns, so that no request pays for a first run.
+    Every canvas that may be asked for has run once when this returns, so that no request pays for a first run.
     Raises BundleError or BackendError.
     """
     manifest = read_bundle(settings.bundle)
+    levels = served_levels(manifest, settings)
     backend = open_backend(settings.bundle, manifest, settings)
-    detail, seconds = choose_detail(manifest, backend, settings)
-    canvases = manifest.canvases[detail]
-    for size in canvases:
-        check_contract(backend.infer(_noise(size)), size, manifest)
-    check_golden(backend, settings.bundle, detail)
+    detail, seconds = choose_detail(levels, backend, settings)
+    for level, canvases in levels.items():
+        for size in canvases:
+            check_contract(backend.infer(_noise(size)), size, manifest)
+        check_golden(backend, settings.bundle, level)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
-    return PhotoParser(manifest, backend, detail, canvases, settings.max_pixels, seconds)
+    return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
 
 
-def choose_detail(manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
-    """The level of detail to serve and how long an inference takes there, in seconds.
+def served_levels(manifest: Manifest, settings: Settings) -> Levels:
+    """The levels of detail that may be asked for, from coarse to fine: all of the bundle up to the finest allowed.
 
-    "auto" takes the finest level that meets the budget, else the coarsest. Raises BackendError where the level asked
-    for is not in the bundle.
+    Raises BackendError where the level that is set is not one of them.
     """
-    levels = list(manifest.canvases)
-    if settings.detail != "auto":
-        if settings.detail not in levels:
-            raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} is not in the bundle: it has {', '.join(levels)}")
-        levels = [settings.detail]
-    chosen, seconds, pixels = levels[0], 0.0, 0
-    for detail in levels:
-        size = max(manifest.canvases[detail], key=lambda s: s[0] * s[1])
+    names = list(manifest.canvases)
+    if settings.finest_detail in names:
+        names = names[: names.index(settings.finest_detail) + 1]
+    if settings.detail not in ("auto", *names):
+        reason = (
+            "is finer than HUMANPARSE_FINEST_DETAIL" if settings.detail in manifest.canvases else "is not in the bundle"
+        )
+        raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} {reason}: choose of auto, {', '.join(names)}")
+    return {name: manifest.canvases[name] for name in names}
+
+
+def choose_detail(levels: Levels, backend: Backend, settings: Settings) -> tuple[str, float]:
+    """The level for photos that ask for none, and how long an inference takes there, in seconds.
+
+    "auto" takes the finest level that meets the budget, else the coarsest.
+    """
+    chosen, seconds, pixels = next(iter(levels)), 0.0, 0
+    for detail, canvases in levels.items():
+        if settings.detail not in ("auto", detail):
+            continue
+        size = max(canvases, key=lambda s: s[0] * s[1])
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if pixels and seconds * GROWTH * size[0] * size[1] / pixels > settings.inference_budget_seconds:
             break

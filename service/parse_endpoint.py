@@ -19,6 +19,7 @@ from service.encoding import Form, encode_answer, with_timings
 from service.images import ImageError
 from service.lifecycle import Lifecycle
 from service.negotiation import Layer, negotiate
+from service.parser import PhotoParser
 from service.problems import MEDIA_TYPE, TITLES, Problem
 from service.timing import Stopwatch
 
@@ -55,23 +56,26 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/parse", responses=RESPONSES, openapi_extra={"requestBody": BODY})
-async def parse(request: Request, masks: MaskFormat = "rle", layer: Layer | None = None) -> Response:
+async def parse(
+    request: Request, masks: MaskFormat = "rle", layer: Layer | None = None, detail: str | None = None
+) -> Response:
     """Find every person in a photo, with body parts, keypoints and masks.
 
     `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
-    (image/jpeg or image/webp, `layer` = overlay).
+    (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
+    standard or high: finer ones see smaller people and take longer.
     """
     arrived = time.perf_counter()
     lifecycle: Lifecycle = request.app.state.lifecycle
     _authorize(request, lifecycle.api_key)
-    lifecycle.serving()  # refuse before reading the body
+    _check_detail(detail, lifecycle.serving()[0])  # refuse before reading the body
     form = Form(*negotiate(request.headers.get("accept", "*/*"), layer), masks)
     deadline = _deadline(request, arrived)
     settings, metrics = lifecycle.settings, lifecycle.metrics
     with metrics.inflight.track_inprogress():
         try:
             data = await read_image(request, settings.max_bytes, settings.body_timeout_seconds)
-            response = await _unless_disconnected(request, _answer(lifecycle, data, form, deadline, request))
+            response = await _unless_disconnected(request, _answer(lifecycle, data, form, detail, deadline, request))
         except ClientDisconnect:
             response = None
     if response is None:
@@ -82,7 +86,9 @@ async def parse(request: Request, masks: MaskFormat = "rle", layer: Layer | None
     return response
 
 
-async def _answer(lifecycle: Lifecycle, data: bytes, form: Form, deadline: float | None, request: Request) -> Response:
+async def _answer(
+    lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, deadline: float | None, request: Request
+) -> Response:
     """Decode, wait, infer, encode; raises Problem."""
     stopwatch = Stopwatch()
     request_id: str = request.state.request_id
@@ -95,7 +101,7 @@ async def _answer(lifecycle: Lifecycle, data: bytes, form: Form, deadline: float
         async with asyncio.timeout(None if deadline is None else deadline - time.perf_counter()):
             with worker.admitted(deadline) as place:
                 with stopwatch.stage("decode"):
-                    prepared = await in_pool(parser.prepare, data)
+                    prepared = await in_pool(parser.prepare, data, detail)
                 parsed, queued, took = await worker.run(place, lambda: parser.infer(prepared))
             stopwatch.record("queue", queued)
             stopwatch.record("infer", took)
@@ -138,6 +144,12 @@ def _authorize(request: Request, api_key: str | None) -> None:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), api_key.encode()):
         raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
+
+
+def _check_detail(detail: str | None, parser: PhotoParser) -> None:
+    if detail is not None and detail not in parser.levels:
+        message = f"detail={detail} is not served here: choose of {', '.join(parser.levels)}"
+        raise Problem("invalid-parameter", message, errors=[{"parameter": "detail", "detail": message}])
 
 
 def _deadline(request: Request, arrived: float) -> float | None:

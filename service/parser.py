@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ class Prepared:
 
     header: Header
     letterbox: Letterbox
+    detail: str  # the level that its canvas is of
     canvas: NDArray[np.uint8]  # [H, W, 3] RGB
 
 
@@ -32,6 +33,7 @@ class Parsed:
 
     header: Header
     letterbox: Letterbox
+    detail: str
     size_canvas: Size
     output: Output
 
@@ -42,38 +44,40 @@ class Parsed:
 
 @dataclass(frozen=True)
 class PhotoParser:
-    """A bundle on a backend, at one level of detail.
+    """A bundle on a backend, at a level of detail of its own or of a photo's.
 
     `prepare` may run in several threads; `infer` in one at a time, because a backend serves one photo at a time.
     """
 
     manifest: Manifest
     backend: Backend
-    detail: str
-    canvases: Sequence[Size]
+    levels: Mapping[str, Sequence[Size]]  # those that may be asked for, from coarse to fine, and their canvases
+    detail: str  # the level of photos that ask for none
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up
 
-    def prepare(self, data: bytes) -> Prepared:
-        """Decode a file into the canvas that shows it largest. Raises ImageError."""
+    def prepare(self, data: bytes, detail: str | None = None) -> Prepared:
+        """Decode a file into the canvas that shows it largest, at a level of `levels`. Raises ImageError."""
+        detail = detail or self.detail
         header = read_header(data, self.max_pixels)
-        size_canvas = best_canvas(header.size_image, self.canvases)
+        size_canvas = best_canvas(header.size_image, self.levels[detail])
         letterbox = letterbox_geometry(header.size_image, size_canvas)
         image = decode(data, header, at_least=(letterbox.height, letterbox.width))
-        return Prepared(header, letterbox, fit_canvas(image, letterbox, size_canvas))
+        return Prepared(header, letterbox, detail, fit_canvas(image, letterbox, size_canvas))
 
     def infer(self, prepared: Prepared) -> Parsed:
         """Run the graph."""
         size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
-        return Parsed(prepared.header, prepared.letterbox, size_canvas, self.backend.infer(prepared.canvas))
+        output = self.backend.infer(prepared.canvas)
+        return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
 
-    def model_info(self, size_canvas: Size) -> ModelInfo:
+    def model_info(self, parsed: Parsed) -> ModelInfo:
         """How an answer names what computed it."""
         return ModelInfo(
             name=self.manifest.name,
             version=self.manifest.version,
             backend=self.backend.name,
             precision=self.backend.precision,
-            detail=self.detail,
-            canvas=size_canvas,
+            detail=parsed.detail,
+            canvas=parsed.size_canvas,
         )

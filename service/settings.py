@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     detail: Literal["auto", "fast", "standard", "high"] = Field(
         "auto", description="canvas size; auto: the finest that meets inference_budget_seconds on this machine"
     )
+    finest_detail: Literal["fast", "standard", "high"] = Field(
+        "high", description="finest canvas size: neither auto nor a request's ?detail= goes beyond it"
+    )
     inference_budget_seconds: Seconds = Field(
         0.105, description="what 0.15 s leaves for inference after decoding, waiting and encoding"
     )

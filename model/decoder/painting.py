@@ -49,7 +49,7 @@ def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int,
 
 def weigh_background(part_logits: Tensor) -> Tensor:
     """Logits [B, C+1, h, w] whose largest is the background exactly where that is likelier than all parts together."""
-    background, parts = part_logits.split([1, part_logits.shape[1] - 1], dim=1)
+    background, parts = part_logits[:, :1], part_logits[:, 1:]
     best = parts.amax(1, keepdim=True)
     together = (parts - best).exp().sum(1, keepdim=True).log()  # by how much all parts exceed the best, at least 0
     return torch.cat((background - together, parts), 1)

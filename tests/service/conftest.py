@@ -36,7 +36,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(bundle: Path) -> Settings:
-    return load_settings({}, bundle=bundle, backend="openvino", detail="high", queue_limit=4, body_timeout_seconds=0.3)
+    runtime = {"backend": "openvino", "precision": "f32"}  # whatever this machine could do besides
+    return load_settings({}, bundle=bundle, **runtime, detail="high", queue_limit=4, body_timeout_seconds=0.3)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ def test_live_and_ready(client: httpx.Client) -> None:
 def test_model_tells_what_is_served(client: httpx.Client) -> None:
     model = client.get("/model").json()
     assert (model["name"], model["version"], model["detail"], model["backend"]) == ("figures", "1", "high", "openvino")
+    assert model["details"] == ["fast", "standard", "high"]
     assert Taxonomy.from_dict(model["taxonomy"]) == PASCAL_PERSON_PART
     assert model["limits"] == {"bytes": 20 * 2**20, "pixels": 50_000_000, "people": 4, "candidates": 20, "queue": 4}
     assert model["card"].startswith("# Figures")
@@ -48,7 +49,7 @@ def test_the_interface_is_described(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/parse"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/json"}
     assert {"200", "400", "401", "406", "408", "413", "415", "422", "429", "503", "504"} <= set(operation["responses"])
-    assert {p["name"] for p in operation["parameters"]} == {"masks", "layer"}
+    assert {p["name"] for p in operation["parameters"]} == {"masks", "layer", "detail"}
 
 
 def test_serving_does_not_import_torch() -> None:

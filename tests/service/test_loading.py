@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.manifest import GOLDEN, GRAPH, read_bundle
-from service.loading import choose_detail, load_parser
+from service.loading import choose_detail, load_parser, served_levels
 from service.runtime import BackendError, Output
 from service.runtime_openvino import OpenVinoBackend
 from service.selfcheck import check_contract, check_golden
@@ -27,22 +27,33 @@ class Slow:
 
 
 @pytest.mark.parametrize(("budget", "detail"), [(1.0, "high"), (0.06, "standard"), (0.015, "fast"), (0.0, "fast")])
-def test_auto_takes_the_finest_level_within_the_budget(
-    bundle: Path, settings: Settings, budget: float, detail: str
-) -> None:
+def test_auto_takes_the_finest_level_within_the_budget(settings: Settings, budget: float, detail: str) -> None:
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
-    chosen, seconds = choose_detail(read_bundle(bundle), Slow(), auto)
+    chosen, seconds = choose_detail(CANVASES, Slow(), auto)
     assert chosen == detail
     pixels = max(h * w for h, w in CANVASES[detail])
     assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
-    assert choose_detail(read_bundle(bundle), Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+    assert choose_detail(CANVASES, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+
+
+def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) -> None:
+    manifest = read_bundle(bundle)
+    auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": 10.0})
+    assert list(served_levels(manifest, auto)) == ["fast", "standard", "high"]
+    limited = auto.model_copy(update={"finest_detail": "standard"})
+    parser = load_parser(limited)
+    assert (list(parser.levels), parser.detail) == (["fast", "standard"], "standard")
+    with pytest.raises(
+        BackendError, match=r"DETAIL=high is finer than HUMANPARSE_FINEST_DETAIL: choose of auto, fast,"
+    ):
+        served_levels(manifest, limited.model_copy(update={"detail": "high"}))
 
 
 def test_a_level_the_bundle_lacks(tmp_path: Path, settings: Settings) -> None:
     figure_bundle(tmp_path)
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"high"', '"finest"'))
-    with pytest.raises(BackendError, match="DETAIL=high is not in the bundle: it has fast, standard, finest"):
+    with pytest.raises(BackendError, match="DETAIL=high is not in the bundle: choose of auto, fast, standard, finest"):
         load_parser(settings.model_copy(update={"bundle": tmp_path}))
 
 

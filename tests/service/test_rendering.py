@@ -31,7 +31,7 @@ def parsed() -> Parsed:
     keypoints[0, :2] = [(35, 30, 0.9), (35, 60, 0.9)]
     keypoints[1, :2] = [(85, 30, 0.9), (85, 60, 0.9)]
     output = Output(part_map, person_map, keypoints, np.array([0.9, 0.8, 0, 0], np.float32), np.zeros((4, 6)), 0)
-    return Parsed(Header("PNG", "RGB", 1, SIZE), letterbox_geometry(SIZE, CANVAS), CANVAS, output)
+    return Parsed(Header("PNG", "RGB", 1, SIZE), letterbox_geometry(SIZE, CANVAS), "fast", CANVAS, output)
 
 
 def draw(parsed: Parsed, size: tuple[int, int] = SIZE) -> np.ndarray:
