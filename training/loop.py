@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from model.backbones.build import freeze_batch_norm, load_pretrained
@@ -22,6 +21,7 @@ from model.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
+from training.batches import load_batches
 from training.config import TrainConfig
 from training.depthwise import quicken
 from training.log import Log, Means
@@ -31,12 +31,11 @@ from training.objective import Objective
 from training.processes import Processes, joined, share_batch_norm
 from training.schedule import Schedule
 from training.starting_weights import load_start, restore_statistics
-from training.targets import Batch, TrainingSet, View, collate
+from training.targets import Batch, TrainingSet
 from training.tfjs import read_tfjs
 from training.validation import Figures, validate
 
 LOG_EVERY = 20
-AHEAD = 4  # batches that each loading process has ready
 LAST = "last.ckpt"
 CANVASES = 16  # from which BatchNorms take their first statistics, where a bundle has none
 FREE = (
@@ -233,47 +232,6 @@ def make_optimizer(config: TrainConfig, objective: Objective) -> torch.optim.Opt
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, lr=1.0, momentum=0.9)
     return torch.optim.AdamW(listed, lr=1.0)
-
-
-def load_batches(
-    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
-) -> Iterator[Batch]:
-    """Endless batches of one process from a step on, `config.accumulate` a step.
-
-    A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
-    Raises ValueError for a batch that cannot be divided evenly.
-    """
-    if config.batch % (processes.count * config.accumulate):
-        raise ValueError(
-            f"a batch of {config.batch} cannot be divided by {processes.count} processes times "
-            f"{config.accumulate} passes; choose a multiple"
-        )
-    loader = DataLoader(
-        data,
-        batch_sampler=_views(data, config, schedule.epoch_steps, step, processes),
-        num_workers=config.workers,
-        collate_fn=collate,
-        pin_memory=processes.device.type == "cuda",
-        prefetch_factor=AHEAD if config.workers else None,
-    )
-    yield from loader
-
-
-def _views(
-    data: TrainingSet, config: TrainConfig, epoch_steps: int, step: int, processes: Processes
-) -> Iterator[list[View]]:
-    size = config.batch // (processes.count * config.accumulate)
-    order: list[int] = []
-    shown = -1
-    while True:
-        epoch, within = divmod(step, epoch_steps)
-        if epoch != shown:
-            order, shown = data.order(epoch), epoch
-            order *= -(-config.batch // len(order))  # fewer photos than a batch are shown several times
-        photos = order[within * config.batch : (within + 1) * config.batch][processes.rank :: processes.count]
-        for part in range(config.accumulate):
-            yield [(epoch, photo) for photo in photos[part * size : (part + 1) * size]]
-        step += 1
 
 
 def make_network(config: TrainConfig, pretrained: Path | None = None, start: Path | None = None) -> Network:

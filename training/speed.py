@@ -14,8 +14,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from training.batches import AHEAD, load_batches
 from training.config import TrainConfig
-from training.loop import AHEAD, Stepper, load_batches, make_network, make_objective, make_optimizer, moving_average
+from training.loop import Stepper, make_network, make_objective, make_optimizer, moving_average
 from training.memory import keep_freed_memory
 from training.processes import joined
 from training.runtime.machine import machine, synchronise

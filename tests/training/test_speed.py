@@ -15,7 +15,7 @@ import training.speed
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
-from training.loop import AHEAD
+from training.batches import AHEAD
 from training.speed import WARM_UP
 from training.targets import Batch
 

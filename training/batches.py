@@ -1,0 +1,55 @@
+"""Which photos make up each step's batches, and the processes that load them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch.utils.data import DataLoader
+
+from training.config import TrainConfig
+from training.processes import Processes
+from training.schedule import Schedule
+from training.targets import Batch, TrainingSet, View, collate
+
+AHEAD = 4  # batches that each loading process has ready
+
+
+def load_batches(
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
+) -> Iterator[Batch]:
+    """Endless batches of one process from a step on, `config.accumulate` a step.
+
+    A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
+    Raises ValueError for a batch that cannot be divided evenly.
+    """
+    if config.batch % (processes.count * config.accumulate):
+        raise ValueError(
+            f"a batch of {config.batch} cannot be divided by {processes.count} processes times "
+            f"{config.accumulate} passes; choose a multiple"
+        )
+    loader = DataLoader(
+        data,
+        batch_sampler=_views(data, config, schedule.epoch_steps, step, processes),
+        num_workers=config.workers,
+        collate_fn=collate,
+        pin_memory=processes.device.type == "cuda",
+        prefetch_factor=AHEAD if config.workers else None,
+    )
+    yield from loader
+
+
+def _views(
+    data: TrainingSet, config: TrainConfig, epoch_steps: int, step: int, processes: Processes
+) -> Iterator[list[View]]:
+    size = config.batch // (processes.count * config.accumulate)
+    order: list[int] = []
+    shown = -1
+    while True:
+        epoch, within = divmod(step, epoch_steps)
+        if epoch != shown:
+            order, shown = data.order(epoch), epoch
+            order *= -(-config.batch // len(order))  # fewer photos than a batch are shown several times
+        photos = order[within * config.batch : (within + 1) * config.batch][processes.rank :: processes.count]
+        for part in range(config.accumulate):
+            yield [(epoch, photo) for photo in photos[part * size : (part + 1) * size]]
+        step += 1
