@@ -31,13 +31,12 @@ from training.summary import summarise
 # In the order in which they are chosen: a joint must be found before it can be joined, and joined to be a person.
 CHOICES: dict[str, tuple[Any, ...]] = {
     "peak_window": (3, 5, 7),
-    "keypoint_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7),
-    "limb_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
-    "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
+    "keypoint_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7),
+    "limb_threshold": (0.05, 0.1, 0.2, 0.3),
+    "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
 }
 PASSES = 2  # weak joints may pay once weak people are left out
-EMPTY = 0.95  # share of the photos of nobody in which nobody may be found, before more people found are worth less
-NEGATIVES = 3  # one photo of nobody for so many with people
+EMPTY = 0.95  # share of the photos of nobody that must stay so; what it lacks is subtracted from the merit
 
 
 class Trial(NamedTuple):
@@ -50,8 +49,8 @@ class Trial(NamedTuple):
 
     @property
     def merit(self) -> float:
-        """Of two trials the better has more of it. A tenth of the photos of nobody outweighs any other gain."""
-        return self.keypoint_ap + self.mask_iou - 10 * max(0.0, EMPTY - self.nobody_found)
+        """Of two trials the better has more of it."""
+        return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.nobody_found)
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,12 @@ class _Seen:
 
 
 def chosen_photos(photos: PhotoDataset, training: Sequence[int], count: int) -> list[int]:
-    """At most `count` real photos with people, whose joints are human work where there are such, and some of nobody."""
+    """At most `count` real photos with people, whose joints are human work where there are such, and `count` of nobody."""
     real = [i for i in training if photos.photos[i].source != SYNTHETIC] or list(training)
     people = [i for i in real if not photos.photos[i].negative]
     human = [i for i in people if photos.photos[i].ground_truth]
     nobody = [i for i in real if photos.photos[i].negative]
-    return [*spread(human or people, count), *spread(nobody, count // NEGATIVES)]
+    return [*spread(human or people, count), *spread(nobody, count)]
 
 
 def choose_thresholds(

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
     parser.add_argument("--detail", choices=sorted(CANVASES), default="standard", help="how large photos are shown")
-    parser.add_argument("--photos", type=int, default=90, metavar="N", help="with people; a third as many of nobody")
+    parser.add_argument("--photos", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
 
 def run(chosen: argparse.Namespace) -> int:
