@@ -26,16 +26,19 @@ def load_parser(settings: Settings) -> PhotoParser:
     """Read the bundle, compile its graph, choose the level of detail, check the answers.
 
     Every canvas that may be asked for has run once when this returns, so that no request pays for a first run.
+    Where the precision is left to us, and answers in bf16 are not those that the bundle promises, f32 is taken.
     Raises BundleError or BackendError.
     """
     manifest = read_bundle(settings.bundle)
     levels = served_levels(manifest, settings)
-    backend = open_backend(settings.bundle, manifest, settings)
+    try:
+        backend = _checked_backend(manifest, levels, settings)
+    except BackendError as error:
+        if settings.precision != "auto":
+            raise
+        log.warning("%s; trying f32", error)
+        backend = _checked_backend(manifest, levels, settings.model_copy(update={"precision": "f32"}))
     detail, seconds = choose_detail(levels, backend, settings)
-    for level, canvases in levels.items():
-        for size in canvases:
-            check_contract(backend.infer(_noise(size)), size, manifest)
-        check_golden(backend, settings.bundle, level)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
 
@@ -54,6 +57,15 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
         )
         raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} {reason}: choose of auto, {', '.join(names)}")
     return {name: manifest.canvases[name] for name in names}
+
+
+def _checked_backend(manifest: Manifest, levels: Levels, settings: Settings) -> Backend:
+    backend = open_backend(settings.bundle, manifest, settings)
+    for level, canvases in levels.items():
+        for size in canvases:
+            check_contract(backend.infer(_noise(size)), size, manifest)
+        check_golden(backend, settings.bundle, level)
+    return backend
 
 
 def choose_detail(levels: Levels, backend: Backend, settings: Settings) -> tuple[str, float]:

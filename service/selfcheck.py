@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from model.manifest import GOLDEN, Manifest
 from service.runtime import Backend, BackendError, Output
 
-AGREEMENT = 0.98  # of the pixels: rounding moves a few at contours, a broken decoder a fifth and more
+# Of the pixels. A network in bf16 moves some at contours and borders: 0.6 to 3 % were measured, most on small canvases.
+# A decoder in bf16 moves a fifth to a half to another person.
+AGREEMENT = 0.9
 
 
 def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manifest) -> None:
@@ -48,12 +50,32 @@ def check_golden(backend: Backend, bundle: Path, detail: str) -> None:
             return
         output = backend.infer(golden[f"{detail}_image"])
         for name in ("part_map", "person_map"):
-            share = _agreement(getattr(output, name), golden[f"{detail}_{name}"])
+            found, expected = getattr(output, name), golden[f"{detail}_{name}"]
+            if name == "person_map":
+                found = _renamed(found, expected)
+            share = _agreement(found, expected)
             if share < AGREEMENT:
                 raise BackendError(
                     f"{backend.name} in {backend.precision} computes another {name} than the bundle promises "
                     f"({share:.1%} of the pixels agree): try HUMANPARSE_PRECISION=f32 or another HUMANPARSE_BACKEND"
                 )
+
+
+def _renamed(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`found` with each person's id exchanged for that of the person in `expected` who shares most pixels, one to one.
+
+    Slots are sorted by score: of two people with nearly the same score rounding decides who comes first.
+    """
+    shared = np.zeros((256, 256), np.int64)
+    np.add.at(shared, (found, expected), 1)
+    shared[0], shared[:, 0] = 0, 0
+    names = np.full(256, 255, np.uint8)  # people with no partner
+    names[0] = 0
+    while shared.any():
+        own, other = np.unravel_index(shared.argmax(), shared.shape)
+        names[own] = other
+        shared[own], shared[:, other] = 0, 0
+    return names[found]
 
 
 def _agreement(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:

@@ -64,7 +64,7 @@ class _Seen:
 
 
 def chosen_photos(photos: PhotoDataset, training: Sequence[int], count: int) -> list[int]:
-    """At most `count` real photos with people, whose joints are human work where there are such, and `count` of nobody."""
+    """At most `count` real photos with people, where there are such with joints by humans, and as many of nobody."""
     real = [i for i in training if photos.photos[i].source != SYNTHETIC] or list(training)
     people = [i for i in real if not photos.photos[i].negative]
     human = [i for i in people if photos.photos[i].ground_truth]

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.manifest import GOLDEN, GRAPH, read_bundle
+from model.manifest import GOLDEN, GRAPH, Manifest, read_bundle
+from service import loading
 from service.loading import choose_detail, load_parser, served_levels
-from service.runtime import BackendError, Output
+from service.runtime import Backend, BackendError, Output
 from service.runtime_openvino import OpenVinoBackend
 from service.selfcheck import check_contract, check_golden
 from service.settings import Settings
@@ -95,6 +96,48 @@ def test_a_backend_that_computes_something_else_is_refused(tmp_path: Path, setti
     write_manifest(tmp_path)
     with pytest.raises(BackendError, match=r"computes another person_map than the bundle promises .*% of the pixels"):
         load_parser(settings.model_copy(update={"bundle": tmp_path}))
+
+
+def test_people_may_come_in_another_order_than_the_bundle_promises(tmp_path: Path, settings: Settings) -> None:
+    """Of people with equal scores rounding decides who comes first."""
+    figure_bundle(tmp_path)
+    with np.load(tmp_path / GOLDEN) as file:
+        golden = dict(file)
+    assert set(np.unique(golden["high_person_map"])) == {0, 1, 2}
+    golden["high_person_map"] = np.array([0, 2, 1], np.uint8)[golden["high_person_map"]]
+    np.savez_compressed(tmp_path / GOLDEN, **golden)
+    write_manifest(tmp_path)
+    assert load_parser(settings.model_copy(update={"bundle": tmp_path})).detail == "high"
+    golden["high_person_map"][golden["high_person_map"] > 0] = 1  # two people are not one
+    np.savez_compressed(tmp_path / GOLDEN, **golden)
+    write_manifest(tmp_path)
+    with pytest.raises(BackendError, match="another person_map"):
+        load_parser(settings.model_copy(update={"bundle": tmp_path}))
+
+
+class Wrong:
+    """Sees nobody anywhere."""
+
+    name, precision = "openvino", "bf16"
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def infer(self, canvas: np.ndarray) -> Output:
+        return self._backend.infer(np.zeros_like(canvas))
+
+
+def test_where_bf16_answers_otherwise_auto_takes_f32(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_(bundle: Path, manifest: Manifest, asked: Settings) -> Backend:
+        backend = OpenVinoBackend(bundle / GRAPH)
+        return backend if asked.precision == "f32" else Wrong(backend)
+
+    monkeypatch.setattr(loading, "open_backend", open_)
+    assert load_parser(settings.model_copy(update={"precision": "auto"})).backend.precision == "f32"
+    with pytest.raises(
+        BackendError, match=r"openvino in bf16 computes another part_map .*: try HUMANPARSE_PRECISION=f32"
+    ):
+        load_parser(settings.model_copy(update={"precision": "bf16"}))
 
 
 def test_a_bundle_may_lack_golden_maps(bundle: Path, tmp_path: Path) -> None:
