@@ -54,6 +54,7 @@ class DecoderConfig:
     keypoint_threshold: float = 0.7  # a joint's votes in the window must exceed it (section 3.3)
     limb_samples: int = 10  # Gaussian responses read along a limb
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
+    limb_coverage: float = 0.8  # share of the samples that must exceed half of it, or the pair is no limb
     matcher: Matcher = "dykstra"  # Table 5: the paper's, and two it compares with
     matcher_step: float = 2.0  # alpha of Eq. 15
     matcher_outer: int = 12  # projected gradient steps

@@ -11,7 +11,7 @@ from model.config import STRIDE, DecoderConfig
 from model.decoder.association import assign_cells
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.hough import hough_scores
-from model.decoder.limbs import score_limbs
+from model.decoder.limbs import limb_responses, without_gaps
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
 from model.decoder.painting import paint
 from model.decoder.peaks import Candidates, find_peaks
@@ -63,7 +63,10 @@ class Decoder(nn.Module):
         """Decode a batch of maps [B, ..., h, w] to people on a canvas of H = 4h, W = 4w pixels."""
         maps = HeadMaps(*(m.float() for m in maps))
         candidates = self.detect(maps)
-        poses = self.group(candidates, self.match(self.score(maps, candidates), candidates))
+        scores = without_gaps(
+            self._responses(maps, candidates), self.config.limb_threshold / 2, self.config.limb_coverage
+        )
+        poses = self.group(candidates, self.match(scores, candidates))
         cell_person = assign_cells(maps.projection_field, poses)
         anyone = poses.score[:, 0] > 0
         painting = paint(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
@@ -80,8 +83,11 @@ class Decoder(nn.Module):
         return find_peaks(hough, config.candidates, config.peak_window, config.keypoint_threshold)
 
     def score(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
-        """A [B, L, N, N], the limb score of every pair; differentiable in limb map and positions."""
-        return score_limbs(maps.limb_logits, candidates, self.limbs, self.config.limb_samples)
+        """A [B, L, N, N], the limb score of every pair, gaps or not; differentiable in limb map and positions."""
+        return self._responses(maps, candidates).mean(-1)
+
+    def _responses(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
+        return limb_responses(maps.limb_logits, candidates, self.limbs, self.config.limb_samples)
 
     def match(self, scores: Tensor, candidates: Candidates) -> Tensor:
         """[B, L, N, N] of 0 and 1, which candidates are joined: the configured matcher, rounded."""

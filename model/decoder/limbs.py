@@ -8,8 +8,8 @@ from torch import Tensor
 from model.decoder.peaks import Candidates
 
 
-def score_limbs(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, samples: int) -> Tensor:
-    """Mean response of a limb's map along the segment between each pair of its candidates.
+def limb_responses(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, samples: int) -> Tensor:
+    """Responses of a limb's map along the segment between each pair of its candidates.
 
     The paper leaves number and place of the samples open. Here they are the middles of `samples` equal stretches:
     near the ends all pairs that share a joint look alike.
@@ -21,8 +21,8 @@ def score_limbs(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, samp
         samples: points read on a segment, by bilinear interpolation, the map continued by its border.
 
     Returns:
-        A [B, L, N, N] in [0, 1]: candidate n of class a with candidate n' of class b; 0 if one of them is invalid.
-        Differentiable in the map and in the positions.
+        [B, L, N, N, S] in [0, 1]: candidate n of class a with candidate n' of class b; 0 if one of them is invalid.
+        Their mean over the S samples is A, the score of the pair. Differentiable in the map and in the positions.
     """
     batch, count, height, width = limb_logits.shape
     start = candidates.xy_cell.index_select(1, limbs[0])[:, :, :, None, None]  # [B, L, N, 1, 1, 2]
@@ -40,8 +40,19 @@ def score_limbs(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, samp
     )
     upper = top_left + (top_right - top_left) * right_share
     lower = bottom_left + (bottom_right - bottom_left) * right_share
-    scores = (upper + (lower - upper) * bottom_share).mean(-1)  # [B, L, N, N]
-    return torch.where(pair_mask(candidates.valid, limbs), scores, 0.0)
+    responses = upper + (lower - upper) * bottom_share
+    return torch.where(pair_mask(candidates.valid, limbs)[..., None], responses, 0.0)
+
+
+def without_gaps(responses: Tensor, floor: float, share: float) -> Tensor:
+    """A [B, L, N, N], mean responses; 0 where less than `share` of a segment's samples exceed `floor`.
+
+    Between joints of two people far apart other people's limbs can make up a fair mean, with nothing in between.
+
+    Differs from the paper, which takes the mean alone; the criterion is OpenPose's (Cao et al., 2017).
+    """
+    covered = (responses > floor).float().sum(-1)  # whole numbers: no runtime's rounding decides
+    return torch.where(covered > share * responses.shape[-1] - 0.5, responses.mean(-1), 0.0)
 
 
 def pair_mask(valid: Tensor, limbs: Tensor) -> Tensor:
