@@ -16,7 +16,7 @@ from model.checkpoint import read_checkpoint
 from model.manifest import GRAPH, read_bundle
 from model.network import Network
 
-PREFIX, HALF, FOLDED = "parser.network.", "_f16", "weight_bias"  # how a graph names a network's parameters
+PREFIX, HALF = "parser.network.", "_f16"  # how a graph names a network's parameters
 
 
 def load_start(network: Network, start: Path) -> str:
@@ -68,23 +68,32 @@ def _restore(layer: nn.Module, inputs: tuple[Tensor]) -> None:
 
 
 def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
-    """The parameters in a bundle's graph; BatchNorms of `network` that it lacks become shifts."""
+    """The parameters in a bundle's graph; BatchNorms of `network` that it lacks become what is left of them, shifts."""
     read_bundle(folder)
-    state: dict[str, Tensor] = {}
-    for initializer in onnx.load(folder / GRAPH).graph.initializer:
-        if initializer.name.startswith(PREFIX):
-            value = torch.from_numpy(numpy_helper.to_array(initializer).copy()).float()
-            state[initializer.name.removeprefix(PREFIX).removesuffix(HALF)] = value
-    previous = ""
+    graph = onnx.load(folder / GRAPH).graph
+    values = {i.name.removesuffix(HALF): numpy_helper.to_array(i) for i in graph.initializer}
+    state = {
+        name.removeprefix(PREFIX): torch.from_numpy(value.copy()).float()
+        for name, value in values.items()
+        if name.startswith(PREFIX)
+    }
+    # Equal initializers are stored once, under one of their names: a bias is found through its convolution.
+    biases = {node.input[1]: values.get(node.input[2]) for node in graph.node if _has_bias(node)}
+    shift = None
     for name, layer in network.named_modules():
-        # A BatchNorm is defined right after the convolution whose output it normalises.
-        if isinstance(layer, nn.BatchNorm2d) and f"{name}.weight" not in state:
-            shift = state.get(f"{previous}.{FOLDED}", state.get(f"{previous}.bias"))
-            if shift is not None:
-                state |= {
-                    f"{name}.weight": torch.ones_like(shift), f"{name}.running_mean": torch.zeros_like(shift),
-                    f"{name}.bias": shift, f"{name}.running_var": torch.full_like(shift, 1 - layer.eps),
-                }  # fmt: skip
         if isinstance(layer, nn.Conv2d):
-            previous = name
+            bias = biases.get(f"{PREFIX}{name}.weight")
+            shift = None if bias is None else torch.from_numpy(bias.copy()).float()
+            if layer.bias is not None and shift is not None:
+                state[f"{name}.bias"], shift = shift, None
+        # A BatchNorm is defined right after the convolution whose output it normalises.
+        elif isinstance(layer, nn.BatchNorm2d) and f"{name}.weight" not in state and shift is not None:
+            state |= {
+                f"{name}.weight": torch.ones_like(shift), f"{name}.running_mean": torch.zeros_like(shift),
+                f"{name}.bias": shift, f"{name}.running_var": torch.full_like(shift, 1 - layer.eps),
+            }  # fmt: skip
     return state
+
+
+def _has_bias(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Conv" and len(node.input) > 2
