@@ -31,13 +31,15 @@ def load_parser(settings: Settings) -> PhotoParser:
     """
     manifest = read_bundle(settings.bundle)
     levels = served_levels(manifest, settings)
+    backend = open_backend(settings.bundle, manifest, settings)
     try:
-        backend = _checked_backend(manifest, levels, settings)
+        _check(backend, manifest, levels, settings)
     except BackendError as error:
-        if settings.precision != "auto":
+        if settings.precision != "auto" or backend.precision == "f32":
             raise
         log.warning("%s; trying f32", error)
-        backend = _checked_backend(manifest, levels, settings.model_copy(update={"precision": "f32"}))
+        backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
+        _check(backend, manifest, levels, settings)
     detail, seconds = choose_detail(levels, backend, settings)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
@@ -59,13 +61,11 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
     return {name: manifest.canvases[name] for name in names}
 
 
-def _checked_backend(manifest: Manifest, levels: Levels, settings: Settings) -> Backend:
-    backend = open_backend(settings.bundle, manifest, settings)
+def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
     for level, canvases in levels.items():
         for size in canvases:
             check_contract(backend.infer(_noise(size)), size, manifest)
         check_golden(backend, settings.bundle, level)
-    return backend
 
 
 def choose_detail(levels: Levels, backend: Backend, settings: Settings) -> tuple[str, float]:
