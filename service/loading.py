@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from model.manifest import Manifest, read_bundle
-from service.parser import PhotoParser
+from service.parser import Levels, PhotoParser
 from service.runtime import Backend, BackendError, Size, open_backend
 from service.selfcheck import check_contract, check_golden
 from service.settings import Settings
-
-Levels = Mapping[str, Sequence[Size]]  # canvases of each level of detail
 
 REPETITIONS = 5
 GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (convolutions) to 1.2 (attention)

@@ -20,7 +20,7 @@ from service.images import ImageError
 from service.lifecycle import Lifecycle
 from service.negotiation import Layer, negotiate
 from service.parser import PhotoParser
-from service.problems import MEDIA_TYPE, TITLES, Problem
+from service.problems import MEDIA_TYPE, TITLES, Problem, invalid_parameter
 from service.timing import Stopwatch
 
 T = TypeVar("T")
@@ -148,8 +148,8 @@ def _authorize(request: Request, api_key: str | None) -> None:
 
 def _check_detail(detail: str | None, parser: PhotoParser) -> None:
     if detail is not None and detail not in parser.levels:
-        message = f"detail={detail} is not served here: choose of {', '.join(parser.levels)}"
-        raise Problem("invalid-parameter", message, errors=[{"parameter": "detail", "detail": message}])
+        choices = ", ".join(parser.levels)
+        raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
 
 
 def _deadline(request: Request, arrived: float) -> float | None:
@@ -158,6 +158,5 @@ def _deadline(request: Request, arrived: float) -> float | None:
     if value is None:
         return None
     if not value.isascii() or not value.isdecimal() or len(value) > 9:
-        detail = "X-Deadline-Ms is a whole number of milliseconds"
-        raise Problem("invalid-parameter", detail, errors=[{"parameter": "X-Deadline-Ms", "detail": detail}])
+        raise invalid_parameter("X-Deadline-Ms", "X-Deadline-Ms is a whole number of milliseconds")
     return arrived + int(value) / 1e3

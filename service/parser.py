@@ -16,6 +16,8 @@ from service.images import Header, decode, fit_canvas, read_header
 from service.masks import IdGrid, id_grid
 from service.runtime import Backend, Output, Size
 
+Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, from coarse to fine
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -51,7 +53,7 @@ class PhotoParser:
 
     manifest: Manifest
     backend: Backend
-    levels: Mapping[str, Sequence[Size]]  # those that may be asked for, from coarse to fine, and their canvases
+    levels: Levels  # those that may be asked for
     detail: str  # the level of photos that ask for none
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up

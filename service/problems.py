@@ -57,6 +57,11 @@ class Problem(Exception):
         self.status, self.title = TITLES[kind]
 
 
+def invalid_parameter(parameter: str, detail: str) -> Problem:
+    """The problem of one parameter, which its `errors` name."""
+    return Problem("invalid-parameter", detail, errors=[{"parameter": parameter, "detail": detail}])
+
+
 def problem_response(problem: Problem, request_id: str) -> Response:
     """The problem as a response."""
     headers = {}

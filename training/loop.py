@@ -71,8 +71,9 @@ def train(
     Returns the path of the last checkpoint.
 
     Raises:
-        ValueError: the configuration contradicts itself, or a loss is no longer a number.
-        CheckpointError: the run folder holds a run with another configuration.
+        ValueError: the configuration contradicts itself or `start`, or a loss is no longer a number.
+        CheckpointError: the run folder holds a run with another configuration, or `start` is no checkpoint.
+        BundleError: `start` is a folder and no bundle.
         DatasetError: most photos cannot be read.
     """
     with joined() as processes:
