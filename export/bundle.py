@@ -10,7 +10,7 @@ from typing import Any
 
 from export.golden import write_golden
 from export.onnx_graph import DECODER_INPUTS, write_graph
-from model.canvases import CANVASES
+from model.canvases import CANVASES, VIEWS
 from model.checkpoint import load_parser
 from model.config import with_values
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
@@ -51,6 +51,7 @@ def write_bundle(
         model=parser.network.config,
         decoder=parser.decoder.config,
         canvases=CANVASES,
+        views=VIEWS,
         decoder_inputs=DECODER_INPUTS,
         data=data,
         weights_licence=weights_licence,

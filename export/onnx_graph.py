@@ -13,9 +13,11 @@ from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
 from model.maps import HeadMaps
 from model.parser import HumanParser
+from model.views import as_views
 
 OPSET = 18
 TRACE_CANVAS = (3 * CANVAS_MULTIPLE, 4 * CANVAS_MULTIPLE)  # unequal sides, so that no axis is taken for the other
+TRACE_VIEWS = 3  # with 2, an inner axis would have length 1, which the exporter takes for a constant
 OUTPUTS = People._fields
 DECODER_INPUTS = HeadMaps._fields
 
@@ -28,12 +30,14 @@ class _Traced(nn.Module):
         self.parser = parser
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        maps = self.parser.network(image)
-        return (*self.parser.decoder(maps), *maps)
+        maps = self.parser.network(as_views(image))
+        return (*self.parser.decode_views(maps), *maps)
 
 
 def write_graph(parser: HumanParser, path: Path) -> None:
-    """Write `parser.onnx`: uint8 canvases [1, H, W, 3] of any multiple of 32 to the people of the graph contract.
+    """Write `parser.onnx`: a uint8 canvas [V, H, W, 3] of any multiple of 32 to the people of the graph contract.
+
+    V = 1, or 2 times the same pixels, of which the graph mirrors the second: `HumanParser.parse_views`.
 
     The head maps stay in the graph as named inner tensors, where a runtime may cut it in two.
     Rounds the parser's weights to what float16 holds (in place): the file stores them so.
@@ -43,12 +47,12 @@ def write_graph(parser: HumanParser, path: Path) -> None:
     width = CANVAS_MULTIPLE * torch.export.Dim("width_cells", min=2, max=64)
     program = torch.onnx.export(
         _Traced(parser).eval(),
-        (torch.zeros(1, *TRACE_CANVAS, 3, dtype=torch.uint8),),
+        (torch.zeros(TRACE_VIEWS, *TRACE_CANVAS, 3, dtype=torch.uint8),),
         dynamo=True,
         opset_version=OPSET,
         input_names=["image"],
         output_names=[*OUTPUTS, *DECODER_INPUTS],
-        dynamic_shapes={"image": {1: height, 2: width}},
+        dynamic_shapes={"image": {0: torch.export.Dim("views", min=1, max=3), 1: height, 2: width}},
         optimize=True,
         verbose=False,
     )

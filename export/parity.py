@@ -19,7 +19,8 @@ from model.parser import HumanParser
 PIXELS = 0.999  # least share of equal pixels in either map
 KEYPOINT = 0.1  # greatest distance of a keypoint, canvas pixels
 
-Run = Callable[[NDArray[np.uint8]], People]
+Run = Callable[[NDArray[np.uint8], int], People]  # of a canvas [H, W, 3] and how often it is seen
+VIEWS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Parity:
     """How far one runtime is from torch, over all inputs."""
 
     runtime: str
-    inputs: int
+    inputs: int  # a canvas seen in two ways is two
     people: int  # found by torch in all inputs together
     equal_pixels: float  # least share over inputs and both maps
     keypoint_distance: float  # greatest, canvas pixels
@@ -48,21 +49,22 @@ class Parity:
 
 
 def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[np.uint8]]) -> list[Parity]:
-    """Compare `graph` with `parser` on uint8 canvases [H, W, 3].
+    """Compare `graph` with `parser` on uint8 canvases [H, W, 3], each seen once and seen in a mirror, too.
 
     `parser` must hold the weights as the graph stores them: `write_graph` leaves it so.
     """
-    expected = [_torch(parser, image) for image in inputs]
+    seen = [(image, views) for image in inputs for views in VIEWS]
+    expected = [_torch(parser, *case) for case in seen]
     runtimes = {"onnxruntime": onnxruntime_run(graph), "openvino": openvino_run(graph)}
-    return [_compare(name, expected, [run(image) for image in inputs]) for name, run in runtimes.items()]
+    return [_compare(name, expected, [run(*case) for case in seen]) for name, run in runtimes.items()]
 
 
 def onnxruntime_run(graph: Path) -> Run:
-    """Run a graph in ONNX Runtime on the CPU: a canvas [H, W, 3] to the arrays of `People`, batch axis kept."""
+    """Run a graph in ONNX Runtime on the CPU: to the arrays of `People`, batch axis kept."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda image: People(*session.run(People._fields, {"image": image[None]}))
+    return lambda image, views: People(*session.run(People._fields, {"image": image[None].repeat(views, 0)}))
 
 
 def openvino_run(graph: Path) -> Run:
@@ -70,13 +72,13 @@ def openvino_run(graph: Path) -> Run:
     core = openvino.Core()
     compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
 
-    def run(image: NDArray[np.uint8]) -> People:
-        shape = (1, *image.shape)
+    def run(image: NDArray[np.uint8], views: int) -> People:
+        shape = (views, *image.shape)
         if shape not in compiled:
             model = core.read_model(graph)
             model.reshape(shape)
             compiled[shape] = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        result = compiled[shape]([image[None]])
+        result = compiled[shape]([image[None].repeat(views, 0)])
         return People(*(result[name] for name in People._fields))
 
     return run
@@ -99,8 +101,8 @@ def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def _torch(parser: HumanParser, image: NDArray[np.uint8]) -> People:
-    return People(*(t.numpy() for t in parser(torch.from_numpy(image)[None])))
+def _torch(parser: HumanParser, image: NDArray[np.uint8], views: int) -> People:
+    return People(*(t.numpy() for t in parser.parse_views(torch.from_numpy(image[None].repeat(views, 0)))))
 
 
 def _compare(runtime: str, expected: Sequence[People], found: Sequence[People]) -> Parity:

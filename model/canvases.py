@@ -12,6 +12,9 @@ CANVASES: dict[str, tuple[Size, ...]] = {
     "standard": ((288, 512), (320, 448), (384, 384), (448, 320), (512, 288)),
     "high": ((384, 672), (448, 576), (512, 512), (576, 448), (672, 384)),
 }
+CANVASES["finest"] = CANVASES["high"]
+VIEWS = {"finest": 2}  # how often the network sees a canvas, where more than once: `model.views`
+SEEN_ONCE = tuple(detail for detail in CANVASES if detail not in VIEWS)
 
 
 def best_canvas(size_image: Size, canvases: Sequence[Size]) -> Size:

@@ -33,6 +33,7 @@ class Manifest:
 
     `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
     area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
+    `views` says at which of these levels the network sees a canvas twice, as it is and in a mirror.
     `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
     computes the network in a lower precision cuts there, because the decoder must stay float32.
     `accuracy` is what the evaluation measured; `data` and `weights_licence` say what the weights may be used for.
@@ -49,11 +50,15 @@ class Manifest:
     weights_licence: str
     sha256: dict[str, str]  # of every other file of the bundle
     accuracy: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for detail, sizes in self.canvases.items():
             if not sizes or any(side % CANVAS_MULTIPLE or side <= 0 for size in sizes for side in size):
                 raise BundleError(f"canvas sizes of {detail!r} must be multiples of {CANVAS_MULTIPLE}: {sizes}")
+        for detail, views in self.views.items():
+            if detail not in self.canvases or views not in (1, 2):
+                raise BundleError(f"{detail!r} is seen {views} times: name a level of detail, and 1 or 2")
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""

@@ -6,8 +6,10 @@ from torch import Tensor, nn
 
 from model.config import DecoderConfig
 from model.decoder.decode import Decoder, People
+from model.maps import HeadMaps
 from model.network import Network
 from model.taxonomy import get_taxonomy
+from model.views import as_views, average_views
 
 
 class HumanParser(nn.Module):
@@ -21,4 +23,16 @@ class HumanParser(nn.Module):
     def forward(self, image: Tensor) -> People:
         """People of letterboxed uint8 RGB canvases [B, H, W, 3]; H and W are multiples of 32."""
         people: People = self.decoder(self.network(image))
+        return people
+
+    def parse_views(self, image: Tensor) -> People:
+        """People of one canvas, uint8 [V, H, W, 3]: V = 2 times the same pixels are seen once in a mirror, too.
+
+        This is what `parser.onnx` computes. Differs from the paper, which sees every photo once.
+        """
+        return self.decode_views(self.network(as_views(image)))
+
+    def decode_views(self, maps: HeadMaps) -> People:
+        """The second half of `parse_views`: from the network's maps [V, ..., h, w] to the people of one canvas."""
+        people: People = self.decoder(average_views(maps, self.decoder.taxonomy))
         return people

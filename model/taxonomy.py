@@ -71,6 +71,12 @@ class Taxonomy:
         """Index after mirroring, indexed by joint."""
         return _permutation(len(self.joint_names), self.joint_flip_pairs)
 
+    @property
+    def limb_flip(self) -> tuple[int, ...]:
+        """Index after mirroring, indexed by limb, whichever of its joints comes first."""
+        ends = [frozenset(limb) for limb in self.limbs]
+        return tuple(ends.index(frozenset(self.joint_flip[joint] for joint in limb)) for limb in ends)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` inverts it."""
         return {

@@ -55,7 +55,9 @@ def _failed(message: str, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--bundle", type=Path, help="folder of the bundle (default: bundles/default)")
-    common.add_argument("--detail", choices=("auto", "fast", "standard", "high"), help="canvas size (default: auto)")
+    common.add_argument(
+        "--detail", choices=("auto", "fast", "standard", "high", "finest"), help="how closely to look (default: auto)"
+    )
     parser = argparse.ArgumentParser(
         "humanparse", description="Body parts, keypoints and masks of everybody in a photo."
     )

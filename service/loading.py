@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def load_parser(settings: Settings) -> PhotoParser:
         log.warning("%s; trying f32", error)
         backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
         _check(backend, manifest, levels, settings)
-    detail, seconds = choose_detail(levels, backend, settings)
+    detail, seconds = choose_detail(levels, manifest.views, backend, settings)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
 
@@ -61,39 +62,41 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
 def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
     for level, canvases in levels.items():
         for size in canvases:
-            check_contract(backend.infer(_noise(size)), size, manifest)
-        check_golden(backend, settings.bundle, level)
+            check_contract(backend.infer(_noise(size), manifest.views.get(level, 1)), size, manifest)
+        check_golden(backend, settings.bundle, manifest, level)
 
 
-def choose_detail(levels: Levels, backend: Backend, settings: Settings) -> tuple[str, float]:
+def choose_detail(levels: Levels, views: Mapping[str, int], backend: Backend, settings: Settings) -> tuple[str, float]:
     """The level for photos that ask for none, and how long an inference takes there, in seconds.
 
     "auto" takes the finest level that meets the budget, else the coarsest.
     """
-    chosen, seconds, pixels = next(iter(levels)), 0.0, 0
+    chosen, seconds, seen = next(iter(levels)), 0.0, 0
     for detail, canvases in levels.items():
         if settings.detail not in ("auto", detail):
             continue
         size = max(canvases, key=lambda s: s[0] * s[1])
+        times = views.get(detail, 1)
+        pixels = size[0] * size[1] * times
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
-        if pixels and seconds * GROWTH * size[0] * size[1] / pixels > settings.inference_budget_seconds:
+        if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
             break
-        taken = measure(backend, size)
+        taken = measure(backend, size, times)
         log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
-        if pixels and taken > settings.inference_budget_seconds:
+        if seen and taken > settings.inference_budget_seconds:
             break
-        chosen, seconds, pixels = detail, taken, size[0] * size[1]
+        chosen, seconds, seen = detail, taken, pixels
     return chosen, seconds
 
 
-def measure(backend: Backend, size: Size) -> float:
+def measure(backend: Backend, size: Size, views: int = 1) -> float:
     """Median seconds of an inference, warm."""
     canvas = _noise(size)
-    backend.infer(canvas)
+    backend.infer(canvas, views)
     times = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
-        backend.infer(canvas)
+        backend.infer(canvas, views)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 

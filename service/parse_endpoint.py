@@ -63,7 +63,7 @@ async def parse(
 
     `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
     (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
-    standard or high: finer ones see smaller people and take longer.
+    standard, high or finest: finer ones see smaller people and take longer.
     """
     arrived = time.perf_counter()
     lifecycle: Lifecycle = request.app.state.lifecycle

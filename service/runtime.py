@@ -41,8 +41,8 @@ class Backend(Protocol):
     name: str  # as /model and the metrics call it
     precision: str  # of the network; the decoder is always f32
 
-    def infer(self, canvas: NDArray[np.uint8]) -> Output:
-        """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32."""
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
+        """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; seen in a mirror, too, where `views` is 2."""
         ...
 
 

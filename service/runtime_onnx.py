@@ -45,7 +45,7 @@ class OnnxRuntimeBackend:
         self.name = "onnxruntime-cuda" if used == CUDA else "onnxruntime-cpu"
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def infer(self, canvas: NDArray[np.uint8]) -> Output:
-        """Run one canvas, uint8 [H, W, 3]."""
-        values = self._session.run(self._outputs, {"image": canvas[None]})
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
+        """Run one canvas, uint8 [H, W, 3]; seen in a mirror, too, where `views` is 2."""
+        values = self._session.run(self._outputs, {"image": canvas[None].repeat(views, 0)})
         return Output.first_of(dict(zip(self._outputs, values, strict=True)))

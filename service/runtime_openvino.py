@@ -55,9 +55,9 @@ class OpenVinoBackend:
             for stage, p in stages
         ]
 
-    def infer(self, canvas: NDArray[np.uint8]) -> Output:
-        """Run one canvas, uint8 [H, W, 3]."""
-        tensors: dict[str, NDArray[Any]] = {"image": canvas[None]}
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
+        """Run one canvas, uint8 [H, W, 3]; seen in a mirror, too, where `views` is 2."""
+        tensors: dict[str, NDArray[Any]] = {"image": canvas[None].repeat(views, 0)}
         for stage in self._stages:
             wanted = {port.get_any_name(): tensors[port.get_any_name()] for port in stage.model_inputs}
             stage.infer(wanted, share_inputs=True)

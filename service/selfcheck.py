@@ -36,7 +36,7 @@ def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manif
         raise BackendError("a map names a part or person beyond the manifest's: export the bundle again")
 
 
-def check_golden(backend: Backend, bundle: Path, detail: str) -> None:
+def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str) -> None:
     """Compare with the maps that the export computed, where the bundle has them for this level of detail.
 
     `golden.npz` holds `{detail}_image` uint8 [H, W, 3] and `{detail}_part_map`, `{detail}_person_map` uint8 [H, W].
@@ -48,7 +48,7 @@ def check_golden(backend: Backend, bundle: Path, detail: str) -> None:
     with np.load(file) as golden:
         if f"{detail}_image" not in golden:
             return
-        output = backend.infer(golden[f"{detail}_image"])
+        output = backend.infer(golden[f"{detail}_image"], manifest.views.get(detail, 1))
         for name in ("part_map", "person_map"):
             found, expected = getattr(output, name), golden[f"{detail}_{name}"]
             if name == "person_map":

@@ -36,11 +36,11 @@ class Settings(BaseSettings):
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="of the network (the decoder is always f32); auto: bf16 where the CPU computes it"
     )
-    detail: Literal["auto", "fast", "standard", "high"] = Field(
-        "auto", description="canvas size; auto: the finest that meets inference_budget_seconds on this machine"
+    detail: Literal["auto", "fast", "standard", "high", "finest"] = Field(
+        "auto", description="level of detail; auto: the finest that meets inference_budget_seconds on this machine"
     )
-    finest_detail: Literal["fast", "standard", "high"] = Field(
-        "high", description="finest canvas size: neither auto nor a request's ?detail= goes beyond it"
+    finest_detail: Literal["fast", "standard", "high", "finest"] = Field(
+        "finest", description="neither auto nor a request's ?detail= goes beyond it"
     )
     inference_budget_seconds: Seconds = Field(
         0.105, description="what 0.15 s leaves for inference after decoding, waiting and encoding"

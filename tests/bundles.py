@@ -25,7 +25,9 @@ CANVASES = {
     "fast": ((64, 96), (96, 64)),
     "standard": ((128, 192), (160, 160), (192, 128)),
     "high": ((256, 384), (384, 256)),
+    "finest": ((256, 384), (384, 256)),
 }
+VIEWS = {"finest": 2}
 
 
 def color(person: int, part: int) -> tuple[int, int, int]:
@@ -75,6 +77,7 @@ def write_manifest(folder: Path, *, name: str = "figures") -> None:
         model=ModelConfig(taxonomy="pascal_person_part"),
         decoder=DecoderConfig(people=PEOPLE),
         canvases=CANVASES,
+        views=VIEWS,
         decoder_inputs=HEADS,
         data="none",
         weights_licence="CC0-1.0",

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from model.canvases import CANVASES
+from model.canvases import CANVASES, VIEWS
 from model.checkpoint import load_parser
 from model.config import with_values
 from model.decoder.decode import People
@@ -59,16 +59,20 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
     parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
     canvases = _canvases(CANVASES, detail)
-    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, canvases, parse_with(parser))
+    parse = parse_with(parser, VIEWS.get(detail, 1))
+    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, canvases, parse)
 
 
-def parse_with(parser: HumanParser) -> Parse:
-    """Canvases one by one through a parser, which is in evaluation mode, on the device where its weights are."""
+def parse_with(parser: HumanParser, views: int = 1) -> Parse:
+    """Canvases one by one through a parser, which is in evaluation mode, on the device where its weights are.
+
+    With two views each canvas is seen in a mirror, too.
+    """
     device = next(parser.parameters()).device
 
     def parse(canvas: UInt8) -> CanvasPeople:
         with torch.inference_mode():
-            people = parser(torch.from_numpy(canvas)[None].to(device))
+            people = parser.parse_views(torch.from_numpy(canvas[None].repeat(views, 0)).to(device))
         return first_canvas(people)
 
     return parse
@@ -81,10 +85,11 @@ def first_canvas(people: People) -> CanvasPeople:
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:
     manifest = read_bundle(folder)
+    views = manifest.views.get(detail, 1)
     session = onnxruntime.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
 
     def parse(canvas: UInt8) -> CanvasPeople:
-        values = session.run(list(CanvasPeople._fields), {"image": canvas[None]})
+        values = session.run(list(CanvasPeople._fields), {"image": canvas[None].repeat(views, 0)})
         return CanvasPeople(*(np.asarray(value)[0] for value in values))
 
     canvases = _canvases(manifest.canvases, detail)

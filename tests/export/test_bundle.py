@@ -48,6 +48,8 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
     with np.load(tmp_path / "bundle" / "golden.npz") as golden:
         assert golden["fast_image"].shape == (256, 256, 3)
         assert golden["high_part_map"].shape == (512, 512)
+        assert golden["finest_part_map"].shape == (512, 512)
+    assert manifest.views == {"finest": 2}
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == "# Card\n"
 
 

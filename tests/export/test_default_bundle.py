@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from export.parity import PIXELS, Run, onnxruntime_run, openvino_run
-from model.manifest import GOLDEN, GRAPH
+from model.manifest import GOLDEN, GRAPH, read_bundle
 from service.settings import DEFAULT_BUNDLE
+
+MANIFEST = read_bundle(DEFAULT_BUNDLE)
 
 
 @pytest.fixture(scope="module", params=[onnxruntime_run, openvino_run], ids=["onnxruntime", "openvino"])
@@ -15,10 +17,10 @@ def run(request: pytest.FixtureRequest) -> Run:
     return request.param(DEFAULT_BUNDLE / GRAPH)
 
 
-@pytest.mark.parametrize("detail", ["fast", "standard", "high"])
+@pytest.mark.parametrize("detail", MANIFEST.canvases)
 def test_the_golden_maps_are_reproduced(run: Run, detail: str) -> None:
     with np.load(DEFAULT_BUNDLE / GOLDEN) as golden:
-        people = run(golden[f"{detail}_image"])
+        people = run(golden[f"{detail}_image"], MANIFEST.views.get(detail, 1))
         for name in ("part_map", "person_map"):
             expected = golden[f"{detail}_{name}"]
             assert np.mean(getattr(people, name)[0] == expected) >= PIXELS

@@ -21,6 +21,7 @@ from model.maps import HeadMaps
 from model.network import Network
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
+from model.views import as_views
 from tests.figures import draw_figures
 from training.targets import encode
 
@@ -108,7 +109,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path
 @pytest.mark.parametrize("name", SHELF)
 def test_the_decoder_says_the_same_in_every_runtime(shelf: tuple[HumanParser, Path], name: str) -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
-    image[0, 0, 0] = list(SHELF).index(name)
+    image[0, 0, 0] = list(SHELF).index(name)  # the mirror shows the first: "one"
     for report in compare_runtimes(*shelf, [image]):
         assert report.passed, report
         assert (report.people > 0) == (name != "nobody")
@@ -121,7 +122,7 @@ def test_the_shelf_finds_its_figures(shelf: tuple[HumanParser, Path]) -> None:
     for index, name in enumerate(SHELF):
         image = np.zeros((*SIZE, 3), np.uint8)
         image[0, 0, 0] = index
-        people = run(image)
+        people = run(image, 1)
         counts[name] = int((people.person_score > 0).sum() + people.overflow[0])
     assert counts["one"] == 1
     assert counts["three"] == 3
@@ -138,10 +139,11 @@ def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Pat
     in_onnxruntime = onnxruntime.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
     photo = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
     for image in [*synthetic_inputs(size), photo]:
+        twice = image[None].repeat(2, 0)
         with torch.no_grad():
-            expected = parser.network(torch.from_numpy(image)[None])
-        one = in_openvino([image[None]])
-        other = in_onnxruntime.run(DECODER_INPUTS, {"image": image[None]})
+            expected = parser.network(as_views(torch.from_numpy(twice)))
+        one = in_openvino([twice])
+        other = in_onnxruntime.run(DECODER_INPUTS, {"image": twice})
         for index, (name, tensor) in enumerate(expected._asdict().items()):
             close = {"rtol": 1e-3, "atol": 1e-3 * float(tensor.abs().max())}
             torch.testing.assert_close(torch.from_numpy(one[name]), tensor, **close)

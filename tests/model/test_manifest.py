@@ -77,6 +77,12 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
         read_bundle(tmp_path)
 
 
+@pytest.mark.parametrize("views", [{"fast": 3}, {"finest": 2}])
+def test_views_are_of_a_level_and_at_most_two(tmp_path: Path, views: dict[str, int]) -> None:
+    with pytest.raises(BundleError, match="name a level of detail, and 1 or 2"):
+        make_bundle(tmp_path, views=views)
+
+
 def test_canvases_are_multiples_of_the_coarsest_stride(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="multiples of 32"):
         make_bundle(tmp_path, canvases={"fast": ((100, 128),)})

@@ -188,7 +188,7 @@ def test_a_fault_of_the_server_is_a_500_with_the_request_id(
     with running(settings.model_copy(update={"detail": "fast"})) as (client, lifecycle):
         parser, _ = lifecycle.serving()
 
-        def infer(_: object) -> None:
+        def infer(_: object, views: int) -> None:
             raise RuntimeError("secret detail")
 
         object.__setattr__(parser, "backend", type("Broken", (), {"infer": staticmethod(infer)})())

@@ -30,10 +30,10 @@ class Gate:
         self.open = threading.Event()
         self.seen = 0
 
-    def infer(self, canvas: object) -> object:
+    def infer(self, canvas: object, views: int) -> object:
         self.seen += 1
         assert self.open.wait(20)
-        return self._backend.infer(canvas)
+        return self._backend.infer(canvas, views)
 
 
 @pytest.fixture

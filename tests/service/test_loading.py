@@ -15,32 +15,35 @@ from service.runtime import Backend, BackendError, Output
 from service.runtime_openvino import OpenVinoBackend
 from service.selfcheck import check_contract, check_golden
 from service.settings import Settings
-from tests.bundles import CANVASES, figure_bundle, write_manifest
+from tests.bundles import CANVASES, VIEWS, figure_bundle, write_manifest
 
 
 class Slow:
-    """Takes a second for each million canvas pixels."""
+    """Takes a second for each million canvas pixels, each time that they are seen."""
 
     name, precision = "slow", "f32"
 
-    def infer(self, canvas: np.ndarray) -> None:
-        time.sleep(canvas.shape[0] * canvas.shape[1] / 1e6)
+    def infer(self, canvas: np.ndarray, views: int) -> None:
+        time.sleep(views * canvas.shape[0] * canvas.shape[1] / 1e6)
 
 
-@pytest.mark.parametrize(("budget", "detail"), [(1.0, "high"), (0.06, "standard"), (0.015, "fast"), (0.0, "fast")])
+@pytest.mark.parametrize(
+    ("budget", "detail"),
+    [(1.0, "finest"), (0.14, "high"), (0.06, "standard"), (0.015, "fast"), (0.0, "fast")],
+)
 def test_auto_takes_the_finest_level_within_the_budget(settings: Settings, budget: float, detail: str) -> None:
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
-    chosen, seconds = choose_detail(CANVASES, Slow(), auto)
+    chosen, seconds = choose_detail(CANVASES, VIEWS, Slow(), auto)
     assert chosen == detail
-    pixels = max(h * w for h, w in CANVASES[detail])
+    pixels = max(h * w for h, w in CANVASES[detail]) * VIEWS.get(detail, 1)
     assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
-    assert choose_detail(CANVASES, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+    assert choose_detail(CANVASES, VIEWS, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
 
 
 def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) -> None:
     manifest = read_bundle(bundle)
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": 10.0})
-    assert list(served_levels(manifest, auto)) == ["fast", "standard", "high"]
+    assert list(served_levels(manifest, auto)) == ["fast", "standard", "high", "finest"]
     limited = auto.model_copy(update={"finest_detail": "standard"})
     parser = load_parser(limited)
     assert (list(parser.levels), parser.detail) == (["fast", "standard"], "standard")
@@ -53,8 +56,8 @@ def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) 
 def test_a_level_the_bundle_lacks(tmp_path: Path, settings: Settings) -> None:
     figure_bundle(tmp_path)
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"high"', '"finest"'))
-    with pytest.raises(BackendError, match="DETAIL=high is not in the bundle: choose of auto, fast, standard, finest"):
+    manifest.write_text(manifest.read_text().replace('"high"', '"higher"'))
+    with pytest.raises(BackendError, match="DETAIL=high is not in the bundle: choose of auto, fast, standard, higher"):
         load_parser(settings.model_copy(update={"bundle": tmp_path}))
 
 
@@ -64,6 +67,23 @@ def test_a_photo_gets_the_canvas_that_shows_it_largest(settings: Settings, png: 
     assert prepared.canvas.shape == (256, 384, 3)
     assert parser.infer(prepared).size_canvas == (256, 384)
     assert 0 < parser.seconds < 1
+
+
+def test_at_the_finest_level_the_network_sees_a_canvas_twice(
+    settings: Settings, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = load_parser(settings)
+    seen = []
+
+    class Counting(OpenVinoBackend):
+        def infer(self, canvas: np.ndarray, views: int = 1) -> Output:
+            seen.append(views)
+            return super().infer(canvas, views)
+
+    monkeypatch.setattr(parser.backend, "__class__", Counting)
+    for detail in ("high", "finest"):
+        assert parser.infer(parser.prepare(png, detail)).detail == detail
+    assert seen == [1, 2]
 
 
 def outputs(bundle: Path) -> Output:
@@ -123,8 +143,8 @@ class Wrong:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def infer(self, canvas: np.ndarray) -> Output:
-        return self._backend.infer(np.zeros_like(canvas))
+    def infer(self, canvas: np.ndarray, views: int) -> Output:
+        return self._backend.infer(np.zeros_like(canvas), views)
 
 
 def test_where_bf16_answers_otherwise_auto_takes_f32(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +161,7 @@ def test_where_bf16_answers_otherwise_auto_takes_f32(settings: Settings, monkeyp
 
 
 def test_a_bundle_may_lack_golden_maps(bundle: Path, tmp_path: Path) -> None:
-    backend = OpenVinoBackend(bundle / GRAPH)
-    check_golden(backend, tmp_path, "fast")
-    check_golden(backend, bundle, "unheard-of")
-    check_golden(backend, bundle, "fast")
+    backend, manifest = OpenVinoBackend(bundle / GRAPH), read_bundle(bundle)
+    check_golden(backend, tmp_path, manifest, "fast")
+    check_golden(backend, bundle, manifest, "unheard-of")
+    check_golden(backend, bundle, manifest, "fast")

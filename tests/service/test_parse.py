@@ -62,19 +62,20 @@ def test_two_people_are_found_where_they_are(client: httpx.Client, png: bytes) -
 
 
 def test_a_photo_may_ask_for_another_level_of_detail(client: httpx.Client, png: bytes) -> None:
-    answers = {detail: parse(client, png, detail=detail).json() for detail in ("fast", "standard", "high")}
+    answers = {detail: parse(client, png, detail=detail).json() for detail in ("fast", "standard", "high", "finest")}
     canvases = {detail: (a["model"]["detail"], a["model"]["canvas"]) for detail, a in answers.items()}
     assert canvases == {
         "fast": ("fast", [64, 96]), "standard": ("standard", [128, 192]), "high": ("high", [256, 384]),
+        "finest": ("finest", [256, 384]),
     }  # fmt: skip
     for answer in answers.values():
         for person, corners in zip(answer["people"], ((10, 20, 60, 100), (150, 10, 200, 110)), strict=True):
             x1, y1, x2, y2 = corners
             assert np.abs(np.array(person["bbox"]) - (x1, y1, x2 - x1, y2 - y1)).max() <= 6  # 2 of the coarsest pixels
-    response = client.post("/parse", params={"detail": "finest"}, content=png, headers={"Content-Type": "image/png"})
+    response = client.post("/parse", params={"detail": "closest"}, content=png, headers={"Content-Type": "image/png"})
     assert response.status_code == 422
     assert response.json()["errors"][0]["parameter"] == "detail"
-    assert response.json()["detail"] == "detail=finest is not served here: choose of fast, standard, high"
+    assert response.json()["detail"] == "detail=closest is not served here: choose of fast, standard, high, finest"
 
 
 def test_masks_are_coco_run_lengths_of_the_whole_photo(client: httpx.Client, png: bytes) -> None:

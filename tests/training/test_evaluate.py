@@ -266,5 +266,5 @@ def test_what_cannot_be_evaluated_says_why(
 
 
 def test_a_level_that_a_bundle_lacks(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="fast, standard, high"):
-        open_predictor(figure_bundle(tmp_path / "bundle"), "finest")
+    with pytest.raises(ValueError, match="fast, standard, high, finest"):
+        open_predictor(figure_bundle(tmp_path / "bundle"), "closest")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.canvases import CANVASES
+from model.canvases import SEEN_ONCE
 from model.config import with_values
 from model.taxonomy import get_taxonomy
 from training.ablation import MeasuredOn, finish, plan, tables
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="instead of the recipe's")
     budget.add_argument("--minutes", type=float, help="of training, for each variant and seed, instead of equal steps")
-    parser.add_argument("--detail", choices=sorted(CANVASES), help="what variants are measured at, not as trained")
+    parser.add_argument("--detail", choices=SEEN_ONCE, help="what variants are measured at, not as trained")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from model.canvases import CANVASES
+from model.canvases import SEEN_ONCE
 from model.manifest import MANIFEST, SAMPLE
 from training.runtime.analysis import analyse
 from training.runtime.crowds import cut_person
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
     parser.add_argument("--people", nargs="+", type=int, default=[1, 2, 5, 10, 20, 30], help="how many, each in turn")
-    parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=SEEN_ONCE, default="fast", help="how large photos are shown to it")
     parser.add_argument("--rounds", type=int, default=40, help="how often each time is taken (default 40)")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="of a checkpoint's network"

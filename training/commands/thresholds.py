@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from model.canvases import CANVASES
+from model.canvases import CANVASES, SEEN_ONCE
 from model.checkpoint import load_parser
 from training.datasets.open import open_split
 from training.thresholds import CHOICES, choose_thresholds, chosen_photos, trial_table
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
-    parser.add_argument("--detail", choices=sorted(CANVASES), default="standard", help="how large photos are shown")
+    parser.add_argument("--detail", choices=SEEN_ONCE, default="standard", help="how large photos are shown")
     parser.add_argument("--photos", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
 
