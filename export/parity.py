@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -102,7 +103,8 @@ def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def _torch(parser: HumanParser, image: NDArray[np.uint8], views: int) -> People:
-    return People(*(t.numpy() for t in parser.parse_views(torch.from_numpy(image[None].repeat(views, 0)))))
+    people: Any = parser.parse_views(torch.from_numpy(image[None].repeat(views, 0)))  # becomes arrays
+    return People(*(t.numpy() for t in people))
 
 
 def _compare(runtime: str, expected: Sequence[People], found: Sequence[People]) -> Parity:
