@@ -8,11 +8,24 @@ from collections.abc import Callable
 
 from model.checkpoint import CheckpointError
 from model.manifest import BundleError
-from training.commands import ablate, convert, evaluate, gallery, inspect, robustness, runtime, speed, thresholds, train
+from training.commands import (
+    ablate,
+    convert,
+    evaluate,
+    gallery,
+    inspect,
+    label,
+    robustness,
+    runtime,
+    speed,
+    thresholds,
+    train,
+)
 from training.samples import DatasetError
 
 COMMANDS = {
     "convert": convert,
+    "label": label,
     "inspect": inspect,
     "train": train,
     "thresholds": thresholds,

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from model.canvases import best_canvas
-from model.taxonomy import IGNORE, Taxonomy
+from model.taxonomy import Taxonomy
 from training.augment import letterbox
 from training.photo_people import PhotoPeople, to_image
 from training.pictures import draw_people
+from training.plain_photos import read_photo, unlabelled
 from training.predictors import Predictor
-from training.samples import DatasetError, Sample, UInt8
+from training.samples import UInt8
 from training.sheet import GAP, INK, LINE, PAPER, QUIET, draw_legend
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
 GREY = 96  # in place of photos that are not shown
 FINE = 2  # tiles are drawn so many times larger, for smooth edges
 FONT = ImageFont.load_default(14)
@@ -33,34 +33,6 @@ class Tile(NamedTuple):
     picture: Image.Image
     name: str
     note: str
-
-
-def find_photos(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are named, and of folders the photos by name. Raises DatasetError where there is none."""
-    paths = list(paths)
-    found: list[Path] = []
-    for path in paths:
-        inside = path.iterdir() if path.is_dir() else ()
-        found += sorted(file for file in inside if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-    if not found:
-        names = ", ".join(map(str, paths))
-        raise DatasetError(f"no photos in {names}: name photos, or folders that hold {', '.join(SUFFIXES)}")
-    return found
-
-
-def read_photo(path: Path) -> UInt8:
-    """Pixels [H, W, 3] of a photo as it is meant to be seen: upright by its EXIF, transparent pixels white.
-
-    Raises DatasetError for a missing or undecodable file.
-    """
-    try:
-        with Image.open(path) as file:
-            photo = ImageOps.exif_transpose(file)
-        if photo.has_transparency_data:
-            photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo.convert("RGBA"))
-        return np.asarray(photo.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})") from None
 
 
 class Gallery:
@@ -78,7 +50,7 @@ class Gallery:
     def tile(self, path: Path) -> Tile:
         """Parse a photo, and draw. Raises DatasetError as `read_photo` does."""
         image = read_photo(path)
-        sample = _unlabelled(image, path.name, self.predictor.taxonomy)
+        sample = unlabelled(image, path.name, self.predictor.taxonomy)
         canvas, box = letterbox(sample, best_canvas(sample.size, self.predictor.canvases))
         if canvas.size not in self._warm:
             self.predictor.parse(canvas.image)
@@ -138,19 +110,3 @@ def _shortened(name: str, width: int) -> str:
         kept -= 1
         name = f"{name[: kept // 2]}...{name[-(kept // 2) :]}"
     return name
-
-
-def _unlabelled(image: UInt8, key: str, taxonomy: Taxonomy) -> Sample:
-    """A photo of which nothing is known."""
-    unknown = np.full(image.shape[:2], IGNORE, np.uint8)
-    return Sample(
-        image=image,
-        parts=unknown,
-        people=unknown,
-        keypoints=np.zeros((0, len(taxonomy.joint_names), 3), np.float32),
-        joints_labelled=np.zeros((0, len(taxonomy.joint_names)), bool),
-        has_mask=np.zeros(0, bool),
-        boxes=np.zeros((0, 4), np.float32),
-        key=key,
-        source="plain",
-    )

@@ -11,7 +11,8 @@ from PIL import Image
 from model.taxonomy import PASCAL_PERSON_PART
 from tests.bundles import color, figure_bundle, figure_photo
 from training.__main__ import main
-from training.gallery import GREY, Gallery, Tile, draw_gallery, find_photos, read_photo
+from training.gallery import GREY, Gallery, Tile, draw_gallery
+from training.plain_photos import find_photos, read_photo
 from training.predictors import open_predictor
 from training.samples import DatasetError
 from training.sheet import PAPER

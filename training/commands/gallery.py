@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from model.canvases import CANVASES
 from training.evaluate import spread
-from training.gallery import Gallery, draw_gallery, find_photos
+from training.gallery import Gallery, draw_gallery
+from training.plain_photos import find_photos
 from training.predictors import open_predictor
 from training.runtime.machine import machine
 from training.samples import DatasetError

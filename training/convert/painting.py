@@ -8,6 +8,7 @@ import numpy as np
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.convert.labels import Joint, Names, Person, PhotoLabels, Region
+from training.datasets.folder_records import GROUND_TRUTH
 from training.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
 
 JOINT_MARGIN = 0.1  # of the larger side of a box around joints, for people who have nothing else
@@ -71,7 +72,7 @@ def paint(labels: PhotoLabels, names: Names, taxonomy: Taxonomy, one_person: boo
         box: Box = tuple(boxes[row - 1].tolist()) if area else person.box or _box_of_joints(key, keypoints)
         if not area:
             _forget(parts, owners, box)
-        records.append(_record(row, area, box, keypoints))
+        records.append(person_record(row, area, box, keypoints))
     return Painted(parts, owners, records)
 
 
@@ -145,7 +146,8 @@ def _forget(parts: UInt8, owners: UInt8, box: Box) -> None:
     parts[area][nobody] = owners[area][nobody] = IGNORE
 
 
-def _record(row: int, area: int, box: Box, keypoints: Float32) -> dict[str, Any]:
+def person_record(row: int, area: int, box: Box, keypoints: Float32, labelled_by: str = GROUND_TRUTH) -> dict[str, Any]:
+    """The COCO record of a person of `area` pixels; its box ends behind its last pixel."""
     x0, y0, x1, y1 = box
     return {
         "person_index": row,
@@ -155,6 +157,6 @@ def _record(row: int, area: int, box: Box, keypoints: Float32) -> dict[str, Any]
         "bbox": [round(v, 2) for v in (x0, y0, x1 - x0, y1 - y0)],
         "num_keypoints": int((keypoints[:, 2] > 0).sum()),
         "keypoints": [round(v, 2) for v in keypoints.ravel().tolist()],
-        "keypoints_source": "ground_truth",
-        "mask_source": "ground_truth" if area else "none",
+        "keypoints_source": labelled_by,
+        "mask_source": labelled_by if area else "none",
     }

@@ -38,8 +38,11 @@ class FolderWriter:
         self.annotations: list[dict[str, Any]] = []
         self._keys: set[str] = set()
 
-    def add(self, photo: Path, painted: Painted) -> None:
-        """Write one photo. Raises DatasetError, having written nothing, where it is unreadable or of another size."""
+    def add(self, photo: Path, painted: Painted, complete: bool = True) -> None:
+        """Write one photo; unless its labels are `complete`, that they name nobody does not mean that it shows nobody.
+
+        Raises DatasetError, having written nothing, where it is unreadable or of another size.
+        """
         key, number = photo.stem, 2
         while key.casefold() in self._keys:  # file systems may not tell cases apart
             key, number = f"{photo.stem}_{number}", number + 1
@@ -49,7 +52,8 @@ class FolderWriter:
             Image.fromarray(array).save(self.out / folder / f"{key}.png", optimize=True)
         height, width = painted.parts.shape
         image = len(self.images) + 1
-        self.images.append({"id": image, "file_name": f"images/{name}", "width": width, "height": height})
+        record = {"id": image, "file_name": f"images/{name}", "width": width, "height": height}
+        self.images.append(record if complete else {**record, "negative": False})
         for record in painted.records:
             self.annotations.append({"id": len(self.annotations) + 1, "image_id": image, **record})
 

@@ -1,0 +1,55 @@
+"""Label photos with a checkpoint or bundle: a folder to correct, or to learn from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model.canvases import CANVASES
+from training.convert.writer import FolderWriter
+from training.drafts import draft
+from training.photo_people import parse_photo
+from training.plain_photos import find_photos, read_photo, unlabelled
+from training.predictors import open_predictor
+from training.samples import DatasetError
+
+HELP = "label photos with a checkpoint or bundle, as a folder to train on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO|FOLDER", help="photos without labels")
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("--detail", choices=list(CANVASES), default="high", help="how large photos are shown to it")
+    parser.add_argument("--least", type=float, default=0.4, help="score of a person who is labelled; others: unknown")
+    parser.add_argument("--link", action="store_true", help="hard links to the photos instead of copies")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Label what can be read; photos that cannot are named and left out."""
+    if not 0 <= chosen.least <= 1:
+        raise ValueError(f"--least {chosen.least}: choose a score from 0 to 1")
+    paths = find_photos(chosen.photos)
+    predictor = open_predictor(chosen.parser, chosen.detail)
+    writer = FolderWriter(chosen.out, predictor.taxonomy, chosen.link)
+    broken = 0
+    for path in tqdm(paths, desc="label", unit="photo"):
+        try:
+            sample = unlabelled(read_photo(path), path.name, predictor.taxonomy)
+            people = parse_photo(predictor.parse, sample, predictor.canvases)
+            writer.add(path, draft(people, chosen.least), complete=False)
+        except DatasetError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            broken += 1
+    if broken == len(paths):
+        raise DatasetError(f"none of {broken} photos can be read")
+    writer.finish()
+    print(f"{len(writer.images)} photos of {len(writer.annotations)} people in {chosen.out}; {broken} left out")
+    print(f"look at them: python -m training inspect {chosen.out} --out {chosen.out / 'inspect.png'}")
+    return 0
