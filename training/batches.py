@@ -29,7 +29,7 @@ def load_batches(
         )
     loader = DataLoader(
         data,
-        batch_sampler=_views(data, config, schedule.epoch_steps, step, processes),
+        batch_sampler=_views(data, config, schedule, step, processes),
         num_workers=config.workers,
         collate_fn=collate,
         pin_memory=processes.device.type == "cuda",
@@ -39,17 +39,18 @@ def load_batches(
 
 
 def _views(
-    data: TrainingSet, config: TrainConfig, epoch_steps: int, step: int, processes: Processes
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
 ) -> Iterator[list[View]]:
     size = config.batch // (processes.count * config.accumulate)
     order: list[int] = []
     shown = -1
     while True:
-        epoch, within = divmod(step, epoch_steps)
+        epoch, within = divmod(step, schedule.epoch_steps)
         if epoch != shown:
             order, shown = data.order(epoch), epoch
             order *= -(-config.batch // len(order))  # fewer photos than a batch are shown several times
+        stage, _ = schedule.at(min(step, schedule.steps - 1))  # the loader looks beyond the last step
         photos = order[within * config.batch : (within + 1) * config.batch][processes.rank :: processes.count]
         for part in range(config.accumulate):
-            yield [(epoch, photo) for photo in photos[part * size : (part + 1) * size]]
+            yield [View(epoch, photo, stage.canvas) for photo in photos[part * size : (part + 1) * size]]
         step += 1

@@ -18,6 +18,7 @@ class Stage:
     decay: Literal["constant", "cosine"] = "constant"  # "cosine" falls to a hundredth
     warmup: int = 0  # steps in which the rate rises from 0
     matching: bool = False  # the paper's second step: also learn from wrong limb assignments
+    canvas: tuple[int, int] | None = None  # instead of the run's
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,14 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
     return region
 
 
-View = tuple[int, int]  # epoch and index of a photo
+class View(NamedTuple):
+    """A photo as an epoch shows it."""
+
+    epoch: int
+    photo: int  # index
+    canvas: tuple[int, int] | None = None  # size; without, that of the configuration
+
+
 Indices = NDArray[np.int_]
 
 
@@ -134,10 +141,10 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
 
     An epoch shows every real photo once (of those whose joints a model guessed, `config.teacher_share`), and as many
     rendered ones, drawn anew, as make up `config.synthetic_share` of all; sets without real or without rendered photos
-    are shown whole. Item (epoch, index) is the canvas of photo `index` of the data set and its targets. With
-    probability `config.paste` people of another photo of the epoch, a real one where there are any, join it; of none
-    but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known. Its
-    DatasetError ends the run if `strict`, or if it has been so with most photos.
+    are shown whole. Item (epoch, index) is the canvas of photo `index` of the data set and its targets (see
+    `View`). With probability `config.paste` people of another photo of the epoch, a real one where there are any, join
+    it; of none but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known.
+    Its DatasetError ends the run if `strict`, or if it has been so with most photos.
 
     Raises ValueError for shares and probabilities that are none.
     """
@@ -183,16 +190,16 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
-    def canvas(self, view: View) -> Sample:
+    def canvas(self, view: View | tuple[int, int]) -> Sample:
         """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
-        epoch, index = view
+        epoch, index, size = View(*view)
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
         pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
         if pasting.random() < self.config.paste and (donors := self._donors(epoch, index)).size:
             donor = self.photos.load(int(pasting.choice(donors)))
             sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.colour)
-        sample = augment(sample, rng, self.config.canvas, self.photos.taxonomy, self.augmentation)
+        sample = augment(sample, rng, size or self.config.canvas, self.photos.taxonomy, self.augmentation)
         return _with_nobody(sample) if self.config.ignore == "background" else sample
 
     def _real_of(self, epoch: int) -> Indices:
@@ -207,7 +214,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         photos = self._real_of(epoch) if self._real.size else self._rendered
         return photos[self._shows_people[photos] & (photos != index)]
 
-    def __getitem__(self, view: View) -> tuple[UInt8, Targets]:
+    def __getitem__(self, view: View | tuple[int, int]) -> tuple[UInt8, Targets]:
         try:
             sample = self.canvas(view)
             self._read += 1
@@ -217,7 +224,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if view[1] not in self._unreadable:
                 tqdm.write(f"left out: {error}", file=sys.stderr)
                 self._unreadable.add(view[1])
-            sample = _unknown(self.config.canvas, len(self.photos.taxonomy.joint_names))
+            sample = _unknown(View(*view).canvas or self.config.canvas, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
 
 

@@ -20,11 +20,13 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training import loop
 from training.__main__ import main
+from training.batches import load_batches
 from training.config import Stage, TrainConfig
 from training.datasets.folders import FolderDataset
 from training.objective import Objective
 from training.processes import Processes
 from training.recipes import RECIPES
+from training.schedule import Schedule
 from training.targets import TrainingSet, collate
 
 
@@ -55,6 +57,18 @@ def weights(path: Path) -> torch.Tensor:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
+    recipe = config(
+        stages=(Stage(steps=2, learning_rate=1e-3), Stage(steps=2, learning_rate=1e-3, canvas=(96, 128))), accumulate=2
+    )
+    data = photos(folder, recipe)
+    batches = load_batches(
+        data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, Processes(0, 1, torch.device("cpu"))
+    )
+    sizes = [tuple(next(batches).image.shape) for _ in range(6)]  # from step 1 on, two a step
+    assert sizes == [(1, 64, 64, 3)] * 2 + [(1, 96, 128, 3)] * 4
 
 
 def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(tmp_path: Path, folder: Path) -> None:
