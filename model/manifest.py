@@ -33,7 +33,7 @@ class Manifest:
 
     `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
     area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
-    `views` says at which of these levels the network sees a canvas twice, as it is and in a mirror.
+    `views` says at which of these levels the network sees a canvas twice, as it is and in a mirror; at others once.
     `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
     computes the network in a lower precision cuts there, because the decoder must stay float32.
     `accuracy` is what the evaluation measured; `data` and `weights_licence` say what the weights may be used for.
@@ -59,6 +59,10 @@ class Manifest:
         for detail, views in self.views.items():
             if detail not in self.canvases or views not in (1, 2):
                 raise BundleError(f"{detail!r} is seen {views} times: name a level of detail, and 1 or 2")
+
+    def views_at(self, detail: str) -> int:
+        """How often the network sees a canvas at a level of detail."""
+        return self.views.get(detail, 1)
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -38,7 +37,7 @@ def load_parser(settings: Settings) -> PhotoParser:
         log.warning("%s; trying f32", error)
         backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
         _check(backend, manifest, levels, settings)
-    detail, seconds = choose_detail(levels, manifest.views, backend, settings)
+    detail, seconds = choose_detail(levels, manifest, backend, settings)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
 
@@ -62,11 +61,11 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
 def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
     for level, canvases in levels.items():
         for size in canvases:
-            check_contract(backend.infer(_noise(size), manifest.views.get(level, 1)), size, manifest)
+            check_contract(backend.infer(_noise(size), manifest.views_at(level)), size, manifest)
         check_golden(backend, settings.bundle, manifest, level)
 
 
-def choose_detail(levels: Levels, views: Mapping[str, int], backend: Backend, settings: Settings) -> tuple[str, float]:
+def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
     """The level for photos that ask for none, and how long an inference takes there, in seconds.
 
     "auto" takes the finest level that meets the budget, else the coarsest.
@@ -76,12 +75,12 @@ def choose_detail(levels: Levels, views: Mapping[str, int], backend: Backend, se
         if settings.detail not in ("auto", detail):
             continue
         size = max(canvases, key=lambda s: s[0] * s[1])
-        times = views.get(detail, 1)
-        pixels = size[0] * size[1] * times
+        views = manifest.views_at(detail)
+        pixels = size[0] * size[1] * views
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
             break
-        taken = measure(backend, size, times)
+        taken = measure(backend, size, views)
         log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
         if seen and taken > settings.inference_budget_seconds:
             break

@@ -70,7 +70,7 @@ class PhotoParser:
     def infer(self, prepared: Prepared) -> Parsed:
         """Run the graph."""
         size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
-        output = self.backend.infer(prepared.canvas, self.manifest.views.get(prepared.detail, 1))
+        output = self.backend.infer(prepared.canvas, self.manifest.views_at(prepared.detail))
         return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
 
     def model_info(self, parsed: Parsed) -> ModelInfo:

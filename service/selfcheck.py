@@ -48,7 +48,7 @@ def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str
     with np.load(file) as golden:
         if f"{detail}_image" not in golden:
             return
-        output = backend.infer(golden[f"{detail}_image"], manifest.views.get(detail, 1))
+        output = backend.infer(golden[f"{detail}_image"], manifest.views_at(detail))
         for name in ("part_map", "person_map"):
             found, expected = getattr(output, name), golden[f"{detail}_{name}"]
             if name == "person_map":

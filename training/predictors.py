@@ -85,7 +85,7 @@ def first_canvas(people: People) -> CanvasPeople:
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:
     manifest = read_bundle(folder)
-    views = manifest.views.get(detail, 1)
+    views = manifest.views_at(detail)
     session = onnxruntime.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
 
     def parse(canvas: UInt8) -> CanvasPeople:

@@ -12,11 +12,11 @@ Change = Callable[[TrainConfig], TrainConfig]
 
 
 def default_weights() -> TrainConfig:
-    """The default bundle, each version from the one before (the first from MoveNet's weights): 100 minutes on two cores.
+    """The default bundle, each version from the one before, the first from MoveNet's: 100 minutes on two cores.
 
     With `precision=bfloat16`. Crops of 384 px show people as large as the canvases of detail standard to high do; the
     last ones are as large as those canvases, because a tall person does not fit into 384 px at that scale. Half
-    the paper's radius, because it has to tell small people's joints apart. Offsets count twice: with ideal ones in
+    the paper's radius, because it has to tell small people's joints apart. Offsets count three times: with ideal ones in
     place of the network's, keypoint AP doubled, more than with any other map. Joints that a teacher guessed are shown
     less often than human work.
     """
@@ -39,7 +39,7 @@ def default_weights() -> TrainConfig:
 
 
 def fine_tuning() -> TrainConfig:
-    """The default weights for photos of one's own: from the default bundle, at a quarter of the rate, for ten epochs."""
+    """The default weights for photos of one's own: from the default bundle, at a quarter of the rate, ten epochs."""
     stages = (
         Stage(epochs=9, learning_rate=3e-4, decay="cosine", warmup=50),
         Stage(epochs=1, learning_rate=6e-5, decay="cosine", warmup=5, matching=True),

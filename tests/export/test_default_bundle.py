@@ -20,7 +20,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 @pytest.mark.parametrize("detail", MANIFEST.canvases)
 def test_the_golden_maps_are_reproduced(run: Run, detail: str) -> None:
     with np.load(DEFAULT_BUNDLE / GOLDEN) as golden:
-        people = run(golden[f"{detail}_image"], MANIFEST.views.get(detail, 1))
+        people = run(golden[f"{detail}_image"], MANIFEST.views_at(detail))
         for name in ("part_map", "person_map"):
             expected = golden[f"{detail}_{name}"]
             assert np.mean(getattr(people, name)[0] == expected) >= PIXELS

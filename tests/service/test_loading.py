@@ -31,13 +31,16 @@ class Slow:
     ("budget", "detail"),
     [(1.0, "finest"), (0.14, "high"), (0.06, "standard"), (0.015, "fast"), (0.0, "fast")],
 )
-def test_auto_takes_the_finest_level_within_the_budget(settings: Settings, budget: float, detail: str) -> None:
+def test_auto_takes_the_finest_level_within_the_budget(
+    bundle: Path, settings: Settings, budget: float, detail: str
+) -> None:
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
-    chosen, seconds = choose_detail(CANVASES, VIEWS, Slow(), auto)
+    manifest = read_bundle(bundle)
+    chosen, seconds = choose_detail(CANVASES, manifest, Slow(), auto)
     assert chosen == detail
     pixels = max(h * w for h, w in CANVASES[detail]) * VIEWS.get(detail, 1)
     assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
-    assert choose_detail(CANVASES, VIEWS, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+    assert choose_detail(CANVASES, manifest, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
 
 
 def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) -> None:
