@@ -15,10 +15,10 @@ def default_weights() -> TrainConfig:
     """The default bundle, each version from the one before, the first from MoveNet's: 100 minutes on two cores.
 
     With `precision=bfloat16`. Crops of 384 px show people as large as the canvases of detail standard to high do; the
-    last ones are as large as those canvases, because a tall person does not fit into 384 px at that scale. Half
-    the paper's radius, because it has to tell small people's joints apart. Offsets count three times: with ideal ones in
-    place of the network's, keypoint AP doubled, more than with any other map. Joints that a teacher guessed are shown
-    less often than human work.
+    last ones are as large as these, because a tall person does not fit into 384 px at that scale. Half the paper's
+    radius, because it has to tell small people's joints apart. Offsets count three times: with ideal ones in place of
+    the network's, keypoint AP doubled, more than with any other map. Joints that a teacher guessed are shown less
+    often than human work.
     """
     return TrainConfig(
         stages=(
