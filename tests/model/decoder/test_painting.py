@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.decoder.painting import paint, weigh_background
+from model.decoder.painting import enlarge, paint, weigh_background
 
 PEOPLE, PARTS = 3, 5
 
@@ -18,6 +18,37 @@ def random_case() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, person
 
 
+def naive_enlarge(ids: np.ndarray) -> np.ndarray:
+    """Scale2x, a cell at a time."""
+    height, width = ids.shape
+    fine = np.empty((2 * height, 2 * width), ids.dtype)
+    for y, x in np.ndindex(height, width):
+        above, below = ids[max(y - 1, 0), x], ids[min(y + 1, height - 1), x]
+        left, right = ids[y, max(x - 1, 0)], ids[y, min(x + 1, width - 1)]
+        for row, vertical in enumerate((above, below)):
+            for column, horizontal in enumerate((left, right)):
+                cut = vertical == horizontal and above != below and left != right
+                fine[2 * y + row, 2 * x + column] = vertical if cut else ids[y, x]
+    return fine
+
+
+def test_borders_between_people_lose_their_stairs() -> None:
+    stairs = torch.ones(1, 8, 8, dtype=torch.int32).tril()
+    fine = enlarge(enlarge(stairs))[0]  # [32, 32]
+    blocks = stairs[0].repeat_interleave(4, 0).repeat_interleave(4, 1)
+
+    def unevenness(border: torch.Tensor) -> float:
+        """By how many pixels columns of the lower person are higher or lower than on a straight diagonal, at most."""
+        height = border.sum(0)[4:-4].float()  # the canvas's edge has no neighbours
+        deviation = height + torch.arange(len(height))
+        return float(deviation.max() - deviation.min())
+
+    assert unevenness(blocks) == 3
+    assert unevenness(fine) == 2
+    line = torch.tensor([[[0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]]])
+    assert torch.equal(enlarge(line), line.repeat_interleave(2, 1).repeat_interleave(2, 2))  # nobody gets lost
+
+
 @pytest.mark.parametrize("vote", ["scatter", "tent"])
 def test_maps_and_scores(vote: str) -> None:
     logits, cell_person = random_case()
@@ -25,8 +56,8 @@ def test_maps_and_scores(vote: str) -> None:
     upsampled = F.interpolate(weigh_background(logits), scale_factor=4, mode="bilinear", align_corners=False)
     part_map, person_map = painting.part_map.numpy(), painting.person_map.numpy()
     np.testing.assert_array_equal(part_map, upsampled.argmax(1))
-    block = np.ones((1, 4, 4), dtype=np.int64)
-    np.testing.assert_array_equal(person_map, np.where(part_map > 0, np.kron(cell_person, block) + 1, 0))
+    fine = np.stack([naive_enlarge(naive_enlarge(ids)) for ids in cell_person.numpy()])
+    np.testing.assert_array_equal(person_map, np.where(part_map > 0, fine + 1, 0))
     probability = logits.softmax(1).numpy()
     for b, person, part in np.ndindex(2, PEOPLE, PARTS):
         y, x = np.nonzero((person_map[b] == person + 1) & (part_map[b] == part + 1))
