@@ -27,7 +27,7 @@ def test_a_bad_value_names_its_variable() -> None:
     with pytest.raises(SettingsError, match=r"HUMANPARSE_QUEUE_LIMIT: .*greater than 0"):
         load_settings({"HUMANPARSE_QUEUE_LIMIT": "0"})
     with pytest.raises(SettingsError, match="HUMANPARSE_DETAIL"):
-        load_settings({"HUMANPARSE_DETAIL": "finest"})
+        load_settings({"HUMANPARSE_DETAIL": "closest"})
 
 
 def test_settings_are_frozen() -> None:
