@@ -25,7 +25,7 @@ def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
     arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
     for detail, canvases in CANVASES.items():
         image = photo_input(sample, best_canvas(size_image, canvases))
-        people = parser.parse_views(torch.from_numpy(image[None].repeat(VIEWS.get(detail, 1), 0)))
+        people = parser(torch.from_numpy(image[None].repeat(VIEWS.get(detail, 1), 0)))
         arrays[f"{detail}_image"] = image
         arrays[f"{detail}_part_map"] = people.part_map[0].numpy()
         arrays[f"{detail}_person_map"] = people.person_map[0].numpy()

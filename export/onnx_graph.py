@@ -31,13 +31,13 @@ class _Traced(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = self.parser.network(as_views(image))
-        return (*self.parser.decode_views(maps), *maps)
+        return (*self.parser.decode(maps), *maps)
 
 
 def write_graph(parser: HumanParser, path: Path) -> None:
     """Write `parser.onnx`: a uint8 canvas [V, H, W, 3] of any multiple of 32 to the people of the graph contract.
 
-    V = 1, or 2 times the same pixels, of which the graph mirrors the second: `HumanParser.parse_views`.
+    V is 1 or 2, as of `HumanParser`.
 
     The head maps stay in the graph as named inner tensors, where a runtime may cut it in two.
     Rounds the parser's weights to what float16 holds (in place): the file stores them so.

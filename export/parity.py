@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,7 +20,6 @@ PIXELS = 0.999  # least share of equal pixels in either map
 KEYPOINT = 0.1  # greatest distance of a keypoint, canvas pixels
 
 Run = Callable[[NDArray[np.uint8], int], People]  # of a canvas [H, W, 3] and how often it is seen
-VIEWS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[
 
     `parser` must hold the weights as the graph stores them: `write_graph` leaves it so.
     """
-    seen = [(image, views) for image in inputs for views in VIEWS]
+    seen = [(image, views) for image in inputs for views in (1, 2)]
     expected = [_torch(parser, *case) for case in seen]
     runtimes = {"onnxruntime": onnxruntime_run(graph), "openvino": openvino_run(graph)}
     return [_compare(name, expected, [run(*case) for case in seen]) for name, run in runtimes.items()]
@@ -103,8 +101,7 @@ def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def _torch(parser: HumanParser, image: NDArray[np.uint8], views: int) -> People:
-    people: Any = parser.parse_views(torch.from_numpy(image[None].repeat(views, 0)))  # becomes arrays
-    return People(*(t.numpy() for t in people))
+    return People(*(t.numpy() for t in parser(torch.from_numpy(image[None].repeat(views, 0)))))
 
 
 def _compare(runtime: str, expected: Sequence[People], found: Sequence[People]) -> Parity:

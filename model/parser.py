@@ -21,18 +21,15 @@ class HumanParser(nn.Module):
         self.decoder = Decoder(get_taxonomy(network.config.taxonomy), decoder)
 
     def forward(self, image: Tensor) -> People:
-        """People of letterboxed uint8 RGB canvases [B, H, W, 3]; H and W are multiples of 32."""
-        people: People = self.decoder(self.network(image))
-        return people
+        """People of one letterboxed RGB canvas, uint8 [V, H, W, 3]; H and W are multiples of 32.
 
-    def parse_views(self, image: Tensor) -> People:
-        """People of one canvas, uint8 [V, H, W, 3]: V = 2 times the same pixels are seen once in a mirror, too.
+        V is 1, or 2 for the same pixels twice, of which the second are seen in a mirror.
 
-        This is what `parser.onnx` computes. Differs from the paper, which sees every photo once.
+        Differs from the paper, which sees every photo once.
         """
-        return self.decode_views(self.network(as_views(image)))
+        return self.decode(self.network(as_views(image)))
 
-    def decode_views(self, maps: HeadMaps) -> People:
-        """The second half of `parse_views`: from the network's maps [V, ..., h, w] to the people of one canvas."""
+    def decode(self, maps: HeadMaps) -> People:
+        """The second half of `forward`: from the network's maps of the views [V, ..., h, w] to people."""
         people: People = self.decoder(average_views(maps, self.decoder.taxonomy))
         return people

@@ -72,7 +72,7 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
 
     def parse(canvas: UInt8) -> CanvasPeople:
         with torch.inference_mode():
-            people = parser.parse_views(torch.from_numpy(canvas[None].repeat(views, 0)).to(device))
+            people = parser(torch.from_numpy(canvas[None].repeat(views, 0)).to(device))
         return first_canvas(people)
 
     return parse

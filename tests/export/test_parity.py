@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -138,12 +139,12 @@ def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Pat
     in_openvino = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     in_onnxruntime = onnxruntime.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
     photo = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
-    for image in [*synthetic_inputs(size), photo]:
-        twice = image[None].repeat(2, 0)
+    for image, times in itertools.product([*synthetic_inputs(size), photo], (1, 2)):
+        views = image[None].repeat(times, 0)
         with torch.no_grad():
-            expected = parser.network(as_views(torch.from_numpy(twice)))
-        one = in_openvino([twice])
-        other = in_onnxruntime.run(DECODER_INPUTS, {"image": twice})
+            expected = parser.network(as_views(torch.from_numpy(views)))
+        one = in_openvino([views])
+        other = in_onnxruntime.run(DECODER_INPUTS, {"image": views})
         for index, (name, tensor) in enumerate(expected._asdict().items()):
             close = {"rtol": 1e-3, "atol": 1e-3 * float(tensor.abs().max())}
             torch.testing.assert_close(torch.from_numpy(one[name]), tensor, **close)

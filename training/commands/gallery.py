@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO|FOLDER", help="photos without labels")
     parser.add_argument("--out", required=True, type=Path, help=f"the sheet: {', '.join(PICTURES)}")
-    parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
     parser.add_argument("--columns", type=int, default=6, help="tiles side by side (default 6)")
     parser.add_argument("--side", type=int, default=360, help="pixels of a tile's longer side (default 360)")
     parser.add_argument("--hidden", action="store_true", help="the answers alone, of photos that may not be passed on")

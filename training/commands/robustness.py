@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("parser", type=Path, metavar="CHECKPOINT|BUNDLE")
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--detail", choices=sorted(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
     parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(DISTURBANCES)}; by default all")
