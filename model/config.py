@@ -38,6 +38,7 @@ class ModelConfig:
     width: int = 128  # channels of every pyramid level and head
     projection: Projection = "warped"  # rows 1-4 of Table 4; "warped" is the paper's method (Eqs. 3-6)
     refine: int = 0  # channels of a last stage that corrects all maps together; 0: none, as in the paper
+    pose_prior: bool = False  # pose maps start at the backbone's own prediction (MoveNet); False: as in the paper
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class DecoderConfig:
     limb_samples: int = 10  # Gaussian responses read along a limb
     limb_threshold: float = 0.1  # a matched limb whose mean response is below this is dropped
     limb_coverage: float = 0.8  # share of the samples that must exceed half of it, or the pair is no limb
+    center_weight: float = 0.0  # share of agreement on a person's center in a pair's score; 0: limbs alone, the paper
+    center_threshold: float = 0.1  # a center's probability must exceed it
+    fill_score: float = 0.0  # score of a joint not found that a person's center places; 0: left out, as in the paper
     matcher: Matcher = "dykstra"  # Table 5: the paper's, and two it compares with
     matcher_step: float = 2.0  # alpha of Eq. 15
     matcher_outer: int = 12  # projected gradient steps

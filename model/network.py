@@ -5,26 +5,35 @@ Axes: B images, H x W canvas pixels, l pyramid level 1..4 at stride 2^(l+1), W_ 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.backbones.base import Pyramid
 from model.backbones.build import build_backbone
 from model.config import STRIDE, ModelConfig
 from model.maps import HeadMaps
-from model.taxonomy import get_taxonomy
+from model.pose_prior import disk_heatmaps, offsets_to_joints
+from model.taxonomy import DENSEPOSE_COCO, get_taxonomy
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 RADIUS_CELLS = 8.0  # offsets are learnt in units of the voting radius, so that the head's outputs are about 1
+BODY_CELLS = 16.0  # and ways from a center to its joints in units of about half a body
+# Logit that joints, limbs and centers start from: else the first steps only unlearn "maybe everywhere".
+RARE = -3.0
 
 
 class Network(nn.Module):
     """Canvas pixels to `HeadMaps`.
 
     Differs from the paper: the pyramid is an FPN without its 3x3 smoothing convolutions, because every consumer
-    starts with a 5x5 convolution of its own.
+    starts with a 5x5 convolution of its own. Centers are predicted beside joints. With `config.pose_prior` the pose
+    maps are residuals to what the backbone predicts.
+
+    Raises:
+        ValueError: the taxonomy is unknown, or `config.pose_prior` asks for joints that are not COCO's.
     """
 
     mean: Tensor  # [1, 3, 1, 1]
@@ -36,31 +45,52 @@ class Network(nn.Module):
         taxonomy = get_taxonomy(config.taxonomy)
         self.parts, self.joints = len(taxonomy.part_names), len(taxonomy.joint_names)
         self.limbs = len(taxonomy.limbs)
+        if config.pose_prior and taxonomy.joint_names != DENSEPOSE_COCO.joint_names:
+            raise ValueError(f"model.pose_prior predicts COCO's joints, not {taxonomy.name}'s: set it to false")
         width = config.width
 
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.backbone = build_backbone(config)
+        self.feature_scale = nn.ModuleList([FeatureScale(channels) for channels in self.backbone.channels])
         self.lateral = nn.ModuleList([nn.Conv2d(channels, width, 1) for channels in self.backbone.channels])
         self.part_head = PyramidHead(width)
         self.part_logits = nn.Conv2d(width, self.parts + 1, 1)
         self.projection = ProjectionField(width, config.projection)
         self.pose_head = PyramidHead(width)
-        self.pose_logits = nn.Conv2d(width, 3 * self.joints + self.limbs, 1)
-        outputs = (self.parts + 1, 2, 3 * self.joints + self.limbs)
+        # The order of pose channels: heatmaps, limbs, center, offsets, regression.
+        self.pose_channels = (self.joints, self.limbs, 1, 2 * self.joints, 2 * self.joints)
+        self.pose_logits = nn.Conv2d(width, sum(self.pose_channels), 1)
+        outputs = (self.parts + 1, 2, sum(self.pose_channels))
         inputs = 2 * width + self.backbone.channels[0]
         self.refinement = Refinement(inputs, config.refine, outputs) if config.refine else None
-        # Joints and limbs are rare: start from "nothing here", or the first steps only unlearn "maybe everywhere".
-        with torch.no_grad():
-            self.pose_logits.get_parameter("bias")[: self.joints] = -3.0
-            self.pose_logits.get_parameter("bias")[3 * self.joints :] = -3.0
+        self._start_pose(self.pose_logits)
 
-    def pyramid(self, features: Pyramid) -> list[Tensor]:
+    @torch.no_grad()
+    def _start_pose(self, layer: nn.Conv2d) -> None:
+        """Start from the backbone's prediction, or else from "nothing here"; limbs always from the latter."""
+        weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+        limbs = slice(self.joints, self.joints + self.limbs)
+        bias[limbs] = RARE
+        if self.config.pose_prior:
+            learnt = weight[limbs].clone()
+            weight.zero_()
+            weight[limbs] = learnt
+            bias[: self.joints] = 0.0
+            bias[limbs.stop :] = 0.0
+        else:
+            bias[: limbs.stop + 1] = RARE
+
+    def pyramid(self, features: Sequence[Tensor]) -> list[Tensor]:
         """X_1..X_4 of Eq. 1 from the backbone's: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
         levels = [lateral(x) for lateral, x in zip(self.lateral, features, strict=True)]
         for fine in (2, 1, 0):
             levels[fine] = levels[fine] + upsample(levels[fine + 1])
         return levels
+
+    def normalized(self, image: Tensor) -> Tensor:
+        """Canvases uint8 [B, H, W, 3] as the backbone takes them: [B, 3, H, W], ImageNet-normalised."""
+        return (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def forward(self, image: Tensor) -> HeadMaps:
         """Maps of uint8 canvases [B, H, W, 3]; H and W must be multiples of 32."""
@@ -71,25 +101,52 @@ class Network(nn.Module):
 
         D_l is in cells of level l: [B, 2, H/2^(l+1), W/2^(l+1)].
         """
-        pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std  # [B, 3, H, W]
-        features = self.backbone(pixels)
+        raw = self.backbone(self.normalized(image))
+        features = [scale(x) for scale, x in zip(self.feature_scale, raw, strict=True)]
         levels = self.pyramid(features)
         fields = self.projection(levels)
         part_features, pose_features = self.part_head(levels), self.pose_head(levels)  # [B, W_, h, w]
         parts = self.part_logits(part_features)  # [B, C+1, h, w]
-        pose = self.pose_logits(pose_features)  # [B, 3K+L, h, w]
+        pose = self.pose_logits(pose_features)  # [B, 5K+L+1, h, w]
         if self.refinement is not None:
             corrections = self.refinement(torch.cat([part_features, pose_features, features[0]], dim=1))
             parts, fields[0], pose = (x + y for x, y in zip((parts, fields[0], pose), corrections, strict=True))
-        heatmap, offsets, limb = pose.split([self.joints, 2 * self.joints, self.limbs], dim=1)
+        heatmap, limb, center, offsets, regression = pose.float().split(self.pose_channels, dim=1)
         maps = HeadMaps(
             part_logits=parts,
             projection_field=fields[0],
             heatmap_logits=heatmap,
             offsets=offsets.unflatten(1, (self.joints, 2)) * RADIUS_CELLS,
             limb_logits=limb,
+            center_logits=center,
+            regression=regression.unflatten(1, (self.joints, 2)) * BODY_CELLS,
         )
+        if self.config.pose_prior:
+            prior = self.backbone.pose_prior(raw)
+            maps = maps._replace(
+                heatmap_logits=maps.heatmap_logits + disk_heatmaps(prior),
+                offsets=maps.offsets + offsets_to_joints(prior),
+                center_logits=maps.center_logits + prior.center_logits,
+                regression=maps.regression + prior.regression,
+            )
         return maps, fields
+
+
+class FeatureScale(nn.Module):
+    """A fixed factor per channel that brings a backbone's features to about 1, for the layers that learn on them.
+
+    It is 1 until `training` measures it on images.
+    """
+
+    factor: Tensor  # [1, C, 1, 1]
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.ones(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w], scaled."""
+        return x * self.factor.to(x.dtype)
 
 
 class PyramidHead(nn.Module):

@@ -25,7 +25,7 @@ def average_views(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
 
 def mirrored(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
     """The mirror image of maps [B, ..., h, w]: right and left change places, horizontal components their sign."""
-    parts, projection, heatmap, offsets, limbs = (m.flip(-1) for m in maps)
+    parts, projection, heatmap, offsets, limbs, center, regression = (m.flip(-1) for m in maps)
     joints = list(taxonomy.joint_flip)
     return HeadMaps(
         part_logits=parts[:, list(taxonomy.part_flip)],
@@ -33,4 +33,6 @@ def mirrored(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
         heatmap_logits=heatmap[:, joints],
         offsets=torch.cat((-offsets[:, :, :1], offsets[:, :, 1:]), 2)[:, joints],
         limb_logits=limbs[:, list(taxonomy.limb_flip)],
+        center_logits=center,
+        regression=torch.cat((-regression[:, :, :1], regression[:, :, 1:]), 2)[:, joints],
     )

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from model.pose_prior import PosePrior
+
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 StateDict = dict[str, Tensor]
 
@@ -26,6 +28,13 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
+
+    def pose_prior(self, features: Pyramid) -> PosePrior:
+        """What a backbone that was trained on people predicts of their poses.
+
+        Raises ValueError for the others.
+        """
+        raise ValueError(f"{type(self).__name__} predicts no poses: set model.pose_prior=false")
 
     def is_pretrained(self, name: str) -> bool:
         """Whether the module, parameter or buffer called `name` is part of the public checkpoint."""

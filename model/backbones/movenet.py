@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid, StateDict
 from model.backbones.same_padding import SameConv2d
+from model.pose_prior import PosePrior
 
 STEM, TOP = 48, 1280  # channels of the first and of the last convolution
 JOINTS = 17
@@ -23,6 +24,7 @@ PIXEL_SCALE = (58.395 / 127.5, 57.12 / 127.5, 57.375 / 127.5)
 PIXEL_SHIFT = (123.675 / 127.5 - 1, 116.28 / 127.5 - 1, 103.53 / 127.5 - 1)
 # What the heads say is divided by this to be about 1: logits, and displacements in cells.
 LOGIT_SCALE, DISPLACEMENT_SCALE = 4.0, 16.0
+EDGE = 0.5  # MoveNet measures from a cell's edge, the project from its center
 
 
 class _Block(NamedTuple):
@@ -42,14 +44,14 @@ BLOCKS = (
 LATERALS = (2, 5, 9)  # blocks that feed MoveNet's pyramid, at strides 4, 8 and 16
 LAST_AT_16 = 12  # the last block at stride 16: three blocks wiser than the pyramid's
 PYRAMID = (64, 32, 24, 24)  # channels of MoveNet's pyramid at strides 32, 16, 8 and 4
-HEADS = {"center": 1, "heatmap": JOINTS, "regress": 2 * JOINTS}
+HEADS = {"center": 1, "heatmap": JOINTS, "regress": 2 * JOINTS}  # predictions that are features of X_1, too
 
 
 class MoveNet(Backbone):
-    """Levels hold a block's output beside the pyramid's; X_1 also what MoveNet thinks: where people and joints are.
+    """Levels hold a block's output beside the pyramid's; X_1 also what MoveNet predicts: where people and joints are.
 
-    At X_1 these are logits of people's centres and of each joint, and from a centre the way to its joints (y, x in
-    cells). Boxes and sub-cell offsets, its other answers, are not computed.
+    At X_1 these are logits of people's centers and of each joint, and from a center the way to its joints (y, x in
+    cells). `pose_prior` adds the joints' sub-cell offsets. Boxes, its other prediction, are not computed.
 
     Differs from the paper: a mobile network that knows people in place of ResNet-101.
     """
@@ -76,6 +78,7 @@ class MoveNet(Backbone):
         self.lateral = nn.ModuleList([nn.Conv2d(BLOCKS[block].channels, width, 1) for width, block in widths])
         self.fuse = nn.ModuleList([_Separable(i, o) for i, o in zip(PYRAMID, finer, strict=False)])
         self.heads = nn.ModuleDict({name: _Head(PYRAMID[-1], count) for name, count in HEADS.items()})
+        self.subcell = _Head(PYRAMID[-1], 2 * JOINTS)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -109,6 +112,17 @@ class MoveNet(Backbone):
         )  # b 116 H/4 W/4
         return x1, torch.cat([outputs[LATERALS[1]], p8], dim=1), torch.cat([outputs[LAST_AT_16], p16], dim=1), x4
 
+    def pose_prior(self, features: Pyramid) -> PosePrior:
+        """MoveNet's own pose maps, read from the `features` that `forward` returned."""
+        sizes = [BLOCKS[LATERALS[0]].channels, PYRAMID[-1], *HEADS.values()]
+        _, p4, center, heatmap, regress = torch.split(features[0], sizes, dim=1)
+        return PosePrior(
+            center_logits=center.float() * LOGIT_SCALE,
+            heatmap_logits=heatmap.float() * LOGIT_SCALE,
+            regression=_to_xy(regress.float() * DISPLACEMENT_SCALE) - EDGE,
+            subcell=_to_xy(self.subcell(p4).float()) - EDGE,
+        )
+
     def freeze_first(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` of the 17 blocks as they are.
 
@@ -123,7 +137,7 @@ class MoveNet(Backbone):
     def adapt(self, state: StateDict) -> StateDict:
         """The variables of the TensorFlow graph under this module's names, in torch's order of axes.
 
-        The rest is left out: the boxes' and the sub-cell offsets' heads, and constants of the graph's decoder.
+        The rest is left out: the boxes' heads, and constants of the graph's decoder.
         """
         found = {}
         for name, public in _public_names().items():
@@ -133,6 +147,11 @@ class MoveNet(Backbone):
                     value = value.permute(2, 3, 0, 1) if ".depthwise." in name else value.permute(3, 2, 0, 1)
                 found[name] = value.contiguous()
         return found
+
+
+def _to_xy(vectors: Tensor) -> Tensor:
+    """Pairs (y, x) as channels [B, 2K, h, w] to vectors (x, y) [B, K, 2, h, w]."""
+    return vectors.reshape(-1, JOINTS, 2, *vectors.shape[-2:]).flip(2)
 
 
 class _InvertedResidual(nn.Module):
@@ -205,13 +224,14 @@ def _public_names() -> dict[str, str]:
         names[f"fuse.{step}.depthwise.weight"] = f"{public}/ReadVariableOp"
         folded(f"fuse.{step}.pointwise", public)
     for own, public, number in (
-        ("center", "center_0", 3),
-        ("heatmap", "kpt_heatmap_0", 6),
-        ("regress", "kpt_regress_0", 7),
+        ("heads.center", "center_0", 3),
+        ("heads.heatmap", "kpt_heatmap_0", 6),
+        ("heads.regress", "kpt_regress_0", 7),
+        ("subcell", "kpt_offset_0", 8),
     ):
         features = f"{public}/separable_conv2d_{number}"
-        names[f"heads.{own}.features.depthwise.weight"] = f"{features}/separable_conv2d/ReadVariableOp"
-        names[f"heads.{own}.features.pointwise.weight"] = f"{features}/separable_conv2d/ReadVariableOp_1"
-        names[f"heads.{own}.features.pointwise.bias"] = f"{features}/BiasAdd/ReadVariableOp"
-        plain(f"heads.{own}.answer", f"{public}/conv2d_{number + 1}")
+        names[f"{own}.features.depthwise.weight"] = f"{features}/separable_conv2d/ReadVariableOp"
+        names[f"{own}.features.pointwise.weight"] = f"{features}/separable_conv2d/ReadVariableOp_1"
+        names[f"{own}.features.pointwise.bias"] = f"{features}/BiasAdd/ReadVariableOp"
+        plain(f"{own}.answer", f"{public}/conv2d_{number + 1}")
     return {own: f"StatefulPartitionedCall/{public}" for own, public in names.items()}

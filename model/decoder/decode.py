@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from model.config import STRIDE, DecoderConfig
 from model.decoder.association import assign_cells
+from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
 from model.decoder.grouping import Poses, collect_people, label_fragments
+from model.decoder.grouping_by_center import group_by_center
 from model.decoder.hough import hough_scores
 from model.decoder.limbs import limb_responses, without_gaps
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
@@ -63,10 +65,12 @@ class Decoder(nn.Module):
         """Decode a batch of maps [B, ..., h, w] to people on a canvas of H = 4h, W = 4w pixels."""
         maps = HeadMaps(*(m.float() for m in maps))
         candidates = self.detect(maps)
-        scores = without_gaps(
+        evidence = self.locate(maps, candidates)
+        limbs = without_gaps(
             self._responses(maps, candidates), self.config.limb_threshold / 2, self.config.limb_coverage
         )
-        poses = self.group(candidates, self.match(scores, candidates))
+        matches = self.match(self._combined(limbs, evidence), candidates)
+        poses = self.group(candidates, matches, evidence, maps.center_logits)
         cell_person = assign_cells(maps.projection_field, poses)
         anyone = poses.score[:, 0] > 0
         painting = paint(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
@@ -82,12 +86,28 @@ class Decoder(nn.Module):
         hough = hough_scores(maps.heatmap_logits, maps.offsets, config.radius / STRIDE, config.vote)
         return find_peaks(hough, config.candidates, config.peak_window, config.keypoint_threshold)
 
+    def locate(self, maps: HeadMaps, candidates: Candidates) -> CenterEvidence | None:
+        """People's centers and what they say of each candidate; None without `center_weight`, as in the paper."""
+        if not self.config.center_weight:
+            return None
+        centers = find_centers(maps.center_logits, maps.regression, self.config.people, self.config.center_threshold)
+        return CenterEvidence(centers, center_responses(candidates, centers))
+
     def score(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
-        """A [B, L, N, N], the limb score of every pair, gaps or not; differentiable in limb map and positions."""
-        return self._responses(maps, candidates).mean(-1)
+        """A [B, L, N, N], the score of every pair, limbs with gaps or not.
+
+        Differentiable in limb map, positions and regression.
+        """
+        return self._combined(self._responses(maps, candidates).mean(-1), self.locate(maps, candidates))
 
     def _responses(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
         return limb_responses(maps.limb_logits, candidates, self.limbs, self.config.limb_samples)
+
+    def _combined(self, limbs: Tensor, evidence: CenterEvidence | None) -> Tensor:
+        """[B, L, N, N] from limb scores of that shape."""
+        if evidence is None:
+            return limbs
+        return torch.lerp(limbs, center_agreement(evidence.responses, self.limbs), self.config.center_weight)
 
     def match(self, scores: Tensor, candidates: Candidates) -> Tensor:
         """[B, L, N, N] of 0 and 1, which candidates are joined: the configured matcher, rounded."""
@@ -104,7 +124,11 @@ class Decoder(nn.Module):
             assignment = match_dykstra(scores, rows, cols, *steps)
         return round_assignment(assignment, scores, config.limb_threshold)
 
-    def group(self, candidates: Candidates, matches: Tensor) -> Poses:
-        """People of matched candidates."""
+    def group(self, candidates: Candidates, matches: Tensor, evidence: CenterEvidence | None, like: Tensor) -> Poses:
+        """People of matched candidates, in maps as large as `like` [..., h, w]."""
+        config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
-        return collect_people(candidates, labels, self.config.people, self.config.person_threshold)
+        if evidence is None:
+            weight = torch.ones_like(labels.flatten(1))
+            return collect_people(candidates, labels, config.people, config.person_threshold, weight)
+        return group_by_center(candidates, labels, evidence, config, like)

@@ -16,8 +16,9 @@ class Poses(NamedTuple):
     xy_cell: Tensor  # [B, P, K, 2], (x, y) in cells; 0 where not found
     joint_score: Tensor  # [B, P, K], in [0, 1]; 0 where not found
     found: Tensor  # [B, P, K], bool
-    score: Tensor  # [B, P], sum of joint scores / K; 0 = empty slot
+    score: Tensor  # [B, P], sum of joint scores / K, weighted; 0 = empty slot
     overflow: Tensor  # [B], int32, people beyond P
+    label: Tensor  # [B, P], the fragment in the slot; -1 = empty slot
 
 
 def label_fragments(matches: Tensor, limbs: tuple[tuple[int, int], ...]) -> Tensor:
@@ -62,22 +63,23 @@ def label_fragments(matches: Tensor, limbs: tuple[tuple[int, int], ...]) -> Tens
     return labels.reshape(batch, joints, count)
 
 
-def collect_people(candidates: Candidates, labels: Tensor, people: int, threshold: float) -> Poses:
+def collect_people(candidates: Candidates, labels: Tensor, people: int, threshold: float, weight: Tensor) -> Poses:
     """Fill the person slots with the best fragments.
 
-    A person's score is the sum of the scores of its joints divided by K. Fragments below `threshold` are dropped;
-    equal scores keep the order of labels, i.e. of class and then of reading order.
+    A person's score is the sum of the scores of its joints divided by K, times the fragment's weight. Fragments below
+    `threshold` are dropped; equal scores keep the order of labels, i.e. of class and then of reading order.
 
     Args:
         candidates: of K joint classes.
         labels: [B, K, N], from `label_fragments`.
         people: P, at most K * N.
         threshold: lowest score of a person.
+        weight: [B, K * N] in [0, 1], of each fragment; 1 in the paper.
     """
     joints, count = labels.shape[1:]
     label = torch.arange(joints * count, dtype=torch.float32, device=labels.device)
-    members = (labels.flatten(1)[:, None] == label[:, None]).float()  # [B, K * N fragments, K * N candidates]
-    fragment = (members * candidates.score.flatten(1)[:, None]).sum(2) / joints  # [B, K * N]
+    members = fragment_members(labels).float()  # [B, K * N fragments, K * N candidates]
+    fragment = (members * candidates.score.flatten(1)[:, None]).sum(2) / joints * weight  # [B, K * N]
     fragment = torch.where(fragment >= threshold, fragment, 0.0)
     overflow = ((fragment > 0).sum(1) - people).clamp(min=0).to(torch.int32)
 
@@ -86,11 +88,19 @@ def collect_people(candidates: Candidates, labels: Tensor, people: int, threshol
     before = (other > mine) | ((other == mine) & (label < label[:, None]))  # [B, K * N, K * N]
     rank = torch.where(fragment > 0, before.float().sum(2), float(people))
     slot = torch.arange(people, dtype=torch.float32, device=labels.device)
-    score = ((rank[:, None] == slot[:, None]).float() * fragment[:, None]).sum(2)  # [B, P]
+    in_slot = (rank[:, None] == slot[:, None]).float()  # [B, P, K * N]
+    score = (in_slot * fragment[:, None]).sum(2)  # [B, P]
+    chosen = torch.where(score > 0, (in_slot * label).sum(2), -1.0)
 
     candidate_slot = rank.gather(1, labels.flatten(1).long()).reshape(labels.shape)  # [B, K, N]
     joins = (candidate_slot[:, None] == slot[:, None, None]) & candidates.valid[:, None]  # [B, P, K, N]
     weight = joins.float()
     joint_score = (weight * candidates.score[:, None]).sum(3)
     xy_cell = (weight[..., None] * candidates.xy_cell[:, None]).sum(3)
-    return Poses(xy_cell, joint_score, weight.amax(3) > 0, score, overflow)
+    return Poses(xy_cell, joint_score, weight.amax(3) > 0, score, overflow, chosen)
+
+
+def fragment_members(labels: Tensor) -> Tensor:
+    """[B, K * N, K * N] bool: which candidates (last axis) are in each fragment. `labels` is [B, K, N]."""
+    label = torch.arange(labels[0].numel(), dtype=labels.dtype, device=labels.device)
+    return labels.flatten(1)[:, None] == label[:, None]

@@ -107,7 +107,7 @@ def graph(state: StateDict, pixels: Tensor) -> tuple[dict[str, Tensor], dict[str
         x = same(x, state[f"{name}/ReadVariableOp"], depthwise=True)
         x = at[f"pyramid {step}"] = folded(name, x).clamp(min=0)
     answers = {}
-    for name, number in (("center", 3), ("kpt_heatmap", 6), ("kpt_regress", 7)):
+    for name, number in (("center", 3), ("kpt_heatmap", 6), ("kpt_regress", 7), ("kpt_offset", 8)):
         head = f"{ROOT}{name}_0/separable_conv2d_{number}"
         y = same(x, state[f"{head}/separable_conv2d/ReadVariableOp"], depthwise=True)
         y = same(y, state[f"{head}/separable_conv2d/ReadVariableOp_1"])
@@ -145,6 +145,21 @@ def test_levels_are_what_the_public_graph_computes() -> None:
         assert found.shape[1] == MoveNet.channels[level]
         torch.testing.assert_close(found, torch.cat(pieces, dim=1), rtol=1e-4, atol=1e-4)
     assert answers["kpt_regress"].std() > 0.1  # the weights carry a signal to the end
+
+
+@torch.no_grad()
+def test_poses_are_what_the_public_graph_says_in_cells_from_their_centers() -> None:
+    state = public_state()
+    pixels = torch.randint(0, 256, (1, 3, 64, 96), generator=torch.Generator().manual_seed(0)).float()
+    backbone = loaded(state)
+    prior = backbone.pose_prior(backbone((pixels - MEAN) / STD))
+    _, answers = graph(state, pixels)
+    torch.testing.assert_close(prior.center_logits, answers["center"], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(prior.heatmap_logits, answers["kpt_heatmap"], rtol=1e-4, atol=1e-3)
+    for found, name in ((prior.regression, "kpt_regress"), (prior.subcell, "kpt_offset")):
+        for joint in (0, 16):  # MoveNet's pairs are y, x from the upper left corner of a cell
+            y, x = answers[name][0, 2 * joint : 2 * joint + 2]
+            torch.testing.assert_close(found[0, joint], torch.stack((x, y)) - 0.5, rtol=1e-4, atol=1e-3)
 
 
 def test_a_graph_that_lacks_a_layer_is_refused() -> None:

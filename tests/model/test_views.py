@@ -15,7 +15,7 @@ from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from model.views import as_views, average_views, mirrored
 from tests.figures import draw_figures
 from training.samples import Sample
-from training.targets import encode
+from training.targets import encode, ideal_centers
 
 SIZE = (128, 192)
 TAXONOMIES = [DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART]
@@ -25,7 +25,9 @@ def labels_of(sample: Sample, taxonomy: Taxonomy) -> HeadMaps:
     """A sample's labels as a network without error would say them."""
     targets = encode(sample, taxonomy, DecoderConfig())
     parts = np.eye(len(taxonomy.part_names) + 1)[targets.parts[2::4, 2::4]].transpose(2, 0, 1)
-    maps = (8 * parts, targets.projection, 8 * targets.heatmap - 4, targets.offsets, 8 * targets.limbs - 4)
+    center, ways = ideal_centers(targets)
+    maps = (8 * parts, targets.projection, 8.0 * targets.heatmap - 4, targets.offsets, 8 * targets.limbs - 4)
+    maps = (*maps, 8.0 * center - 4, ways)
     return HeadMaps(*(torch.from_numpy(np.asarray(m, np.float32))[None] for m in maps))
 
 

@@ -7,6 +7,7 @@ import torch
 
 from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
+from training.fields import center_maps
 
 SURE = 12.0  # logit of what is true; of what is false with the other sign
 
@@ -50,7 +51,10 @@ def ideal_maps(
             field[:, closer] = np.stack((px - x, py - y))[:, closer]
     logits = np.full((len(taxonomy.part_names) + 1, height, width), -SURE / 2, np.float32)
     np.put_along_axis(logits, part[None].astype(np.int64), SURE / 2, 0)
-    return HeadMaps(*(torch.from_numpy(m)[None] for m in (logits, field, heat, offsets, limbs)))
+    center, ways = center_maps(keypoints[..., :2], keypoints[..., 2] > 0, (height, width))
+    centers = (SURE * (2.0 * center - 1), ways)
+    maps = (logits, field, heat, offsets, limbs, *centers)
+    return HeadMaps(*(torch.from_numpy(m.astype(np.float32))[None] for m in maps))
 
 
 def stack(*maps: HeadMaps) -> HeadMaps:
