@@ -19,6 +19,7 @@ class Stage:
     warmup: int = 0  # steps in which the rate rises from 0
     matching: bool = False  # the paper's second step: also learn from wrong limb assignments
     canvas: tuple[int, int] | None = None  # instead of the run's
+    backbone_rate: float | None = None  # instead of the run's; 0 keeps the backbone as it is
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class TrainConfig:
     accumulate: int = 1  # forward passes a process makes them in: more need less memory
     optimizer: Literal["sgd", "adamw"] = "adamw"
     backbone_rate: float = 0.1  # the pretrained layers' share of the learning rate
+    normalize_pretrained: bool = True  # AdamW moves pretrained tensors in proportion to their size: `unit_rms`
     weight_decay: float = 1e-2
     freeze_backbone: bool = False
     freeze_blocks: int = 0  # how many first blocks of the backbone keep their public weights
     clip_norm: float = 10.0  # largest gradient norm
     ema_decay: float = 0.998  # the weights that are evaluated and exported are this moving average; 0: the last ones
-    offset_weight: float = 1.0  # how much the offsets' part of the loss counts, where every other task's counts 1
+    offset_weight: float = 1.0  # how much the offsets' part of the loss counts, where other tasks' counts 1
+    center_loss_weight: float = 0.2  # and that of centers and of the ways from them, each
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network; losses and decoder stay float32
     flip: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)

@@ -114,6 +114,34 @@ def limb_maps(joints: Float32, present: Bool, limbs: Sequence[tuple[int, int]], 
     return maps
 
 
+def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Float32]:
+    """Where people's centers are, and the ways from there to their joints, as a network without error says them.
+
+    Args:
+        joints: [n, K, 2] where each person's joints are.
+        present: [n, K], which of them exist; the center is the middle of the box around them.
+        size: h, w.
+
+    Returns the centers [1, h, w], 1 at the cell of each, and the ways [K, 2, h, w] from a cell to the joints of the
+    person whose center is nearest; to absent ones, as to the center.
+    """
+    center = np.zeros((1, *size), np.uint8)
+    ways = np.zeros((joints.shape[1], 2, *size), np.float32)
+    nearest = np.full(size, np.inf, np.float32)
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    for points, exists in zip(joints, present, strict=True):
+        if not exists.any():
+            continue
+        middle = (points[exists].min(axis=0) + points[exists].max(axis=0)) / 2
+        column, row = np.clip(np.rint(middle), 0, (size[1] - 1, size[0] - 1)).astype(int)
+        center[0, row, column] = 1
+        distance = np.hypot(x - column, y - row)
+        targets = np.where(exists[:, None], points, middle)[:, :, None, None]  # [K, 2, 1, 1]
+        ways = np.where(distance < nearest, targets - np.stack((x, y)), ways)
+        nearest = np.minimum(distance, nearest)
+    return center, ways.astype(np.float32)
+
+
 def grow(mask: Bool, reach: int) -> Bool:
     """`mask` [h, w] and every cell at most `reach` rows and columns away from it."""
     grown = mask.copy()

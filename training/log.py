@@ -17,6 +17,7 @@ from training.validation import Figures
 
 FIGURES = ("mIoU", "APp50", "PCP50", "mask_IoU", "keypoint_AP")
 LOSSES = (*TYPICAL, "total", "gradient_norm")
+ALIVE = "alive"  # share of the backbone's pretrained channels that still vary
 HEAD = ("step", "epoch", "lr", "seconds", "data_share")
 
 
@@ -73,7 +74,7 @@ class Log:
     def __init__(self, run: Path, step: int) -> None:
         weights = [f"weight_{task}" for task in TYPICAL]
         self.steps = Rows(run / "log.csv", [*HEAD, *LOSSES, *weights], step)
-        self.epochs = Rows(run / "epochs.csv", [*HEAD, *LOSSES, *FIGURES], step)
+        self.epochs = Rows(run / "epochs.csv", [*HEAD, *LOSSES, ALIVE, *FIGURES], step)
         self.titled = False
 
     def step(self, where: dict[str, float], means: dict[str, float], weights: dict[str, float]) -> str:
@@ -84,7 +85,7 @@ class Log:
     def epoch(self, where: dict[str, float], means: dict[str, float], figures: Figures) -> None:
         """Add a row, and print it under its titles."""
         self.epochs.add({**where, **means, **figures})
-        columns = ["epoch", "lr", "total", *FIGURES, "data_share"]  # what fits on a line; the file holds all
+        columns = ["epoch", "lr", "total", *FIGURES, ALIVE, "data_share"]  # what fits on a line; the file holds all
         values = {**where, **means, **figures}
         if not self.titled:
             tqdm.write("  ".join(f"{name:>10}" for name in columns))

@@ -22,7 +22,8 @@ from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
 from training.batches import load_batches
-from training.config import TrainConfig
+from training.channel_health import ChannelHealth
+from training.config import Stage, TrainConfig
 from training.depthwise import quicken
 from training.log import Log, Means
 from training.losses import Counts, count_labels
@@ -30,9 +31,10 @@ from training.memory import keep_freed_memory
 from training.objective import Objective
 from training.processes import Processes, joined, share_batch_norm
 from training.schedule import Schedule
-from training.starting_weights import load_start, restore_statistics
+from training.starting_weights import load_start, restore_statistics, scale_features
 from training.targets import Batch, TrainingSet
 from training.tfjs import read_tfjs
+from training.unit_rms import is_normalized, load_plain_state, normalize, plain_state
 from training.validation import Figures, validate
 
 LOG_EVERY = 20
@@ -72,6 +74,7 @@ def train(
 
     Raises:
         ValueError: the configuration contradicts itself or `start`, or a loss is no longer a number.
+        DeadBackboneError: pretrained features no longer vary.
         CheckpointError: the run folder holds a run with another configuration, or `start` is no checkpoint.
         BundleError: `start` is a folder and no bundle.
         DatasetError: most photos cannot be read.
@@ -81,8 +84,12 @@ def train(
         keep_freed_memory()
         torch.manual_seed(config.seed)
         network = make_network(config, pretrained, start)
+        canvases = _first_canvases(data)
         if start is not None and start.is_dir() and not (run / LAST).exists():
-            restore_statistics(network, _first_canvases(data))
+            restore_statistics(network, canvases)
+        if start is None:
+            scale_features(network, canvases)
+        health = ChannelHealth(network, canvases)
         if processes.count > 1:
             share_batch_norm(network)
         network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,15 +98,15 @@ def train(
         optimizer = make_optimizer(config, objective)
         schedule = Schedule(config.stages, data.epoch_steps, steps)
         state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
-        step = _resume(run / LAST, _identity(config, schedule), state, average)
+        step = _resume(run / LAST, _identity(config, schedule), state, average, health)
 
         def save() -> None:
             values = {name: part.state_dict() for name, part in state.items()}
             identity, averaged = _identity(config, schedule), int(average.n_averaged)
-            weights = average.module.state_dict()
+            weights = plain_state(average.module)
             save_checkpoint(
                 run / LAST, weights, config.model, config.decoder,
-                step=step, identity=identity, averaged=averaged, **values,
+                step=step, identity=identity, averaged=averaged, health=health.state(), **values,
             )  # fmt: skip
 
         log = Log(run, step) if processes.first else None
@@ -114,7 +121,7 @@ def train(
             parts = [next(batches) for _ in range(config.accumulate)]
             waited = time.monotonic() - before
             stage, rate = schedule.at(step)
-            values = take_step(parts, rate, stage.matching)
+            values = take_step(parts, rate, stage)
             average.update_parameters(network)
             step += 1
             bar.update()
@@ -128,6 +135,7 @@ def train(
                     bar.set_postfix_str(log.step(where, means, objective.criterion.weights()))
             if step % schedule.epoch_steps == 0 or last:
                 means = epoch_means.read()
+                means["alive"] = health.check(network)
                 if log is not None:
                     figures: Figures = {}
                     if validation and config.validation:
@@ -155,23 +163,24 @@ class Stepper:
             devices = [processes.device] if processes.device.type == "cuda" else None
             self.objective = DistributedDataParallel(objective, device_ids=devices)
 
-    def __call__(self, parts: Sequence[Batch], rate: float, matching: bool) -> dict[str, Tensor]:
+    def __call__(self, parts: Sequence[Batch], rate: float, stage: Stage) -> dict[str, Tensor]:
         """Learn from the batches of this process; returns each loss's share that they make up, and more for the log.
 
         Raises ValueError where a loss is no longer a number.
         """
         device, processes = self.processes.device, self.processes
+        backbone_rate = self.config.backbone_rate if stage.backbone_rate is None else stage.backbone_rate
         parts = [Batch(*(tensor.to(device, non_blocking=True) for tensor in part)) for part in parts]
         counted = [count_labels(part, self.levels) for part in parts]
         counts = Counts(*(processes.summed(torch.stack(column).sum(0)) for column in zip(*counted, strict=True)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * (backbone_rate if group["pretrained"] else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         share = 1 / (processes.count * len(parts))
         values: dict[str, Tensor] = {}
         for i, part in enumerate(parts):
             with self._exchange(last=i == len(parts) - 1):
-                total, losses = self.objective(part, counts, matching, share)
+                total, losses = self.objective(part, counts, stage.matching, share)
                 if not total.isfinite():
                     raise ValueError(
                         f"the loss is {float(total.detach())}: continue from the last checkpoint, "
@@ -214,22 +223,23 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 def make_objective(config: TrainConfig, network: Network) -> Objective:
     """What `config` minimises."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
-    return Objective(network, decoder, config.precision == "bfloat16", {"offset": config.offset_weight})
+    weights = {"offset": config.offset_weight, **dict.fromkeys(("center", "regression"), config.center_loss_weight)}
+    return Objective(network, decoder, config.precision == "bfloat16", weights)
 
 
 def make_optimizer(config: TrainConfig, objective: Objective) -> torch.optim.Optimizer:
     """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances.
 
-    Groups carry "share", their part of the learning rate.
+    None either for pretrained tensors that `unit_rms` normalizes: it would pull them away from their size. Groups say
+    whether they are "pretrained".
     """
     pretrained = {id(p) for p in objective.network.backbone.pretrained_parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in objective.parameters():
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
         if parameter.requires_grad:
-            share = config.backbone_rate if id(parameter) in pretrained else 1.0
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((share, decay), []).append(parameter)
-    listed = [{"params": p, "weight_decay": decay, "share": share} for (share, decay), p in groups.items()]
+            decay = config.weight_decay if parameter.ndim > 1 and not is_normalized(name) else 0.0
+            groups.setdefault((id(parameter) in pretrained, decay), []).append(parameter)
+    listed = [{"params": p, "weight_decay": decay, "pretrained": known} for (known, decay), p in groups.items()]
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, lr=1.0, momentum=0.9)
     return torch.optim.AdamW(listed, lr=1.0)
@@ -244,17 +254,24 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
         load_pretrained(network.backbone, state)
     if start is not None and (said := load_start(network, start)):
         tqdm.write(said, file=sys.stderr)
+    prepare(network, config)
+    return network
+
+
+def prepare(network: Network, config: TrainConfig) -> None:
+    """Freeze what `config` keeps, and make the rest fit to learn; what the network computes stays the same."""
     network.backbone.freeze_first(config.freeze_blocks)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)
     quicken(network)
-    return network
+    if config.optimizer == "adamw" and config.normalize_pretrained:
+        normalize(network.backbone)
 
 
 def _first_canvases(data: TrainingSet) -> Tensor:
     """A few of the canvases that are trained on, uint8 [B, H, W, 3]."""
-    return torch.stack([torch.from_numpy(data[0, index][0]) for index in data.order(0)[:CANVASES]])
+    return torch.stack([torch.tensor(data[0, index][0]) for index in data.order(0)[:CANVASES]])
 
 
 def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
@@ -263,8 +280,10 @@ def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
     return {**values, "lengths": list(schedule.lengths)}
 
 
-def _resume(path: Path, identity: dict[str, Any], state: dict[str, Any], average: AveragedModel) -> int:
-    """Load the last checkpoint into `state` and `average`; returns the step it was written at, 0 without one."""
+def _resume(
+    path: Path, identity: dict[str, Any], state: dict[str, Any], average: AveragedModel, health: ChannelHealth
+) -> int:
+    """Load the last checkpoint into the rest; returns the step it was written at, 0 without one."""
     if not path.exists():
         return 0
     value = read_checkpoint(path)
@@ -273,6 +292,7 @@ def _resume(path: Path, identity: dict[str, Any], state: dict[str, Any], average
         raise CheckpointError(f"{path} was trained with another {', '.join(other)}; choose another --out folder")
     for name, part in state.items():
         part.load_state_dict(value[name])
-    average.module.load_state_dict(value["weights"])
+    load_plain_state(average.module, value["weights"])
+    health.load_state(value["health"])
     average.n_averaged.fill_(value["averaged"])
     return int(value["step"])

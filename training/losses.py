@@ -16,11 +16,15 @@ from torch import Tensor, nn
 from model.maps import HeadMaps
 from model.network import RADIUS_CELLS, canvas_logits
 from model.taxonomy import IGNORE
+from training.center_losses import center_loss, regression_loss
 from training.targets import Batch
 
 # Each loss's typical size after a few hundred steps. A task's log-variance starts at the logarithm, where the
 # weighted sum is balanced: learning it from zero would take longer than a short run lasts.
-TYPICAL = {"parts": 0.4, "projection": 0.25, "heatmap": 0.08, "offset": 0.25, "limb": 0.08, "matching": 0.3}
+TYPICAL = {
+    "parts": 0.35, "projection": 0.25, "heatmap": 0.03, "offset": 0.2, "limb": 0.04, "matching": 0.3,
+    "center": 2.0, "regression": 0.2,
+}  # fmt: skip
 
 
 class Counts(NamedTuple):
@@ -32,6 +36,7 @@ class Counts(NamedTuple):
     heatmap: Tensor  # cells times joints
     offset: Tensor
     limb: Tensor
+    people: Tensor
 
 
 def count_labels(batch: Batch, levels: int) -> Counts:
@@ -40,7 +45,7 @@ def count_labels(batch: Batch, levels: int) -> Counts:
     counts = (
         torch.tensor(len(batch.image)), (batch.parts != IGNORE).sum(),
         torch.stack([(_pooled(weight, level) > 0).sum() for level in range(levels)]),
-        batch.heatmap_weight.sum(), batch.heatmap.sum(), batch.limb_weight.sum(),
+        batch.heatmap_weight.sum(), batch.heatmap.sum(), batch.limb_weight.sum(), batch.person_count.sum(),
     )  # fmt: skip
     return Counts(*(count.to(weight) for count in counts))
 
@@ -75,18 +80,27 @@ class Criterion(nn.Module):
         return {k: float(torch.exp(-s.detach())) for k, s in self.log_variance.items()}
 
 
-def dense_losses(maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Counts) -> dict[str, Tensor]:
-    """Losses of every head. Distances are in units of R, so that all pyramid levels count alike."""
+def dense_losses(
+    maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Counts, centers: bool = False
+) -> dict[str, Tensor]:
+    """Losses of every head; of centers only if `centers`.
+
+    Distances are in units of R, so that all pyramid levels count alike.
+    """
     logits = canvas_logits(maps.part_logits.float())  # [B, C+1, H, W]
     heatmap = batch.heatmap.float()  # [B, K, h, w]
     offset_error = (maps.offsets.float() - batch.offsets.float()).abs().sum(2)  # [B, K, h, w]
-    return {
+    losses = {
         "parts": _over(F.cross_entropy(logits, batch.parts.long(), ignore_index=IGNORE, reduction="sum"), counts.parts),
         "projection": projection_loss(fields, batch.projection.float(), batch.projection_weight.float(), counts),
         "heatmap": _over(_entropy(maps.heatmap_logits, heatmap, batch.heatmap_weight), counts.heatmap),
         "offset": _over((offset_error / RADIUS_CELLS * heatmap).sum(), counts.offset),
         "limb": _over(_entropy(maps.limb_logits, batch.limbs.float(), batch.limb_weight), counts.limb),
     }
+    if centers:
+        losses["center"] = _over(center_loss(maps.center_logits, batch), counts.people)
+        losses["regression"] = _over(regression_loss(maps.regression, batch), counts.people)
+    return losses
 
 
 def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts: Counts) -> Tensor:

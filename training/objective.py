@@ -42,7 +42,7 @@ class Objective(nn.Module):
         """
         with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=self.mixed):
             maps, fields = self.network.forward_with_levels(batch.image)
-        losses = dense_losses(maps, fields, batch, counts)
+        losses = dense_losses(maps, fields, batch, counts, centers=self.decoder.config.center_weight > 0)
         if matching:
             losses["matching"] = matching_loss(maps, batch.joints, self.decoder).sum() / counts.photos
         return self.criterion(losses, share), {name: loss.detach() for name, loss in losses.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
             return [next(batches) for _ in range(config.accumulate)]
 
         def learn(parts: list[Batch], matching: bool = False) -> None:
-            take_step(parts, rate, matching)
+            take_step(parts, rate, replace(schedule.stages[0], matching=matching))
             average.update_parameters(network)
 
         waits = []

@@ -32,8 +32,11 @@ def load_start(network: Network, start: Path) -> str:
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     afresh = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
-    if any(name.startswith("backbone.") for name in afresh):
-        raise ValueError(f"{start} has another backbone than {network.config.backbone}: set model.backbone to its own")
+    if lacking := [name for name in afresh if name.startswith("backbone.")]:
+        raise ValueError(
+            f"{start} has another backbone than {network.config.backbone}, or an older form of it (no {lacking[0]}): "
+            "set model.backbone to its own, or start from the public weights"
+        )
     network.load_state_dict(fitting, strict=False)
     modules = sorted({".".join(name.split(".")[:2]) for name in afresh})
     return f"{start}: these start afresh: {', '.join(modules)}" if modules else ""
@@ -52,6 +55,19 @@ def restore_statistics(network: Network, image: Tensor) -> None:
     network.eval()(image)
     for hook in hooks:
         hook.remove()
+
+
+@torch.no_grad()
+def scale_features(network: Network, image: Tensor) -> None:
+    """Let `network.feature_scale` bring the backbone's features of `image`, uint8 [B, H, W, 3], to an RMS of 1.
+
+    Channels that are zero throughout keep the factor of their level.
+    """
+    levels = network.eval().backbone(network.normalized(image))
+    for layer, level in zip(network.feature_scale, levels, strict=True):
+        square = level.float().square().mean((0, 2, 3), keepdim=True)  # [1, C, 1, 1]
+        typical = square.mean()
+        layer.get_buffer("factor").copy_((square + 1e-2 * typical).rsqrt())
 
 
 def _restore(layer: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -24,11 +24,12 @@ from training.augment import Augmentation, augment
 from training.config import TrainConfig
 from training.crowds import paste_people
 from training.datasets.base import SYNTHETIC, PhotoDataset
-from training.fields import Float16, grow, joint_maps, limb_maps, projection_map
+from training.fields import Float16, center_maps, grow, joint_maps, limb_maps, projection_map
 from training.samples import Bool, DatasetError, Float32, Sample, UInt8
 
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
+_FIRST_CELL = np.float32((STRIDE - 1) / 2)  # center of cell 0, in canvas pixels
 TOLERATED = 16  # unreadable photos at the start, before they count as too many
 
 
@@ -44,7 +45,15 @@ class Targets(NamedTuple):
     limbs: Float16  # [L, h, w] in [0, 1]
     limb_weight: UInt8  # [L, h, w]
     joints: Float32  # [32, K, 3], x, y in canvas pixels, v; the first `person_count` rows are people
+    boxes: Float32  # [32, 4], x0, y0, x1, y1 of the people, in canvas pixels
     person_count: NDArray[np.int64]  # []
+
+
+def ideal_centers(targets: Targets) -> tuple[UInt8, Float32]:
+    """`fields.center_maps` of the people of `targets`."""
+    joints = targets.joints[: int(targets.person_count)]
+    xy_cell = (joints[:, :, :2] - _FIRST_CELL) / np.float32(STRIDE)
+    return center_maps(xy_cell, joints[:, :, 2] > 0, targets.heatmap.shape[1:])
 
 
 class Batch(NamedTuple):
@@ -60,6 +69,7 @@ class Batch(NamedTuple):
     limbs: Tensor
     limb_weight: Tensor
     joints: Tensor
+    boxes: Tensor
     person_count: Tensor
 
 
@@ -75,8 +85,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
     if height % STRIDE or width % STRIDE:
         raise ValueError(f"{sample.key}: canvas {height}x{width} is not a multiple of {STRIDE}; choose one that is")
     size = (height // STRIDE, width // STRIDE)
-    half = np.float32((STRIDE - 1) / 2)
-    joints = (sample.keypoints[:, :, :2] - half) / np.float32(STRIDE)  # [n, K, 2], canvas pixels to cells
+    joints = (sample.keypoints[:, :, :2] - _FIRST_CELL) / np.float32(STRIDE)  # [n, K, 2], canvas pixels to cells
     present = sample.keypoints[:, :, 2] > 0
     people = sample.people[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     radius = config.radius / STRIDE
@@ -101,6 +110,8 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
     count = min(len(joints), MAX_PEOPLE)
     padded = np.zeros((MAX_PEOPLE, *sample.keypoints.shape[1:]), np.float32)
     padded[:count] = sample.keypoints[:count]
+    boxes = np.zeros((MAX_PEOPLE, 4), np.float32)
+    boxes[:count] = sample.boxes[:count]
     return Targets(
         parts=sample.parts,
         heatmap=heatmap,
@@ -111,6 +122,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
         limbs=limbs.astype(np.float16),
         limb_weight=limb_weight,
         joints=padded,
+        boxes=boxes,
         person_count=np.array(count),
     )
 

@@ -24,7 +24,7 @@ from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
 from model.views import as_views
 from tests.figures import draw_figures
-from training.targets import encode
+from training.targets import encode, ideal_centers
 
 SIZE = (128, 192)  # of the shelf's canvases
 
@@ -59,12 +59,15 @@ def figure_maps(taxonomy: Taxonomy, people: int, seed: int, noise: float = 1.0) 
         return x[None].float() + noise * strength * torch.randn(x.shape, generator=random)
 
     parts = nn.functional.one_hot(torch.from_numpy(targets.parts[2::4, 2::4]).long(), len(taxonomy.part_names) + 1)
+    center, ways = ideal_centers(targets)
     return HeadMaps(
         part_logits=noisy(8 * parts.permute(2, 0, 1), 1.0),
         projection_field=noisy(torch.from_numpy(targets.projection), 0.5),
         heatmap_logits=noisy(torch.from_numpy(targets.heatmap).float() * 8 - 4, 0.5),
         offsets=noisy(torch.from_numpy(targets.offsets), 0.3),
         limb_logits=noisy(torch.from_numpy(targets.limbs).float() * 8 - 4, 0.5),
+        center_logits=noisy(torch.from_numpy(center).float() * 8 - 4, 0.5),
+        regression=noisy(torch.from_numpy(ways), 0.3),
     )
 
 
@@ -76,6 +79,7 @@ def mirrored(maps: HeadMaps) -> HeadMaps:
     half = maps.part_logits.shape[-1] // 2
     flipped.projection_field[:, 0, :, half:] *= -1
     flipped.offsets[:, :, 0, :, half:] *= -1
+    flipped.regression[:, :, 0, :, half:] *= -1
     return flipped
 
 

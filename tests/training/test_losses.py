@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from model.maps import HeadMaps
 from model.network import RADIUS_CELLS
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
+from training.fields import center_maps
 from training.losses import Counts, Criterion, count_labels, dense_losses, projection_loss
 from training.targets import Batch, collate, encode
 
@@ -26,12 +28,17 @@ def ideal(batch: Batch) -> tuple[HeadMaps, list[Tensor]]:
     """Maps that say exactly what the labels say."""
     parts = F.one_hot(batch.parts[:, 2::4, 2::4].long(), 15).permute(0, 3, 1, 2).float()
     limbs = batch.limbs.float().clamp(1e-6, 1 - 1e-6)
+    xy_cell, present = (batch.joints[..., :2].numpy() - 1.5) / 4, batch.joints[..., 2].numpy() > 0
+    pairs = [center_maps(*rows, limbs.shape[2:]) for rows in zip(xy_cell, present, strict=True)]
+    center, ways = (torch.from_numpy(np.stack(column)).float() for column in zip(*pairs, strict=True))
     maps = HeadMaps(
         part_logits=30 * parts,
         projection_field=batch.projection.float(),
         heatmap_logits=60 * batch.heatmap.float() - 30,
         offsets=batch.offsets.float(),
         limb_logits=torch.logit(limbs),
+        center_logits=60 * center - 30,
+        regression=ways,
     )
     return maps, [batch.projection.float()]
 

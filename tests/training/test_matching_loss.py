@@ -11,7 +11,7 @@ from model.maps import HeadMaps
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.matching_loss import matching_loss, owners
-from training.targets import encode
+from training.targets import encode, ideal_centers
 
 DECODER = Decoder(DENSEPOSE_COCO, DecoderConfig())
 
@@ -20,12 +20,15 @@ def figures() -> tuple[HeadMaps, Tensor]:
     """Maps that say what the labels of two figures say, and the figures' joints."""
     sample = draw_figures(DENSEPOSE_COCO, (192, 256), people=2, seed=3)
     targets = encode(sample, DENSEPOSE_COCO, DecoderConfig())
+    center, ways = ideal_centers(targets)
     maps = HeadMaps(
         part_logits=torch.zeros(1, 15, 48, 64),
         projection_field=torch.zeros(1, 2, 48, 64),
         heatmap_logits=torch.from_numpy(targets.heatmap)[None].float() * 16 - 8,
         offsets=torch.from_numpy(targets.offsets)[None].float(),
         limb_logits=torch.from_numpy(targets.limbs)[None].float() * 8 - 4,
+        center_logits=torch.from_numpy(center)[None].float() * 16 - 8,
+        regression=torch.from_numpy(ways)[None],
     )
     return maps, torch.from_numpy(targets.joints)[None]
 

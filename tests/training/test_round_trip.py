@@ -12,7 +12,7 @@ from model.decoder.decode import Decoder, People
 from model.maps import HeadMaps
 from model.taxonomy import TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.targets import Targets, encode
+from training.targets import Targets, encode, ideal_centers
 
 SURE = 8.0  # logit of what is true
 
@@ -22,12 +22,15 @@ def perfect_maps(targets: Targets, channels: int) -> HeadMaps:
     cells = torch.from_numpy(targets.parts[2::STRIDE, 2::STRIDE].astype(np.int64))  # [h, w]
     parts = torch.nn.functional.one_hot(cells, channels).permute(2, 0, 1).float()  # [C+1, h, w]
     heatmap, limbs = torch.from_numpy(targets.heatmap).float(), torch.from_numpy(targets.limbs).float()
+    center, ways = ideal_centers(targets)
     maps = HeadMaps(
         part_logits=(2 * parts - 1) * SURE,
         projection_field=torch.from_numpy(targets.projection).float(),
         heatmap_logits=(2 * heatmap - 1) * SURE,
         offsets=torch.from_numpy(targets.offsets).float(),
         limb_logits=torch.logit(limbs, eps=1e-4),
+        center_logits=(2 * torch.from_numpy(center).float() - 1) * SURE,
+        regression=torch.from_numpy(ways),
     )
     return HeadMaps(*(m[None] for m in maps))
 

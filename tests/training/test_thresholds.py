@@ -20,7 +20,7 @@ from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.datasets.folders import FolderDataset
 from training.samples import Sample
-from training.targets import encode
+from training.targets import encode, ideal_centers
 from training.thresholds import CHOICES, PASSES, Trial, choose_thresholds, chosen_photos
 
 SIZE = (128, 128)
@@ -52,12 +52,15 @@ class Known(Network):
         targets = encode(sample, DENSEPOSE_COCO, CONFIG)
         parts = nn.functional.one_hot(torch.from_numpy(targets.parts[2::4, 2::4]).long(), 15).permute(2, 0, 1)
         heatmap, limbs = torch.from_numpy(targets.heatmap).bool(), torch.from_numpy(targets.limbs)
+        center, ways = ideal_centers(targets)
         return HeadMaps(
             part_logits=8.0 * parts[None],
             projection_field=torch.from_numpy(targets.projection)[None].float(),
             heatmap_logits=torch.where(heatmap, torch.logit(torch.tensor(certainty)), -12.0)[None],
             offsets=torch.from_numpy(targets.offsets)[None].float(),
             limb_logits=(12.0 * limbs.float() - 6)[None],
+            center_logits=torch.from_numpy(center)[None].float() * 16 - 8,
+            regression=torch.from_numpy(ways)[None],
         )
 
 

@@ -20,7 +20,7 @@ from training.augment import letterbox
 from training.runtime.crowds import SIZE, crops, crowd
 from training.runtime.stages import Stages
 from training.samples import Float32, Sample
-from training.targets import Targets, encode
+from training.targets import Targets, encode, ideal_centers
 
 CROP: Size = (256, 192)  # height, width of what a top-down parser is given of a person
 TOP_DOWN_EVERY = 5  # rounds: it takes many times as long as all the rest
@@ -96,12 +96,15 @@ def label_maps(canvas: Sample, stages: Stages) -> dict[str, Float32]:
     cells = targets.parts[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     parts = np.arange(len(stages.taxonomy.part_names) + 1)[:, None, None] == cells  # [C+1, h, w]
     limbs = np.clip(targets.limbs.astype(np.float32), 1e-4, 1 - 1e-4)
+    centers, ways = ideal_centers(targets)
     maps = {
         "part_logits": _sure(parts),
         "projection_field": targets.projection,
         "heatmap_logits": _sure(targets.heatmap),
         "offsets": targets.offsets,
         "limb_logits": np.log(limbs / (1 - limbs)),
+        "center_logits": _sure(centers),
+        "regression": ways,
     }
     return {name: np.ascontiguousarray(m[None], np.float32) for name, m in maps.items()}
 

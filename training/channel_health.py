@@ -1,0 +1,114 @@
+"""Dead channels: whether what the backbone knew before training is still alive during it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from model.backbones.base import Backbone
+from model.network import Network
+
+LEAST_ALIVE = 0.95  # share of the channels below which a run is stopped
+_SHARE = 1e-3  # of its deviation before training that a living channel keeps at least
+
+
+class DeadBackboneError(RuntimeError):
+    """Training has killed pretrained features. The message names the layers and the remedy."""
+
+
+class ChannelHealth:
+    """Follows every pretrained channel: the inputs of the backbone's layers, i.e. what activations let through.
+
+    Args:
+        network: with pretrained weights, before training.
+        canvases: uint8 [B, H, W, 3], on which channels are looked at, now and later.
+    """
+
+    def __init__(self, network: Network, canvases: Tensor) -> None:
+        self.canvases = canvases
+        self.before = channel_deviations(network, canvases)
+
+    def alive(self, network: Network) -> dict[str, float]:
+        """By layer, the share of the channels that varied before training and still do; layers without any left out."""
+        shares = {}
+        for name, now in channel_deviations(network, self.canvases).items():
+            before = self.before[name]
+            varied = before > 0
+            if varied.any():
+                shares[name] = float((now[varied] > _SHARE * before[varied]).float().mean())
+        return shares
+
+    def check(self, network: Network) -> float:
+        """The share of living channels over all layers.
+
+        Raises DeadBackboneError where it is below `LEAST_ALIVE`.
+        """
+        now = channel_deviations(network, self.canvases)
+        pairs = [(self.before[name], now[name]) for name in now]
+        before, after = torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs])
+        varied = before > 0
+        share = float((after[varied] > _SHARE * before[varied]).float().mean()) if varied.any() else 1.0
+        if share < LEAST_ALIVE:
+            worst = sorted(self.alive(network).items(), key=lambda item: item[1])[:3]
+            layers = ", ".join(f"{name} {alive:.0%}" for name, alive in worst)
+            raise DeadBackboneError(
+                f"only {share:.1%} of the backbone's pretrained channels still vary (worst inputs: {layers}): start "
+                "again from the public weights with a lower learning rate or backbone_rate, and normalize_pretrained "
+                "set to true"
+            )
+        return share
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {"canvases": self.canvases, **{f"before.{name}": value for name, value in self.before.items()}}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        self.canvases = state["canvases"]
+        self.before = {name.removeprefix("before."): v for name, v in state.items() if name.startswith("before.")}
+
+
+@torch.no_grad()
+def channel_deviations(network: Network, canvases: Tensor) -> dict[str, Tensor]:
+    """By pretrained layer, the standard deviation [C] of each input channel over the images and their pixels.
+
+    The backbone's outputs count as the inputs of layers that follow, under the names X_1..X_4.
+    """
+    found: dict[str, Tensor] = {}
+    training = network.training
+    with _watched(network.backbone, found):
+        network.eval()
+        device = next(network.parameters()).device
+        levels = network.backbone(network.normalized(canvases.to(device)))
+    network.train(training)
+    return found | {f"X_{i}": _deviation(level, 1) for i, level in enumerate(levels, start=1)}
+
+
+@contextmanager
+def _watched(backbone: Backbone, found: dict[str, Tensor]) -> Iterator[None]:
+    def watch(name: str, axis: int) -> object:
+        def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found[name] = _deviation(inputs[0], axis)
+
+        return hook
+
+    hooks = [
+        layer.register_forward_pre_hook(watch(name, 1 if isinstance(layer, nn.Conv2d) else -1))  # type: ignore[arg-type]
+        for name, layer in backbone.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear) and backbone.is_pretrained(name)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _deviation(x: Tensor, axis: int) -> Tensor:
+    channels = x.detach().float().movedim(axis, 0).flatten(1)  # [C, ...]
+    deviation = channels.std(1)
+    # A constant channel deviates by rounding alone.
+    return torch.where(deviation > 1e-6 * channels.abs().amax(1), deviation, 0.0).cpu()
