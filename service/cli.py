@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.manifest import BundleError, read_bundle
-from service.runtime import BackendError
+from service.runtimes.types import BackendError
 from service.settings import Settings, SettingsError, load_settings
 
 
@@ -30,15 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     # Each command imports what it alone needs: a mistyped path should not wait for OpenVINO.
     if options.command == "serve":
-        from service.server import serve
+        from service.http.server import serve
 
         given = {k: v for k, v in (("host", options.host), ("port", options.port)) if v is not None}
         return serve(settings.model_copy(update=given))
     if options.command == "parse":
-        from service.batch import parse_photos
+        from service.commands.parse import parse_photos
 
         return parse_photos(options.photos, options.out, settings)
-    from service.bench import bench
+    from service.commands.bench import bench
 
     photo = options.photo or settings.bundle / "sample.jpg"
     if not photo.is_file():

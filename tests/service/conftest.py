@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from service.app import create_app
-from service.lifecycle import Lifecycle
+from service.http.app import create_app
+from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, load_settings
 from tests.bundles import figure_bundle, figure_photo
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.answer import TimedAnswer
-from service.bench import percentiles
 from service.cli import main
+from service.commands.bench import percentiles
+from service.responses.answer import TimedAnswer
 from tests.service.conftest import SIZE, wait_for
 
 

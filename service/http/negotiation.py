@@ -1,0 +1,63 @@
+"""Which of its forms a client wants the answer in: the Accept header and the parameter `layer`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from service.http.problems import Problem
+
+MediaType = Literal["application/json", "image/png", "image/jpeg", "image/webp"]
+Layer = Literal["parts", "people", "panoptic", "overlay"]
+
+MAPS: tuple[MediaType, ...] = ("image/png",)
+PICTURES: tuple[MediaType, ...] = ("image/jpeg", "image/webp")
+OFFERS: dict[Layer | None, tuple[MediaType, ...]] = {
+    None: ("application/json", *MAPS, *PICTURES),
+    "parts": MAPS,
+    "people": MAPS,
+    "panoptic": MAPS,
+    "overlay": PICTURES,
+}
+
+
+def negotiate(accept: str, layer: Layer | None) -> tuple[MediaType, Layer | None]:
+    """The media type and layer to answer with; the layer is None for JSON.
+
+    Without a layer, image/png means `parts` and image/jpeg or image/webp `overlay`; a layer narrows the choice to its
+    own types. Of types the client likes equally, the first here is taken. Raises Problem "not-acceptable".
+    """
+    offers = OFFERS[layer]
+    ranges = _ranges(accept)
+    quality, best = max(((_quality(offer, ranges), offer) for offer in offers), key=lambda pair: pair[0])
+    if quality <= 0:
+        what = "an answer" if layer is None else f"layer={layer}"
+        raise Problem("not-acceptable", f"{what} is available as {', '.join(offers)}; Accept was {accept!r}")
+    if best == "application/json":
+        return best, None
+    return best, layer or ("overlay" if best in PICTURES else "parts")
+
+
+def _ranges(accept: str) -> list[tuple[str, float]]:
+    """Media ranges with their quality; one that cannot be read counts as refused."""
+    ranges = []
+    for item in accept.split(","):
+        media_range, *parameters = (piece.strip().lower() for piece in item.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        ranges.append((media_range, quality))
+    return ranges
+
+
+def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
+    """The most specific range decides (RFC 9110, section 12.5.1)."""
+    qualities = dict(ranges)
+    for media_range in (offer, offer.split("/")[0] + "/*", "*/*"):
+        if media_range in qualities:
+            return qualities[media_range]
+    return 0.0

@@ -1,0 +1,85 @@
+"""From an image file to what the graph says about it, and the geometry that leads back to the photo's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.canvases import best_canvas
+from model.letterbox import Letterbox, letterbox_geometry
+from model.manifest import Manifest
+from service.images.decoding import Header, decode, fit_canvas, read_header
+from service.responses.answer import ModelInfo
+from service.responses.masks import IdGrid, id_grid
+from service.runtimes.types import Backend, Output, Size
+
+Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, from coarse to fine
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photo ready for the graph."""
+
+    header: Header
+    letterbox: Letterbox
+    detail: str  # the level that its canvas is of
+    canvas: NDArray[np.uint8]  # [H, W, 3] RGB
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What the graph says about one photo."""
+
+    header: Header
+    letterbox: Letterbox
+    detail: str
+    size_canvas: Size
+    output: Output
+
+    def id_grid(self) -> IdGrid:
+        """Persons and parts by pixel of the photo."""
+        return id_grid(self.output.part_map, self.output.person_map, self.letterbox, self.header.size_image)
+
+
+@dataclass(frozen=True)
+class PhotoParser:
+    """A bundle on a backend, at a level of detail of its own or of a photo's.
+
+    `prepare` may run in several threads; `infer` in one at a time, because a backend serves one photo at a time.
+    """
+
+    manifest: Manifest
+    backend: Backend
+    levels: Levels  # those that may be asked for
+    detail: str  # the level of photos that ask for none
+    max_pixels: int
+    seconds: float  # an inference at this level, as measured at start-up
+
+    def prepare(self, data: bytes, detail: str | None = None) -> Prepared:
+        """Decode a file into the canvas that shows it largest, at a level of `levels`. Raises ImageError."""
+        detail = detail or self.detail
+        header = read_header(data, self.max_pixels)
+        size_canvas = best_canvas(header.size_image, self.levels[detail])
+        letterbox = letterbox_geometry(header.size_image, size_canvas)
+        image = decode(data, header, at_least=(letterbox.height, letterbox.width))
+        return Prepared(header, letterbox, detail, fit_canvas(image, letterbox, size_canvas))
+
+    def infer(self, prepared: Prepared) -> Parsed:
+        """Run the graph."""
+        size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
+        output = self.backend.infer(prepared.canvas, self.manifest.views_at(prepared.detail))
+        return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
+
+    def model_info(self, parsed: Parsed) -> ModelInfo:
+        """How an answer names what computed it."""
+        return ModelInfo(
+            name=self.manifest.name,
+            version=self.manifest.version,
+            backend=self.backend.name,
+            precision=self.backend.precision,
+            detail=parsed.detail,
+            canvas=parsed.size_canvas,
+        )

@@ -1,0 +1,78 @@
+"""An answer's bytes, in every form of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from service.http.negotiation import Layer, MediaType
+from service.images.decoding import decode
+from service.parsing.parser import Parsed, PhotoParser
+from service.responses.answer import Answer, ImageInfo, MaskFormat
+from service.responses.label_maps import encoded, panoptic_png, parts_png, people_png
+from service.responses.overlay import overlay
+from service.responses.people import people_of
+
+OVERLAY_SIDE = 1920  # the overlay's longer side is at most this
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a client wants the answer; `layer` is None for JSON."""
+
+    media_type: MediaType
+    layer: Layer | None
+    masks: MaskFormat
+
+
+def encode_answer(parser: PhotoParser, parsed: Parsed, data: bytes, form: Form, request_id: str) -> bytes:
+    """The answer in the form asked for; JSON lacks the times, which `with_timings` adds.
+
+    `data` is the photo's file, which the overlay is drawn on.
+    """
+    taxonomy = parser.manifest.taxonomy
+    if form.layer is None:
+        return answer_of(parser, parsed, form.masks, request_id).model_dump_json().encode()
+    if form.layer == "parts":
+        return parts_png(parsed.id_grid(), taxonomy)
+    if form.layer == "people":
+        return people_png(parsed.id_grid())
+    if form.layer == "panoptic":
+        return panoptic_png(parsed.id_grid())
+    return encoded(overlay_of(parser, parsed, data), "image/webp" if form.media_type == "image/webp" else "image/jpeg")
+
+
+def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id: str) -> Answer:
+    """The JSON answer as an object."""
+    header, overflow = parsed.header, parsed.output.overflow
+    height, width = header.size_image
+    people = people_of(parsed, parser.manifest.taxonomy, masks)
+    warnings = []
+    if overflow:
+        warnings.append(
+            f"{len(people) + overflow} people were found; the {overflow} with the lowest scores are left out"
+        )
+    return Answer(
+        request_id=request_id,
+        model=parser.model_info(parsed),
+        image=ImageInfo(width=width, height=height, exif_transposed=header.orientation != 1),
+        people=people,
+        truncated=overflow > 0,
+        warnings=warnings,
+    )
+
+
+def with_timings(body: bytes, timings_ms: dict[str, float]) -> bytes:
+    """The JSON answer with its times, which are known only when the rest of it is written."""
+    return body[:-1] + b',"timings_ms":' + json.dumps(timings_ms).encode() + b"}"
+
+
+def overlay_of(parser: PhotoParser, parsed: Parsed, data: bytes) -> Image:
+    """The overlay, drawn on the photo shrunk to at most OVERLAY_SIDE."""
+    height, width = parsed.header.size_image
+    scale = min(1.0, OVERLAY_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    photo = decode(data, parsed.header, at_least=size).resize((size[1], size[0]))
+    return overlay(photo, parsed, parser.manifest.taxonomy)
