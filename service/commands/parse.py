@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from service.images.decoding import ImageError
+from service.images.header import ImageError
 from service.parsing.loading import load_parser
 from service.parsing.parser import PhotoParser
 from service.responses.encoding import answer_of, overlay_of, with_timings

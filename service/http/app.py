@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from model.manifest import CARD
 from service.http import parse_endpoint
-from service.http.problems import Problem, http_problem, problem_response
+from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
+from service.problems import Problem
 from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings
 

@@ -11,7 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from service.http.problems import Problem
+from service.problems import Problem
 
 FIELD = "image"
 ENVELOPE = 64 * 2**10  # bytes that multipart or JSON may add around the image

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from service.http.problems import Problem
-
-MediaType = Literal["application/json", "image/png", "image/jpeg", "image/webp"]
-Layer = Literal["parts", "people", "panoptic", "overlay"]
+from service.problems import Problem
+from service.responses.encoding import Layer, MediaType
 
 MAPS: tuple[MediaType, ...] = ("image/png",)
 PICTURES: tuple[MediaType, ...] = ("image/jpeg", "image/webp")

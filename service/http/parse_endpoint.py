@@ -14,12 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.http.bodies import FIELD, read_image
-from service.http.negotiation import Layer, negotiate
-from service.http.problems import MEDIA_TYPE, TITLES, Problem, invalid_parameter
-from service.images.decoding import ImageError
+from service.http.negotiation import negotiate
+from service.http.problem_response import MEDIA_TYPE
+from service.images.header import ImageError
 from service.parsing.parser import PhotoParser
+from service.problems import TITLES, Problem, invalid_parameter
 from service.responses.answer import MaskFormat, TimedAnswer
-from service.responses.encoding import Form, encode_answer, with_timings
+from service.responses.encoding import Form, Layer, encode_answer, with_timings
 from service.serving.lifecycle import Lifecycle
 from service.serving.timing import Stopwatch
 

@@ -9,7 +9,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.problems import http_problem
+from service.http.problem_response import http_problem
 
 log = logging.getLogger(__name__)
 ALLOWED = re.compile(r"[A-Za-z0-9._:-]{1,128}")

@@ -11,7 +11,8 @@ import numpy as np
 from model.manifest import Manifest, read_bundle
 from service.parsing.parser import Levels, PhotoParser
 from service.parsing.self_check import check_contract, check_golden
-from service.runtimes.types import Backend, BackendError, Size, open_backend
+from service.runtimes.choice import open_backend
+from service.runtimes.types import Backend, BackendError, Size
 from service.settings import Settings
 
 REPETITIONS = 5

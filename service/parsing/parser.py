@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from model.canvases import best_canvas
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
-from service.images.decoding import Header, decode, fit_canvas, read_header
-from service.responses.answer import ModelInfo
-from service.responses.masks import IdGrid, id_grid
+from service.images.decoding import decode, fit_canvas
+from service.images.header import Header, read_header
+from service.parsing.id_grid import IdGrid, id_grid
 from service.runtimes.types import Backend, Output, Size
 
 Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, from coarse to fine
@@ -72,14 +72,3 @@ class PhotoParser:
         size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
         output = self.backend.infer(prepared.canvas, self.manifest.views_at(prepared.detail))
         return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
-
-    def model_info(self, parsed: Parsed) -> ModelInfo:
-        """How an answer names what computed it."""
-        return ModelInfo(
-            name=self.manifest.name,
-            version=self.manifest.version,
-            backend=self.backend.name,
-            precision=self.backend.precision,
-            detail=parsed.detail,
-            canvas=parsed.size_canvas,
-        )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL.Image import Image
 
-from service.http.negotiation import Layer, MediaType
 from service.images.decoding import decode
 from service.parsing.parser import Parsed, PhotoParser
-from service.responses.answer import Answer, ImageInfo, MaskFormat
+from service.responses.answer import Answer, ImageInfo, MaskFormat, ModelInfo
 from service.responses.label_maps import encoded, panoptic_png, parts_png, people_png
 from service.responses.overlay import overlay
 from service.responses.people import people_of
+
+MediaType = Literal["application/json", "image/png", "image/jpeg", "image/webp"]
+Layer = Literal["parts", "people", "panoptic", "overlay"]
 
 OVERLAY_SIDE = 1920  # the overlay's longer side is at most this
 
@@ -56,7 +59,14 @@ def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id
         )
     return Answer(
         request_id=request_id,
-        model=parser.model_info(parsed),
+        model=ModelInfo(
+            name=parser.manifest.name,
+            version=parser.manifest.version,
+            backend=parser.backend.name,
+            precision=parser.backend.precision,
+            detail=parsed.detail,
+            canvas=parsed.size_canvas,
+        ),
         image=ImageInfo(width=width, height=height, exif_transposed=header.orientation != 1),
         people=people,
         truncated=overflow > 0,

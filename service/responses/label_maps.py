@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.taxonomy import RGB, Taxonomy
-from service.responses.masks import PERSON_SHIFT, IdGrid
+from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 
 MAX_PEOPLE_COLORS = 255
 

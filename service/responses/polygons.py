@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.responses.masks import Box, IdGrid, Ints
+from service.parsing.id_grid import IdGrid, Ints
+from service.responses.masks import Box
 
 Ring = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the photo's left or top edge
 Polygon = list[Ring]  # the outline, then its holes

@@ -1,15 +1,11 @@
-"""The bundle's graph on a runtime; one thread at a time uses it."""
+"""What every runtime offers: the graph, one canvas and one thread at a time."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from model.manifest import GRAPH, Manifest
-from service.settings import Settings
 
 Size = tuple[int, int]  # height, width
 
@@ -44,31 +40,3 @@ class Backend(Protocol):
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
         """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; seen in a mirror, too, where `views` is 2."""
         ...
-
-
-def open_backend(bundle: Path, manifest: Manifest, settings: Settings) -> Backend:
-    """The bundle's graph on the runtime of the settings.
-
-    Raises BackendError where this machine lacks what they ask for.
-    """
-    graph = bundle / GRAPH
-    if settings.backend == "onnxruntime" or (settings.backend == "auto" and _has_cuda()):
-        from service.runtimes.onnxruntime import OnnxRuntimeBackend
-
-        if settings.precision == "bf16":
-            raise BackendError("HUMANPARSE_PRECISION=bf16 is for the openvino backend; use f32 with onnxruntime")
-        return OnnxRuntimeBackend(graph, threads=settings.threads)
-
-    from service.runtimes.openvino import OpenVinoBackend, network_precision
-
-    precision = network_precision(settings.precision)
-    cut_at = manifest.decoder_inputs if precision == "bf16" else ()
-    return OpenVinoBackend(graph, cut_at=cut_at, precision=precision, threads=settings.threads)
-
-
-def _has_cuda() -> bool:
-    try:
-        import onnxruntime
-    except ImportError:
-        return False
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()

@@ -10,9 +10,9 @@ from enum import Enum
 from pathlib import Path
 
 from model.manifest import BundleError
-from service.http.problems import Problem
 from service.parsing.loading import load_parser
 from service.parsing.parser import PhotoParser
+from service.problems import Problem
 from service.runtimes.types import BackendError
 from service.serving.metrics import Metrics
 from service.serving.worker import InferenceWorker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from service.http.problems import Problem
+from service.problems import Problem
 from service.serving.timing import TOTAL
 
 # No default bucket set has 0.15, the time within which an image is to be answered.

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from service.http.problems import Problem
+from service.problems import Problem
 
 T = TypeVar("T")
 SMOOTHING = 0.1  # weight of the newest service time in the running mean

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.http.negotiation import Layer, negotiate
-from service.http.problems import Problem
+from service.http.negotiation import negotiate
+from service.problems import Problem
+from service.responses.encoding import Layer
 
 
 @pytest.mark.parametrize(

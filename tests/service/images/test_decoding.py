@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from model.letterbox import LETTERBOX_COLOR, letterbox_geometry
-from service.images.decoding import ImageError, decode, fit_canvas, read_header
+from service.images.decoding import decode, fit_canvas
+from service.images.header import ImageError, read_header
 from tests.service.conftest import encode
 
 LIMIT = 10**6

@@ -7,7 +7,8 @@ import pytest
 from pycocotools import mask as coco
 
 from model.letterbox import letterbox_geometry
-from service.responses.masks import encode, id_grid
+from service.parsing.id_grid import id_grid
+from service.responses.masks import encode
 from tests.service.responses.random_maps import random_maps
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.letterbox import letterbox_geometry
 from model.taxonomy import DENSEPOSE_COCO, PASCAL_PERSON_PART
-from service.images.decoding import Header
+from service.images.header import Header
 from service.parsing.parser import Parsed
 from service.responses.label_maps import panoptic_png, parts_png, people_png, person_color
 from service.responses.overlay import overlay

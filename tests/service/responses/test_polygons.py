@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from model.letterbox import letterbox_geometry
-from service.responses.masks import encode, id_grid
+from service.parsing.id_grid import id_grid
+from service.responses.masks import encode
 from service.responses.polygons import polygons
 from tests.service.responses.random_maps import random_maps
 

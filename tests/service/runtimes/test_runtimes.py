@@ -11,9 +11,10 @@ import onnxruntime
 import pytest
 
 from model.manifest import GRAPH, Manifest, read_bundle
+from service.runtimes.choice import open_backend
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OpenVinoBackend, network_precision
-from service.runtimes.types import Backend, BackendError, Output, open_backend
+from service.runtimes.types import Backend, BackendError, Output
 from service.settings import Settings
 from tests.bundles import HEADS, figure_photo
 

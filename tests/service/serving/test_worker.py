@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from service.http.problems import Problem
+from service.problems import Problem
 from service.serving.lifecycle import Lifecycle, Phase
 from service.serving.worker import InferenceWorker
 from service.settings import Settings

@@ -15,14 +15,7 @@ Problem
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
-
-from starlette.responses import Response
-
-MEDIA_TYPE = "application/problem+json"
-URN = "urn:humanparse:problem:"
 
 TITLES = {
     "broken-image": (400, "The image cannot be decoded"),
@@ -60,40 +53,3 @@ class Problem(Exception):
 def invalid_parameter(parameter: str, detail: str) -> Problem:
     """The problem of one parameter, which its `errors` name."""
     return Problem("invalid-parameter", detail, errors=[{"parameter": parameter, "detail": detail}])
-
-
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The problem as a response."""
-    headers = {}
-    if problem.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return _response(
-        problem.status, URN + problem.kind, problem.title, problem.detail, request_id, problem.errors, headers
-    )
-
-
-def http_problem(status: int, title: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem that HTTP itself defines (404, 405, 500): of the type `about:blank`."""
-    return _response(status, "about:blank", title, title, request_id, [], headers or {})
-
-
-def _response(
-    status: int,
-    type_: str,
-    title: str,
-    detail: str,
-    request_id: str,
-    errors: list[dict[str, Any]],
-    headers: dict[str, str],
-) -> Response:
-    body = {
-        "type": type_,
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-        "errors": errors,
-    }
-    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
