@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.decoder.decode import People
+from model.openvino import ov
 from model.parser import HumanParser
 
 PIXELS = 0.999  # least share of equal pixels in either map
@@ -68,8 +68,8 @@ def onnxruntime_run(graph: Path) -> Run:
 
 def openvino_run(graph: Path) -> Run:
     """As `onnxruntime_run`, in OpenVINO; a size that comes for the first time is compiled."""
-    core = openvino.Core()
-    compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
+    core = ov.Core()
+    compiled: dict[tuple[int, ...], ov.CompiledModel] = {}
 
     def run(image: NDArray[np.uint8], views: int) -> People:
         shape = (views, *image.shape)

@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from service.machine import cpu_count, cpu_flags, cpu_model
+from model.cpu import cpu_count, cpu_flags, cpu_name
 from service.settings import PREFIX, Settings
 
 SIZE = (1920, 1080)  # width, height
@@ -51,7 +51,7 @@ def bench(photo: Path, requests: int, settings: Settings) -> str:
         "model": answer["model"],
         "inference_ms_at_start": model["inference_ms"],
         "machine": {
-            "cpu": cpu_model(),
+            "cpu": cpu_name(),
             "cores": cpu_count(),
             "flags": [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if f in cpu_flags()],
         },

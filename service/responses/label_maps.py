@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
 from typing import Literal
 
@@ -10,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.colors import person_color
 from model.taxonomy import RGB, Taxonomy
 from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 
 MAX_PEOPLE_COLORS = 255
-
-
-def person_color(id_: int) -> RGB:
-    """A colour for a person's id (1, 2, ...): golden-ratio hues, far apart for neighbours."""
-    r, g, b = colorsys.hsv_to_rgb(0.58 + id_ * 0.618034, 0.7, 1.0)
-    return round(r * 255), round(g * 255), round(b * 255)
 
 
 def parts_png(grid: IdGrid, taxonomy: Taxonomy) -> bytes:

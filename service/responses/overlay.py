@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from model.colors import person_color
 from model.taxonomy import Taxonomy
 from service.parsing.parser import Parsed
-from service.responses.label_maps import person_color
 from service.responses.people import keypoints_image
 
 OPACITY = 0.55  # of a part's colour over the photo

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
-from service.machine import computes_bf16
+from model.cpu import computes_bf16
+from model.openvino import cut, ov
 from service.runtimes.types import BackendError, Output
 
 
@@ -30,7 +30,7 @@ class OpenVinoBackend:
     A graph compiled for each of five canvases would be 4 ms faster, but takes a gigabyte and half a minute to start.
 
     With `cut_at`, the names of the tensors where the network ends, the graph is compiled as two, because OpenVINO's
-    bf16 moves pixels between people when it computes the decoder.
+    bf16 moves pixels between people when it computes the decoder. Raises BackendError if a tensor is missing.
     """
 
     name = "openvino"
@@ -49,7 +49,10 @@ class OpenVinoBackend:
         if threads:
             options["INFERENCE_NUM_THREADS"] = str(threads)
         model = core.read_model(graph)
-        stages = zip(cut(model, cut_at), (precision, "f32"), strict=True) if cut_at else [(model, "f32")]
+        try:
+            stages = zip(cut(model, cut_at), (precision, "f32"), strict=True) if cut_at else [(model, "f32")]
+        except ValueError as error:
+            raise BackendError(str(error)) from error
         self._stages = [
             core.compile_model(stage, "CPU", {**options, "INFERENCE_PRECISION_HINT": p}).create_infer_request()
             for stage, p in stages
@@ -63,27 +66,3 @@ class OpenVinoBackend:
             stage.infer(wanted, share_inputs=True)
             tensors |= {n: stage.get_tensor(p).data for p in stage.model_outputs for n in p.get_names()}
         return Output.first_of(tensors)
-
-
-def cut(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
-    """The network, from `image` to the named tensors, and the decoder, from these (and `image`) to the outputs.
-
-    The model is taken apart and cannot be used afterwards. Raises BackendError for a name that is no tensor.
-    """
-    found = {n: out for op in model.get_ordered_ops() for out in op.outputs() for n in out.get_names()}
-    missing = [n for n in names if n not in found]
-    if missing:
-        raise BackendError(f"parser.onnx has no tensor {', '.join(missing)} to cut at: export the bundle again")
-    image = model.inputs[0].get_node()
-    ends = [found[n] for n in names]
-    decoder_inputs = []
-    for name, end in zip(names, ends, strict=True):
-        parameter = ov.opset13.parameter(end.get_partial_shape(), end.get_element_type())
-        parameter.output(0).set_names({name})
-        for consumer in end.get_target_inputs():
-            consumer.replace_source_output(parameter.output(0))
-        decoder_inputs.append(parameter)
-    decoder = ov.Model(model.get_results(), [image, *decoder_inputs], "decoder")
-    results = [ov.opset13.result(end) for end in ends]
-    network = ov.Model(results, [image], "network")
-    return network, decoder

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.colors import person_color
 from model.letterbox import letterbox_geometry
 from model.taxonomy import DENSEPOSE_COCO, PASCAL_PERSON_PART
 from service.images.header import Header
 from service.parsing.parser import Parsed
-from service.responses.label_maps import panoptic_png, parts_png, people_png, person_color
+from service.responses.label_maps import panoptic_png, parts_png, people_png
 from service.responses.overlay import overlay
 from service.runtimes.types import Output
 

@@ -1,4 +1,4 @@
-"""What this machine's CPU is and can do."""
+"""What this machine's processor is and can do: every published time names it. Torch-free."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def cpu_model() -> str:
-    """The CPU's name, or its architecture where the system does not tell."""
+def cpu_name() -> str:
+    """The processor's name, or its architecture if the system does not tell."""
     return _field("model name") or platform.processor() or platform.machine()
 
 
@@ -20,7 +20,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def cpu_count() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -31,7 +31,7 @@ def computes_bf16() -> bool:
 
 def _field(name: str) -> str:
     if CPUINFO.is_file():
-        for line in CPUINFO.read_text().splitlines():
+        for line in CPUINFO.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
             if key.strip() == name:
                 return value.strip()
