@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 from tests.service.conftest import encode, running
 
 PNG = {"Content-Type": "image/png"}
@@ -118,16 +118,6 @@ def test_a_key_is_needed_where_one_is_set(strict: httpx.Client) -> None:
         response = strict.post("/parse", content=data, headers=headers)
         check(response, 401, "unauthorized", "Bearer")
         assert response.headers["www-authenticate"] == "Bearer"
-
-
-def test_a_key_file_must_hold_a_key(settings: Settings, tmp_path: object) -> None:
-    from service.http.app import create_app
-
-    with pytest.raises(SettingsError, match="HUMANPARSE_API_KEY_FILE cannot be read"):
-        create_app(settings.model_copy(update={"api_key_file": tmp_path / "none"}))
-    (tmp_path / "empty").write_text("\n")
-    with pytest.raises(SettingsError, match="is empty"):
-        create_app(settings.model_copy(update={"api_key_file": tmp_path / "empty"}))
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from model.colors import person_color
-from model.letterbox import letterbox_geometry
-from model.taxonomy import DENSEPOSE_COCO, PASCAL_PERSON_PART
-from service.images.header import Header
+from model.taxonomy import PASCAL_PERSON_PART
 from service.parsing.parser import Parsed
-from service.responses.label_maps import panoptic_png, parts_png, people_png
 from service.responses.overlay import overlay
 from service.runtimes.types import Output
 
 SIZE, CANVAS = (150, 200), (96, 128)
 RED_PART, BLUE_PART = 3, 2
-
-
-@pytest.fixture
-def parsed() -> Parsed:
-    """Person 1 in the left half, rows 16..79 of the canvas, person 2 beside; a vertical limb in each."""
-    part_map, person_map = np.zeros((2, *CANVAS), dtype=np.uint8)
-    part_map[16:80, 10:60], person_map[16:80, 10:60] = RED_PART, 1
-    part_map[16:80, 60:110], person_map[16:80, 60:110] = BLUE_PART, 2
-    keypoints = np.zeros((4, 14, 3), dtype=np.float32)
-    keypoints[0, :2] = [(35, 30, 0.9), (35, 60, 0.9)]
-    keypoints[1, :2] = [(85, 30, 0.9), (85, 60, 0.9)]
-    output = Output(part_map, person_map, keypoints, np.array([0.9, 0.8, 0, 0], np.float32), np.zeros((4, 6)), 0)
-    return Parsed(Header("PNG", "RGB", 1, SIZE), letterbox_geometry(SIZE, CANVAS), "fast", CANVAS, output)
 
 
 def draw(parsed: Parsed, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -66,21 +48,3 @@ def test_a_shrunk_photo_looks_the_same(parsed: Parsed) -> None:
 def test_without_people_the_overlay_is_the_photo(parsed: Parsed) -> None:
     nobody = Output(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
     assert (draw(replace(parsed, output=nobody)) == 90).all()
-
-
-def test_layers_hold_ids_at_the_size_of_the_photo(parsed: Parsed) -> None:
-    grid = parsed.id_grid()
-    parts, people, panoptic = (
-        np.asarray(Image.open(io.BytesIO(data)))
-        for data in (parts_png(grid, PASCAL_PERSON_PART), people_png(grid), panoptic_png(grid))
-    )
-    assert parts.shape == people.shape == SIZE
-    assert set(zip(people.ravel().tolist(), parts.ravel().tolist(), strict=True)) == {(0, 0), (1, 3), (2, 2)}
-    assert np.array_equal(panoptic, np.stack([parts, people, np.zeros_like(parts)], axis=-1))
-
-
-def test_people_and_parts_can_be_told_apart() -> None:
-    for colors in ([person_color(i) for i in range(1, 13)], list(DENSEPOSE_COCO.palette)):
-        for i, a in enumerate(colors):
-            for b in colors[:i]:
-                assert distance(np.array(a), b) >= 25, (a, b)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from model.manifest import GRAPH, Manifest, read_bundle
+from model.manifest import GRAPH, Manifest
 from service.runtimes.choice import open_backend
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OpenVinoBackend, network_precision
@@ -19,11 +18,6 @@ from service.settings import Settings
 from tests.bundles import HEADS, figure_photo
 
 SIZES = [(64, 96), (128, 192)]
-
-
-@pytest.fixture(scope="module")
-def manifest(bundle: Path) -> Manifest:
-    return read_bundle(bundle)
 
 
 def figure_canvas(size: tuple[int, int]) -> np.ndarray:
@@ -68,24 +62,6 @@ def test_an_answer_is_not_overwritten_by_the_next(bundle: Path, make: Callable[[
 def test_a_tensor_to_cut_at_must_exist(bundle: Path) -> None:
     with pytest.raises(BackendError, match="no tensor heatmaps to cut at"):
         OpenVinoBackend(bundle / GRAPH, cut_at=["red", "heatmaps"])
-
-
-def test_auto_is_openvino_without_cuda_and_says_so(bundle: Path, manifest: Manifest, settings: Settings) -> None:
-    auto = settings.model_copy(update={"backend": "auto"})
-    assert open_backend(bundle, manifest, auto).name == "openvino"
-    asked = settings.model_copy(update={"backend": "onnxruntime"})
-    assert open_backend(bundle, manifest, asked).name == "onnxruntime-cpu"
-
-
-def test_onnxruntime_that_is_not_installed(
-    bundle: Path, manifest: Manifest, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    asked = settings.model_copy(update={"backend": "onnxruntime"})
-    with pytest.raises(BackendError, match=r"pip install 'humanparse\[gpu\]'"):
-        open_backend(bundle, manifest, asked)
-    auto = settings.model_copy(update={"backend": "auto"})
-    assert open_backend(bundle, manifest, auto).name == "openvino"
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")

@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
 from service.problems import Problem
-from service.serving.lifecycle import Lifecycle, Phase
 from service.serving.worker import InferenceWorker
-from service.settings import Settings
-from tests.service.conftest import running, wait_for
+from tests.service.conftest import wait_for
+from tests.service.serving.conftest import send
 
 PNG = {"Content-Type": "image/png"}
-
-
-class Gate:
-    """A backend that waits to be let through."""
-
-    def __init__(self, backend: object) -> None:
-        self.name, self.precision = backend.name, backend.precision
-        self._backend = backend
-        self.open = threading.Event()
-        self.seen = 0
-
-    def infer(self, canvas: object, views: int) -> object:
-        self.seen += 1
-        assert self.open.wait(20)
-        return self._backend.infer(canvas, views)
-
-
-@pytest.fixture
-def gated(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle, Gate]]:
-    with running(settings.model_copy(update={"queue_limit": 2, "detail": "fast"})) as (client, lifecycle):
-        parser, _ = lifecycle.serving()
-        gate = Gate(parser.backend)
-        object.__setattr__(parser, "backend", gate)
-        try:
-            yield client, lifecycle, gate
-        finally:
-            gate.open.set()
-
-
-def send(client: httpx.Client, png: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(f"{client.base_url}/parse", content=png, headers={**PNG, **headers}, timeout=20)
 
 
 def test_a_full_queue_refuses_and_the_waiting_are_answered(gated: tuple, png: bytes) -> None:
@@ -122,40 +87,6 @@ def test_a_client_that_hangs_up_in_its_body(gated: tuple) -> None:
     with socket.create_connection((client.base_url.host, client.base_url.port)) as sock:
         sock.sendall(b"POST /parse HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
     wait_for(lambda: 'humanparse_requests_total{outcome="cancelled"} 1.0' in client.get("/metrics").text)
-
-
-def test_draining_is_unready_but_serves_and_stopping_refuses(gated: tuple, png: bytes) -> None:
-    client, lifecycle, gate = gated
-    gate.open.set()
-    lifecycle.drain()
-    assert client.get("/readyz").status_code == 503
-    assert client.get("/livez").status_code == 200
-    assert "humanparse_model_ready 0.0" in client.get("/metrics").text
-    assert send(client, png).status_code == 200
-    lifecycle.stop()
-    refused = send(client, png)
-    assert refused.status_code == 503
-    assert refused.json()["type"] == "urn:humanparse:problem:not-ready"
-    assert "retry-after" in refused.headers
-
-
-def test_while_loading_nothing_is_served(settings: Settings) -> None:
-    lifecycle = Lifecycle(settings)
-    with pytest.raises(Problem, match="the service is starting") as info:
-        lifecycle.serving()
-    assert (info.value.status, info.value.retry_after) == (503, 5)
-    lifecycle.close()
-
-
-def test_a_bundle_that_cannot_be_served_ends_the_start(
-    settings: Settings, tmp_path: object, caplog: pytest.LogCaptureFixture
-) -> None:
-    failures = []
-    lifecycle = Lifecycle(settings.model_copy(update={"bundle": tmp_path}), lambda: failures.append(1))
-    asyncio.run(lifecycle.load())
-    assert (lifecycle.phase, failures) == (Phase.FAILED, [1])
-    assert "is not a bundle" in caplog.text
-    lifecycle.close()
 
 
 def test_the_expected_wait_follows_what_inferences_take() -> None:
