@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.half_weights import round_weights, store_half
+from export.fp16_weights import round_weights, store_half
 from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
 from model.maps import HeadMaps

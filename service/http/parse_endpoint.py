@@ -13,14 +13,14 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.http.bodies import FIELD, read_image
 from service.http.negotiation import negotiate
 from service.http.problem_response import MEDIA_TYPE
+from service.http.request_body import FIELD, read_image
 from service.images.header import ImageError
 from service.parsing.parser import PhotoParser
 from service.problems import TITLES, Problem, invalid_parameter
-from service.responses.answer import MaskFormat, TimedAnswer
 from service.responses.encoding import Form, Layer, encode_answer, with_timings
+from service.responses.schemas import MaskFormat, TimedAnswer
 from service.serving.lifecycle import Lifecycle
 from service.serving.timing import Stopwatch
 

@@ -10,10 +10,10 @@ from PIL.Image import Image
 
 from service.images.decoding import decode
 from service.parsing.parser import Parsed, PhotoParser
-from service.responses.answer import Answer, ImageInfo, MaskFormat, ModelInfo
 from service.responses.label_maps import encoded, panoptic_png, parts_png, people_png
 from service.responses.overlay import overlay
 from service.responses.people import people_of
+from service.responses.schemas import Answer, ImageInfo, MaskFormat, ModelInfo
 
 MediaType = Literal["application/json", "image/png", "image/jpeg", "image/webp"]
 Layer = Literal["parts", "people", "panoptic", "overlay"]

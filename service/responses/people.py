@@ -9,9 +9,9 @@ import numpy as np
 from model.taxonomy import Taxonomy
 from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 from service.parsing.parser import Parsed
-from service.responses.answer import MaskFormat, Part, Person, Polygons, Rle
 from service.responses.masks import Mask, encode
 from service.responses.polygons import polygons
+from service.responses.schemas import MaskFormat, Part, Person, Polygons, Rle
 
 FOUND, NOT_FOUND = 2, 0  # COCO's visibility
 

@@ -18,7 +18,7 @@ import skimage.data
 from PIL import Image
 from pycocotools import mask as coco
 
-from service.responses.answer import TimedAnswer
+from service.responses.schemas import TimedAnswer
 from service.settings import DEFAULT_BUNDLE
 
 START_SECONDS = 120

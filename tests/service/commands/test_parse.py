@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.cli import main
-from service.responses.answer import TimedAnswer
+from service.responses.schemas import TimedAnswer
 from tests.service.conftest import SIZE
 
 pytestmark = pytest.mark.usefixtures("environment")

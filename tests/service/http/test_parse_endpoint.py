@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pycocotools import mask as coco
 
 from model.taxonomy import PASCAL_PERSON_PART
-from service.responses.answer import TimedAnswer
+from service.responses.schemas import TimedAnswer
 from tests.bundles import figure_photo
 from tests.service.conftest import SIZE, TWO_PEOPLE, encode
 
