@@ -1,4 +1,4 @@
-"""Weights stored as float16 behind a Cast: half the file, the same float32 arithmetic.
+"""Stores weights as float16 behind a Cast: half the file, the same float32 arithmetic.
 
 Runtimes fold the Cast when they load the graph. `round_weights` rounds the torch module first, so that the graph
 computes exactly what the module does.
@@ -17,13 +17,13 @@ SMALLEST = 256  # elements: biases and constants are not worth a node
 
 @torch.no_grad()
 def round_weights(module: nn.Module) -> None:
-    """Round, in place, every parameter that `store_half` will store as float16."""
+    """Round, in place, every parameter that `cast_initializers` will store as float16."""
     for parameter in module.parameters():
         if parameter.numel() >= SMALLEST:
             parameter.copy_(parameter.half().float())
 
 
-def store_half(model: onnx.ModelProto) -> None:
+def cast_initializers(model: onnx.ModelProto) -> None:
     """Replace, in place, each float32 initializer that float16 holds exactly by a float16 one and a Cast.
 
     Others (constants that the exporter folded, small tensors) stay as they are: nothing changes its value here.

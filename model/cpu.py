@@ -24,7 +24,7 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def computes_bf16() -> bool:
+def supports_bf16() -> bool:
     """Whether bfloat16 products run in hardware rather than emulated."""
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import openvino as ov
 
-__all__ = ["cut", "ov"]
+__all__ = ["ov", "split_model"]
 
 
-def cut(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
+def split_model(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
     """A graph as two: from its inputs to the named tensors, and from them (and the inputs) to its outputs.
 
     Takes `model` apart: it cannot be used afterwards. Raises ValueError for a name that is no tensor.

@@ -1,1 +1,1 @@
-"""The server and the command line: from the bytes of a photo to the answer, without torch."""
+"""Serves a bundle without torch: bytes of an image to the response, over HTTP and on the command line."""

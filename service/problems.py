@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as RFC 9457 problems. Each kind has a stable URN that clients may match.
+"""Names every way a request can fail. Each kind has a status and a title; clients may match the kind.
 
 Problem
 ├── 400 broken-image, broken-request
@@ -28,7 +28,7 @@ TITLES = {
     "unsupported-format": (415, "The format is not supported"),
     "unsupported-media-type": (415, "The Content-Type is not supported"),
     "invalid-parameter": (422, "A parameter is invalid"),
-    "queue-full": (429, "Too many photos are waiting"),
+    "queue-full": (429, "Too many images are waiting"),
     "deadline-unreachable": (429, "The deadline cannot be met"),
     "not-ready": (503, "The service is starting or stopping"),
     "deadline-passed": (504, "The deadline passed"),
@@ -36,7 +36,7 @@ TITLES = {
 
 
 class Problem(Exception):
-    """A request that cannot be answered.
+    """A request that gets no result.
 
     `kind` is a key of `TITLES`, `detail` says what to do about it, `retry_after` is in seconds, `errors` point at
     single parameters: `{"parameter": ..., "detail": ...}`.
@@ -51,5 +51,5 @@ class Problem(Exception):
 
 
 def invalid_parameter(parameter: str, detail: str) -> Problem:
-    """The problem of one parameter, which its `errors` name."""
+    """Return the problem of one parameter, which its `errors` name."""
     return Problem("invalid-parameter", detail, errors=[{"parameter": parameter, "detail": detail}])

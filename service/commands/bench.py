@@ -1,4 +1,4 @@
-"""How fast a real server answers a 1080p photo over HTTP on this machine."""
+"""Measures how fast a real server answers a 1080p image over HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ WARM_UP = 3
 START_SECONDS = 300.0
 
 
-def bench(photo: Path, requests: int, settings: Settings) -> str:
-    """A JSON report: percentiles in milliseconds, and what was measured where."""
-    data = photo_1080p(photo)
+def bench(image: Path, requests: int, settings: Settings) -> str:
+    """Return a JSON report: percentiles in milliseconds, the model, the image and the machine."""
+    data = image_1080p(image)
     with local_server(settings) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         model = json.loads(_get(connection, "/model"))
         for _ in range(WARM_UP):
             _parse(connection, data)
-        answers = [_parse(connection, data) for _ in range(requests)]
+        responses = [_parse(connection, data) for _ in range(requests)]
         connection.close()
-    totals = [seconds * 1e3 for seconds, _ in answers]
-    stages = {s: [a["timings_ms"][s] for _, a in answers] for s in answers[0][1]["timings_ms"]}
-    answer = answers[0][1]
+    totals = [seconds * 1e3 for seconds, _ in responses]
+    stages = {s: [a["timings_ms"][s] for _, a in responses] for s in responses[0][1]["timings_ms"]}
+    response = responses[0][1]
     report = {
         "round_trip_ms": percentiles(totals),
         "server_ms": percentiles(stages["total"]),
         "stages_median_ms": {s: round(statistics.median(v), 2) for s, v in stages.items()},
         "requests": requests,
-        "people": len(answer["people"]),
-        "photo": {"width": SIZE[0], "height": SIZE[1], "bytes": len(data)},
-        "model": answer["model"],
+        "people": len(response["people"]),
+        "image": {"width": SIZE[0], "height": SIZE[1], "bytes": len(data)},
+        "model": response["model"],
         "inference_ms_at_start": model["inference_ms"],
         "machine": {
             "cpu": cpu_name(),
@@ -60,14 +60,14 @@ def bench(photo: Path, requests: int, settings: Settings) -> str:
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """p50, p90, p99 by the nearest rank, so that each is a time that occurred."""
+    """Return p50, p90 and p99 by the nearest rank: each is a time that occurred."""
     ordered = sorted(values)
     return {f"p{p}": round(ordered[-(-p * len(ordered) // 100) - 1], 2) for p in (50, 90, 99)}
 
 
-def photo_1080p(photo: Path) -> bytes:
-    """The photo, cropped and scaled to 1920 x 1080, as a JPEG."""
-    with Image.open(photo) as image:
+def image_1080p(path: Path) -> bytes:
+    """Crop and scale the image to 1920 x 1080; return it as a JPEG."""
+    with Image.open(path) as image:
         fitted = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), SIZE, Image.Resampling.LANCZOS)
     file = io.BytesIO()
     fitted.save(file, "JPEG", quality=QUALITY)
@@ -76,9 +76,9 @@ def photo_1080p(photo: Path) -> bytes:
 
 @contextmanager
 def local_server(settings: Settings) -> Iterator[int]:
-    """A server process of its own with these settings; yields its port once it is ready.
+    """Start a server process with these settings; yield its port once it is ready.
 
-    Raises RuntimeError where it ends or is not ready in time.
+    Raises RuntimeError if it ends or is not ready in time.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The HTTP application."""
+"""Builds the HTTP application: routes, error handlers and middleware."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which
 
 
 def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
-    """The application; it loads its bundle when it starts. `on_failure` is called where that cannot be done.
+    """Return the application; it loads its bundle when it starts and calls `on_failure` if it cannot.
 
-    Raises SettingsError where the API key's file cannot be read.
+    Raises SettingsError if the API key's file cannot be read.
     """
     lifecycle = Lifecycle(settings, on_failure)
 
@@ -50,23 +50,23 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     @app.get("/livez")
     async def livez() -> Response:
-        """200 while the process runs."""
+        """Return 200 while the process runs."""
         return PlainTextResponse("ok")
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        """200 while new photos are wanted: the model is warm and checked, and no stop is under way."""
+        """Return 200 if new images are accepted: the model is warm and checked, and no stop is under way."""
         ready = lifecycle.phase is Phase.READY
         return PlainTextResponse(lifecycle.phase.value, 200 if ready else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Prometheus metrics."""
+        """Return the Prometheus metrics."""
         return Response(lifecycle.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/model")
     async def model() -> dict[str, Any]:
-        """What is served: names, colours, limits, and what the weights are and may be used for."""
+        """Return the model's names, colors, limits and metrics, and the card and licence of its weights."""
         return _model(lifecycle)
 
     return app

@@ -1,4 +1,4 @@
-"""Which of its forms a client wants the answer in: the Accept header and the parameter `layer`."""
+"""Chooses the form of the response from the Accept header and the parameter `layer`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFFERS: dict[Layer | None, tuple[MediaType, ...]] = {
 
 
 def negotiate(accept: str, layer: Layer | None) -> tuple[MediaType, Layer | None]:
-    """The media type and layer to answer with; the layer is None for JSON.
+    """Return the media type and layer of the response; the layer is None for JSON.
 
     Without a layer, image/png means `parts` and image/jpeg or image/webp `overlay`; a layer narrows the choice to its
     own types. Of types the client likes equally, the first here is taken. Raises Problem "not-acceptable".
@@ -26,7 +26,7 @@ def negotiate(accept: str, layer: Layer | None) -> tuple[MediaType, Layer | None
     ranges = _ranges(accept)
     quality, best = max(((_quality(offer, ranges), offer) for offer in offers), key=lambda pair: pair[0])
     if quality <= 0:
-        what = "an answer" if layer is None else f"layer={layer}"
+        what = "a response" if layer is None else f"layer={layer}"
         raise Problem("not-acceptable", f"{what} is available as {', '.join(offers)}; Accept was {accept!r}")
     if best == "application/json":
         return best, None
@@ -34,7 +34,7 @@ def negotiate(accept: str, layer: Layer | None) -> tuple[MediaType, Layer | None
 
 
 def _ranges(accept: str) -> list[tuple[str, float]]:
-    """Media ranges with their quality; one that cannot be read counts as refused."""
+    """Parse media ranges and their quality; an unreadable quality counts as 0."""
     ranges = []
     for item in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in item.split(";"))
@@ -51,7 +51,7 @@ def _ranges(accept: str) -> list[tuple[str, float]]:
 
 
 def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
-    """The most specific range decides (RFC 9110, section 12.5.1)."""
+    """Return the quality of the most specific range that matches (RFC 9110, section 12.5.1)."""
     qualities = dict(ranges)
     for media_range in (offer, offer.split("/")[0] + "/*", "*/*"):
         if media_range in qualities:

@@ -1,4 +1,4 @@
-"""POST /parse: one photo in, its people out."""
+"""Handles POST /parse: one image in, its people out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from service.http.negotiation import negotiate
 from service.http.problem_response import MEDIA_TYPE
 from service.http.request_body import FIELD, read_image
 from service.images.header import ImageError
-from service.parsing.parser import PhotoParser
+from service.parsing.parser import ImageParser
 from service.problems import TITLES, Problem, invalid_parameter
-from service.responses.encoding import Form, Layer, encode_answer, with_timings
-from service.responses.schemas import MaskFormat, TimedAnswer
+from service.responses.encoding import Form, Layer, encode_response, with_timings
+from service.responses.schemas import MaskFormat, ParseResponse
 from service.serving.lifecycle import Lifecycle
 from service.serving.timing import Stopwatch
 
@@ -42,7 +42,7 @@ BODY = {
 PROBLEM = {"type": "object", "description": "RFC 9457 problem"}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": TimedAnswer,
+        "model": ParseResponse,
         "content": {
             "image/png": {"schema": BINARY},
             "image/jpeg": {"schema": BINARY},
@@ -60,7 +60,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def parse(
     request: Request, masks: MaskFormat = "rle", layer: Layer | None = None, detail: str | None = None
 ) -> Response:
-    """Find every person in a photo, with body parts, keypoints and masks.
+    """Find every person in an image, with body parts, keypoints and masks.
 
     `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
     (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
@@ -76,7 +76,7 @@ async def parse(
     with metrics.inflight.track_inprogress():
         try:
             data = await read_image(request, settings.max_bytes, settings.body_timeout_seconds)
-            response = await _unless_disconnected(request, _answer(lifecycle, data, form, detail, deadline, request))
+            response = await _unless_disconnected(request, _respond(lifecycle, data, form, detail, deadline, request))
         except ClientDisconnect:
             response = None
     if response is None:
@@ -87,7 +87,7 @@ async def parse(
     return response
 
 
-async def _answer(
+async def _respond(
     lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, deadline: float | None, request: Request
 ) -> Response:
     """Decode, wait, infer, encode; raises Problem."""
@@ -100,18 +100,18 @@ async def _answer(
 
     try:
         async with asyncio.timeout(None if deadline is None else deadline - time.perf_counter()):
-            with worker.admitted(deadline) as place:
+            with worker.admitted(deadline) as slot:
                 with stopwatch.stage("decode"):
                     prepared = await in_pool(parser.prepare, data, detail)
-                parsed, queued, took = await worker.run(place, lambda: parser.infer(prepared))
+                parsed, queued, took = await worker.run(slot, lambda: parser.infer(prepared))
             stopwatch.record("queue", queued)
             stopwatch.record("infer", took)
             with stopwatch.stage("encode"):
-                body = await in_pool(encode_answer, parser, parsed, data, form, request_id)
+                body = await in_pool(encode_response, parser, parsed, data, form, request_id)
     except ImageError as error:
         raise Problem(error.kind, str(error)) from error
     except TimeoutError:
-        raise Problem("deadline-passed", "the deadline passed before the answer was ready") from None
+        raise Problem("deadline-passed", "the deadline passed before the response was ready") from None
     timings_ms = stopwatch.stop()
     if form.layer is None:
         body = with_timings(body, timings_ms)
@@ -122,7 +122,7 @@ async def _answer(
 
 
 async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None where the client hangs up first, and then `work` is cancelled."""
+    """Return the result of `work`; if the client hangs up first, cancel `work` and return None."""
     task = asyncio.create_task(work)
     watcher = asyncio.create_task(_disconnected(request))
     try:
@@ -147,14 +147,14 @@ def _authorize(request: Request, api_key: str | None) -> None:
         raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
 
 
-def _check_detail(detail: str | None, parser: PhotoParser) -> None:
+def _check_detail(detail: str | None, parser: ImageParser) -> None:
     if detail is not None and detail not in parser.levels:
         choices = ", ".join(parser.levels)
         raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
 
 
 def _deadline(request: Request, arrived: float) -> float | None:
-    """X-Deadline-Ms as a moment of time.perf_counter's clock."""
+    """Return X-Deadline-Ms as a time of time.perf_counter's clock."""
     value = request.headers.get("x-deadline-ms")
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Problems as responses: `application/problem+json` of RFC 9457. Clients may match the URN of a kind."""
+"""Writes problems as `application/problem+json` (RFC 9457). Clients may match the URN of a kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URN = "urn:humanparse:problem:"
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:
-    """The problem as a response."""
+    """Return the problem as a response."""
     headers = {}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
@@ -27,7 +27,7 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 
 
 def http_problem(status: int, title: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem that HTTP itself defines (404, 405, 500): of the type `about:blank`."""
+    """Return a problem that HTTP itself defines (404, 405, 500), of the type `about:blank`."""
     return _response(status, "about:blank", title, title, request_id, [], headers or {})
 
 

@@ -1,4 +1,4 @@
-"""The image file out of a request: a multipart field, the raw body, or base64 in JSON. It is never written to disk."""
+"""Reads the image file of a request: a multipart field, the raw body, or base64 in JSON. Nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ HOW = (
 
 
 async def read_image(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The bytes of the image file in a request.
+    """Return the bytes of the image file in a request.
 
     Raises Problem: "unsupported-media-type", "too-many-bytes" (as soon as one byte too many has arrived, or before
-    where Content-Length tells), "slow-body" or "broken-request".
+    if Content-Length tells), "slow-body" or "broken-request".
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data":

@@ -1,4 +1,4 @@
-"""A name for every request, in its answer and in the log."""
+"""Gives every request an id that the response and the log bear."""
 
 from __future__ import annotations
 

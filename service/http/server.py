@@ -1,4 +1,4 @@
-"""uvicorn with a gentle end: unready first, then no new photos, then exit 0 when the last answer is out."""
+"""Runs uvicorn with a gentle end: unready first, then no new images, then exit 0 after the last response."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> int:
-    """Run the server until it is told to end. Returns the exit status: 1 where the bundle cannot be served."""
+    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served."""
     failed = False
 
     def fail() -> None:

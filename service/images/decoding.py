@@ -1,4 +1,4 @@
-"""From the bytes of an image file to upright RGB pixels, and to a canvas."""
+"""Decodes an image file to upright RGB pixels and fits them into a canvas."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Pixels = NDArray[np.uint8]  # [height, width, 3] RGB
 
 
 def decode(data: bytes, header: Header, at_least: Size) -> Image.Image:
-    """The upright picture (mode RGB or RGBX), at its own size or reduced to no less than `at_least`.
+    """Return the upright image (mode RGB or RGBX), at its own size or downscaled to no less than `at_least`.
 
-    A JPEG is reduced while it is decoded, which saves most of the time. Only the first frame of an animation is read;
-    transparent pixels become white. Raises ImageError "broken-image".
+    A JPEG is downscaled while it is decoded, which saves most of the time. Only the first frame of an animation is
+    read; transparent pixels become white. Raises ImageError "broken-image".
     """
     least = swapped(at_least, header.orientation)
     image = None
@@ -30,7 +30,7 @@ def decode(data: bytes, header: Header, at_least: Size) -> Image.Image:
 
 
 def fit_canvas(image: Image.Image, letterbox: Letterbox, size_canvas: Size) -> Pixels:
-    """A picture laid into a canvas, [H, W, 3]; the bars are LETTERBOX_COLOR."""
+    """Return a canvas uint8 [H, W, 3] with the image fitted in; the bars are LETTERBOX_COLOR."""
     canvas = Image.new("RGB", (size_canvas[1], size_canvas[0]), LETTERBOX_COLOR)
     resized = image.resize((letterbox.width, letterbox.height), Image.Resampling.BILINEAR)
     canvas.paste(resized.convert("RGB"), (letterbox.offset_x, letterbox.offset_y))
@@ -38,7 +38,7 @@ def fit_canvas(image: Image.Image, letterbox: Letterbox, size_canvas: Size) -> P
 
 
 def _decode_jpeg(data: bytes, least: Size) -> Image.Image | None:
-    """libjpeg-turbo straight into Pillow's pixel layout; None where it refuses, for Pillow to judge."""
+    """Decode with libjpeg-turbo into Pillow's pixel layout; return None if it refuses, for Pillow to judge."""
     try:
         # min_* may also enlarge: libjpeg-turbo's scales go up to 2.
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)

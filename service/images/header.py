@@ -1,4 +1,4 @@
-"""What an image file says about itself: its format, size and orientation are checked before anything is decoded."""
+"""Reads format, size and orientation of an image file and checks them before anything is decoded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about its picture. `size_image` is upright: EXIF orientation (1..8) applied."""
+    """Properties of an image file. `size_image` is upright: EXIF orientation (1..8) applied."""
 
     format: str
     mode: str  # Pillow's
@@ -38,7 +38,7 @@ class Header:
 
 
 def read_header(data: bytes, max_pixels: int) -> Header:
-    """Format, size and orientation, without decoding.
+    """Read format, size and orientation without decoding.
 
     Raises ImageError: "unsupported-format", "broken-image" or "too-many-pixels".
     """
@@ -53,12 +53,12 @@ def read_header(data: bytes, max_pixels: int) -> Header:
 
 
 def swapped(size: Size, orientation: int) -> Size:
-    """The size as stored of an upright one, or the other way round."""
+    """Return the stored size of an upright one, or the other way round."""
     return (size[1], size[0]) if orientation in SWAPPING else size
 
 
 def open_image(data: bytes) -> Image.Image:
-    """The file in Pillow, header alone read. Raises ImageError "broken-image" or "unsupported-format"."""
+    """Open the file and read its header. Raises ImageError "broken-image" or "unsupported-format"."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -83,7 +83,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
 
 
 def _png_exif(data: bytes) -> Image.Exif:
-    """The chunk eXIf, which may stand before or after the pixels; empty without one."""
+    """Read the chunk eXIf, which may stand before or after the pixels; empty without one."""
     exif = Image.Exif()
     at = len(b"\x89PNG\r\n\x1a\n")
     while at + 8 <= len(data):

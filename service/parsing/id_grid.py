@@ -1,4 +1,4 @@
-"""Persons and parts by pixel of the photo, kept at the canvas's resolution: the way back from the graph's maps."""
+"""Maps persons and parts back to the pixels of the image, without enlarging the maps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PERSON_SHIFT = 8  # combined id = person << 8 | part: neither has more than 255
 
 @dataclass(frozen=True)
 class IdGrid:
-    """A photo's ids, stored once for each block of pixels that the enlargement fills with one value.
+    """An image's ids, stored once for each block of pixels that nearest-neighbor upsampling fills with one value.
 
-    `ids[r, c]` covers the photo's rows `y_starts[r]` to `y_starts[r + 1]` and columns `x_starts[c]` to
+    `ids[r, c]` covers the image's rows `y_starts[r]` to `y_starts[r + 1]` and columns `x_starts[c]` to
     `x_starts[c + 1]`, the upper ends excluded; no block is empty.
     """
 
@@ -30,15 +30,15 @@ class IdGrid:
 
     @property
     def size_image(self) -> Size:
-        """Height and width of the photo in pixels."""
+        """Return height and width of the image in pixels."""
         return int(self.y_starts[-1]), int(self.x_starts[-1])
 
     def people(self) -> IdGrid:
-        """The same grid with the person's id alone."""
+        """Return the grid with the person's id alone."""
         return IdGrid((self.ids >> PERSON_SHIFT).astype(np.uint16), self.y_starts, self.x_starts)
 
     def enlarged(self) -> Ids:
-        """The ids at the photo's resolution, [height, width]."""
+        """Return the ids at the image's resolution, uint16 [height, width]."""
         rows = np.repeat(self.ids, np.diff(self.y_starts), axis=0)
         return np.repeat(rows, np.diff(self.x_starts), axis=1)
 
@@ -46,7 +46,7 @@ class IdGrid:
 def id_grid(
     part_map: NDArray[np.uint8], person_map: NDArray[np.uint8], letterbox: Letterbox, size_image: Size
 ) -> IdGrid:
-    """Ids of a photo from the maps of its canvas, [H, W] each: bars cut off, nearest neighbour, centre to centre."""
+    """Build an image's ids from its canvas maps, [H, W] each: crops the bars, nearest neighbor, center to center."""
     rows = slice(letterbox.offset_y, letterbox.offset_y + letterbox.height)
     columns = slice(letterbox.offset_x, letterbox.offset_x + letterbox.width)
     ids: Ids = np.left_shift(person_map[rows, columns], PERSON_SHIFT, dtype=np.uint16)
@@ -59,7 +59,7 @@ def id_grid(
 
 
 def _nearest(source: int, target: int) -> tuple[Ints, Ints]:
-    """Which of `source` cells the centres of `target` pixels see, and the first pixel of each; then the end."""
+    """Return which of `source` cells the centres of `target` pixels see, and the first pixel of each; then the end."""
     seen = (2 * np.arange(target, dtype=np.int64) + 1) * source // (2 * target)
     used, first = np.unique(seen, return_index=True)
     return used, np.append(first, target)

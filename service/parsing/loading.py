@@ -1,4 +1,4 @@
-"""From settings to a parser that is warm, checked and fast enough."""
+"""Loads a parser that is warm, checked and fast enough for the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from model.manifest import Manifest, read_bundle
-from service.parsing.parser import Levels, PhotoParser
+from service.parsing.parser import ImageParser, Levels
 from service.parsing.self_check import check_contract, check_golden
 from service.runtimes.choice import open_backend
 from service.runtimes.types import Backend, BackendError, Size
@@ -20,11 +20,11 @@ GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (
 log = logging.getLogger(__name__)
 
 
-def load_parser(settings: Settings) -> PhotoParser:
-    """Read the bundle, compile its graph, choose the level of detail, check the answers.
+def load_parser(settings: Settings) -> ImageParser:
+    """Read the bundle, compile its graph, choose the level of detail, check the outputs.
 
     Every canvas that may be asked for has run once when this returns, so that no request pays for a first run.
-    Where the precision is left to us, and answers in bf16 are not those that the bundle promises, f32 is taken.
+    If the precision is `auto` and bf16 fails the check, the parser computes in f32.
     Raises BundleError or BackendError.
     """
     manifest = read_bundle(settings.bundle)
@@ -40,20 +40,20 @@ def load_parser(settings: Settings) -> PhotoParser:
         _check(backend, manifest, levels, settings)
     detail, seconds = choose_detail(levels, manifest, backend, settings)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
-    return PhotoParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
+    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
 
 
 def served_levels(manifest: Manifest, settings: Settings) -> Levels:
-    """The levels of detail that may be asked for, from coarse to fine: all of the bundle up to the finest allowed.
+    """Return the levels of detail that a request may name, from coarse to fine: the bundle's up to the finest allowed.
 
-    Raises BackendError where the level that is set is not one of them.
+    Raises BackendError if the level of the settings is not among them.
     """
     names = list(manifest.canvases)
-    if settings.finest_detail in names:
-        names = names[: names.index(settings.finest_detail) + 1]
+    if settings.max_detail in names:
+        names = names[: names.index(settings.max_detail) + 1]
     if settings.detail not in ("auto", *names):
         reason = (
-            "is finer than HUMANPARSE_FINEST_DETAIL" if settings.detail in manifest.canvases else "is not in the bundle"
+            "is finer than HUMANPARSE_MAX_DETAIL" if settings.detail in manifest.canvases else "is not in the bundle"
         )
         raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} {reason}: choose of auto, {', '.join(names)}")
     return {name: manifest.canvases[name] for name in names}
@@ -67,7 +67,7 @@ def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Setti
 
 
 def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
-    """The level for photos that ask for none, and how long an inference takes there, in seconds.
+    """Return the default level, and how long an inference takes there in seconds.
 
     "auto" takes the finest level that meets the budget, else the coarsest.
     """
@@ -90,7 +90,7 @@ def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings
 
 
 def measure(backend: Backend, size: Size, views: int = 1) -> float:
-    """Median seconds of an inference, warm."""
+    """Return the median of a warm inference in seconds."""
     canvas = _noise(size)
     backend.infer(canvas, views)
     times = []

@@ -1,4 +1,4 @@
-"""From an image file to what the graph says about it, and the geometry that leads back to the photo's pixels."""
+"""Parses an image file with the graph and keeps the geometry that leads back to the image's pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, f
 
 @dataclass(frozen=True)
 class Prepared:
-    """A photo ready for the graph."""
+    """An image that is ready for the graph."""
 
     header: Header
     letterbox: Letterbox
@@ -31,7 +31,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What the graph says about one photo."""
+    """Output of the graph for one image."""
 
     header: Header
     letterbox: Letterbox
@@ -40,21 +40,21 @@ class Parsed:
     output: Output
 
     def id_grid(self) -> IdGrid:
-        """Persons and parts by pixel of the photo."""
+        """Return persons and parts by pixel of the image."""
         return id_grid(self.output.part_map, self.output.person_map, self.letterbox, self.header.size_image)
 
 
 @dataclass(frozen=True)
-class PhotoParser:
-    """A bundle on a backend, at a level of detail of its own or of a photo's.
+class ImageParser:
+    """A bundle on a backend, with a default level of detail.
 
-    `prepare` may run in several threads; `infer` in one at a time, because a backend serves one photo at a time.
+    `prepare` may run in several threads; `infer` in one at a time, because a backend serves one image at a time.
     """
 
     manifest: Manifest
     backend: Backend
     levels: Levels  # those that may be asked for
-    detail: str  # the level of photos that ask for none
+    detail: str  # the level of images that ask for none
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up
 

@@ -1,4 +1,4 @@
-"""Before a backend serves: does it keep the graph's contract, and does it compute what the bundle promises?"""
+"""Checks a backend before it serves: the graph's contract, and the outputs that the bundle promises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AGREEMENT = 0.9
 
 
 def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manifest) -> None:
-    """Raises BackendError where shapes, types or ranges are not those of the graph contract."""
+    """Raise BackendError if shapes, types or ranges are not those of the graph contract."""
     people, parts = manifest.decoder.people, len(manifest.taxonomy.part_names)
     expected = {
         "part_map": (size_canvas, np.uint8),
@@ -37,10 +37,10 @@ def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manif
 
 
 def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str) -> None:
-    """Compare with the maps that the export computed, where the bundle has them for this level of detail.
+    """Compare with the maps that the export computed, if the bundle has them for this level of detail.
 
     `golden.npz` holds `{detail}_image` uint8 [H, W, 3] and `{detail}_part_map`, `{detail}_person_map` uint8 [H, W].
-    Raises BackendError where too many pixels differ.
+    Raises BackendError if too many pixels differ.
     """
     file = bundle / GOLDEN
     if not file.is_file():
@@ -62,7 +62,7 @@ def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str
 
 
 def _renamed(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`found` with each person's id exchanged for that of the person in `expected` who shares most pixels, one to one.
+    """Rename each person of `found` after the person of `expected` with the most pixels in common, one to one.
 
     Slots are sorted by score: of two people with nearly the same score rounding decides who comes first.
     """
@@ -79,6 +79,6 @@ def _renamed(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[n
 
 
 def _agreement(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
-    """Share of equal pixels among those that either map gives to somebody."""
+    """Return the share of equal pixels among those that are not 0 in both maps."""
     either = (found > 0) | (expected > 0)
     return float((found == expected)[either].mean()) if either.any() else 1.0

@@ -1,1 +1,1 @@
-"""Writes answers: tensors to people, masks, polygons, label maps and pictures."""
+"""Writes responses: tensors to people, masks, polygons, label maps and pictures."""

@@ -1,4 +1,4 @@
-"""An answer's bytes, in every form of it."""
+"""Builds the response and encodes it in the form that the client accepts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 from PIL.Image import Image
 
 from service.images.decoding import decode
-from service.parsing.parser import Parsed, PhotoParser
+from service.parsing.parser import ImageParser, Parsed
 from service.responses.label_maps import encoded, panoptic_png, parts_png, people_png
 from service.responses.overlay import overlay
 from service.responses.people import people_of
-from service.responses.schemas import Answer, ImageInfo, MaskFormat, ModelInfo
+from service.responses.schemas import ImageInfo, MaskFormat, ModelInfo, UntimedResponse
 
 MediaType = Literal["application/json", "image/png", "image/jpeg", "image/webp"]
 Layer = Literal["parts", "people", "panoptic", "overlay"]
@@ -23,21 +23,21 @@ OVERLAY_SIDE = 1920  # the overlay's longer side is at most this
 
 @dataclass(frozen=True)
 class Form:
-    """How a client wants the answer; `layer` is None for JSON."""
+    """The requested form of a response; `layer` is None for JSON."""
 
     media_type: MediaType
     layer: Layer | None
     masks: MaskFormat
 
 
-def encode_answer(parser: PhotoParser, parsed: Parsed, data: bytes, form: Form, request_id: str) -> bytes:
-    """The answer in the form asked for; JSON lacks the times, which `with_timings` adds.
+def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form, request_id: str) -> bytes:
+    """Encode the response in the requested form; JSON lacks the times, which `with_timings` adds.
 
-    `data` is the photo's file, which the overlay is drawn on.
+    `data` is the image file that the overlay is drawn on.
     """
     taxonomy = parser.manifest.taxonomy
     if form.layer is None:
-        return answer_of(parser, parsed, form.masks, request_id).model_dump_json().encode()
+        return build_response(parser, parsed, form.masks, request_id).model_dump_json().encode()
     if form.layer == "parts":
         return parts_png(parsed.id_grid(), taxonomy)
     if form.layer == "people":
@@ -47,8 +47,8 @@ def encode_answer(parser: PhotoParser, parsed: Parsed, data: bytes, form: Form, 
     return encoded(overlay_of(parser, parsed, data), "image/webp" if form.media_type == "image/webp" else "image/jpeg")
 
 
-def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id: str) -> Answer:
-    """The JSON answer as an object."""
+def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, request_id: str) -> UntimedResponse:
+    """Build the JSON response, without its times."""
     header, overflow = parsed.header, parsed.output.overflow
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
@@ -57,7 +57,7 @@ def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id
         warnings.append(
             f"{len(people) + overflow} people were found; the {overflow} with the lowest scores are left out"
         )
-    return Answer(
+    return UntimedResponse(
         request_id=request_id,
         model=ModelInfo(
             name=parser.manifest.name,
@@ -75,14 +75,14 @@ def answer_of(parser: PhotoParser, parsed: Parsed, masks: MaskFormat, request_id
 
 
 def with_timings(body: bytes, timings_ms: dict[str, float]) -> bytes:
-    """The JSON answer with its times, which are known only when the rest of it is written."""
+    """Append the times to an encoded JSON response: they are known only when the rest is written."""
     return body[:-1] + b',"timings_ms":' + json.dumps(timings_ms).encode() + b"}"
 
 
-def overlay_of(parser: PhotoParser, parsed: Parsed, data: bytes) -> Image:
-    """The overlay, drawn on the photo shrunk to at most OVERLAY_SIDE."""
+def overlay_of(parser: ImageParser, parsed: Parsed, data: bytes) -> Image:
+    """Draw the overlay on the image, downscaled to at most OVERLAY_SIDE."""
     height, width = parsed.header.size_image
     scale = min(1.0, OVERLAY_SIDE / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    photo = decode(data, parsed.header, at_least=size).resize((size[1], size[0]))
-    return overlay(photo, parsed, parser.manifest.taxonomy)
+    image = decode(data, parsed.header, at_least=size).resize((size[1], size[0]))
+    return overlay(image, parsed, parser.manifest.taxonomy)

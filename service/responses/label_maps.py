@@ -1,4 +1,4 @@
-"""The answer as image files: exact label maps, and the colours of people."""
+"""Encodes responses as image files: exact label maps, and overlays."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MAX_PEOPLE_COLORS = 255
 
 
 def parts_png(grid: IdGrid, taxonomy: Taxonomy) -> bytes:
-    """Indexed PNG whose pixel value is the part's category id, 0 for background."""
+    """Encode an indexed PNG whose pixel value is the part's category id, 0 for background."""
     return _indexed_png(grid.enlarged() & (2**PERSON_SHIFT - 1), taxonomy.palette)
 
 
 def people_png(grid: IdGrid) -> bytes:
-    """Indexed PNG whose pixel value is the person's id, 0 for nobody."""
+    """Encode an indexed PNG whose pixel value is the person's id, 0 for nobody."""
     palette = tuple(person_color(i) for i in range(1, MAX_PEOPLE_COLORS + 1))
     return _indexed_png(grid.people().enlarged(), palette)
 
 
 def panoptic_png(grid: IdGrid) -> bytes:
-    """RGB PNG after COCO's panoptic encoding, id = R + 256 G: R is the part's category id, G the person's id."""
+    """Encode an RGB PNG after COCO's panoptic format, id = R + 256 G: R is the part's id, G the person's."""
     ids = grid.enlarged()
     rgb = np.zeros((*ids.shape, 3), dtype=np.uint8)
     rgb[..., 0], rgb[..., 1] = ids & (2**PERSON_SHIFT - 1), ids >> PERSON_SHIFT
@@ -36,7 +36,7 @@ def panoptic_png(grid: IdGrid) -> bytes:
 
 
 def encoded(picture: Image.Image, media_type: Literal["image/jpeg", "image/webp"]) -> bytes:
-    """A picture to look at as a file."""
+    """Encode an overlay as a file."""
     file = io.BytesIO()
     if media_type == "image/jpeg":
         picture.save(file, "JPEG", quality=90)

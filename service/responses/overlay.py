@@ -1,4 +1,4 @@
-"""The picture to look at: parts in colour, an outline around each person, skeletons. To measure, use the label maps."""
+"""Draws the overlay: parts in color, outlines, skeletons. To measure, use the label maps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from model.taxonomy import Taxonomy
 from service.parsing.parser import Parsed
 from service.responses.people import keypoints_image
 
-OPACITY = 0.55  # of a part's colour over the photo
+OPACITY = 0.55  # of a part's color over the image
 SOFTNESS = 1.2  # canvas pixels, standard deviation: rounds the steps of the canvas off the contours
 LINE = 1 / 480  # width of a limb, in longer sides of the picture; an outline is as wide
 LINE_PERSON = 1 / 50  # but at most this share of the person: small ones would drown in lines
 SUPERSAMPLING = 2  # limbs are drawn this much larger and shrunk, which smooths them
 
 
-def overlay(photo: Image.Image, parsed: Parsed, taxonomy: Taxonomy) -> Image.Image:
-    """The upright photo, at any scale, with everybody painted on."""
-    picture = photo.convert("RGB").copy()
+def overlay(image: Image.Image, parsed: Parsed, taxonomy: Taxonomy) -> Image.Image:
+    """Draw all people on the upright image, at any scale; return a new image."""
+    picture = image.convert("RGB").copy()
     area = _content(parsed)
     person_map = parsed.output.person_map[area]
     colors = np.array([(0, 0, 0), *taxonomy.palette], dtype=np.uint8)[parsed.output.part_map[area]]
@@ -37,7 +37,7 @@ def overlay(photo: Image.Image, parsed: Parsed, taxonomy: Taxonomy) -> Image.Ima
 
 
 def _content(parsed: Parsed) -> tuple[slice, slice]:
-    """The photo's area of the canvas: rows, columns."""
+    """Return the image's area of the canvas: rows, columns."""
     box = parsed.letterbox
     return slice(box.offset_y, box.offset_y + box.height), slice(box.offset_x, box.offset_x + box.width)
 
@@ -76,7 +76,7 @@ def _alpha(opacity: NDArray[np.floating[Any]]) -> Image.Image:
 
 
 def _paint_skeleton(picture: Image.Image, parsed: Parsed, taxonomy: Taxonomy, slot: int) -> None:
-    """Limbs between found joints, with a dark rim that shows them on any ground."""
+    """Draw limbs between found joints, with a dark rim that is visible on any ground."""
     scale_x, scale_y = picture.width / parsed.header.size_image[1], picture.height / parsed.header.size_image[0]
     points = {
         joint: ((k.x + 0.5) * scale_x, (k.y + 0.5) * scale_y)

@@ -1,4 +1,4 @@
-"""From the graph's tensors to people in the photo's pixels."""
+"""Converts the graph's tensors to people in the image's pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOUND, NOT_FOUND = 2, 0  # COCO's visibility
 
 
 class Keypoint(NamedTuple):
-    """A joint in pixels of the photo; score 0 is one that was not found."""
+    """A joint in pixels of the image; score 0: not found."""
 
     x: float
     y: float
@@ -25,12 +25,12 @@ class Keypoint(NamedTuple):
 
     @property
     def visibility(self) -> int:
-        """COCO's v."""
+        """Return COCO's v."""
         return FOUND if self.score > 0 else NOT_FOUND
 
 
 def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Person]:
-    """Every slot with a score, by falling score."""
+    """Convert every slot with a score, by falling score."""
     grid = parsed.id_grid()
     grid_people = grid.people()
     part_masks, person_masks = encode(grid), encode(grid_people)
@@ -70,7 +70,7 @@ def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Per
 
 
 def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
-    """A person's joints in the photo, clamped to its pixels; all 0 where not found."""
+    """Return a person's joints in the image, clamped to its pixels; all 0 if not found."""
     height, width = parsed.header.size_image
     keypoints = []
     for x_canvas, y_canvas, score in parsed.output.keypoints[slot].tolist():
@@ -81,7 +81,7 @@ def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
 
 
 def _keypoint_box(keypoints: list[Keypoint]) -> tuple[float, float, float, float]:
-    """The box around the found keypoints; all 0 where none is."""
+    """Return the box around the found keypoints; all 0 if there are none."""
     found = [k for k in keypoints if k.score > 0]
     if not found:
         return 0, 0, 0, 0

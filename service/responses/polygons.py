@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from service.parsing.id_grid import IdGrid, Ints
 from service.responses.masks import Box
 
-Ring = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the photo's left or top edge
+Ring = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the image's left or top edge
 Polygon = list[Ring]  # the outline, then its holes
 
 
 def polygons(grid: IdGrid, id_: int, box: Box) -> list[Polygon]:
-    """One polygon for each connected component (by edges, not corners) of an id inside its `box` in photo pixels."""
+    """One polygon for each connected component (by edges, not corners) of an id inside its `box` in image pixels."""
     x, y, width, height = box
     left, right = np.searchsorted(grid.x_starts, (x, x + width))
     top, bottom = np.searchsorted(grid.y_starts, (y, y + height))

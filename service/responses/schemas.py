@@ -1,4 +1,7 @@
-"""The JSON answer of POST /parse. COCO's conventions: boxes are x, y, width, height; pixels of the upright photo."""
+"""Defines the JSON response of POST /parse, by COCO's conventions.
+
+Boxes are x, y, width, height; coordinates are pixels of the upright image.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ class _Frozen(BaseModel):
 
 
 class Rle(_Frozen):
-    """COCO's compressed run lengths, as `pycocotools.mask.decode` reads them."""
+    """COCO's compressed RLE (run-length encoding), as `pycocotools.mask.decode` reads them."""
 
     size: tuple[int, int] = Field(description="height, width")
     counts: str
@@ -52,26 +55,26 @@ class Person(_Frozen):
 
 
 class ModelInfo(_Frozen):
-    """What computed the answer."""
+    """The model and backend that computed the response."""
 
     name: str
     version: str
     backend: str
     precision: str
     detail: str
-    canvas: tuple[int, int] = Field(description="height, width that the photo was fitted into")
+    canvas: tuple[int, int] = Field(description="height, width that the image was fitted into")
 
 
 class ImageInfo(_Frozen):
-    """The upright photo."""
+    """The upright image."""
 
     width: int
     height: int
     exif_transposed: bool
 
 
-class Answer(_Frozen):
-    """Everything but the times, which are known only when this has been written."""
+class UntimedResponse(_Frozen):
+    """The response without its times, which are known only when the rest is encoded."""
 
     request_id: str
     model: ModelInfo
@@ -81,7 +84,7 @@ class Answer(_Frozen):
     warnings: list[str]
 
 
-class TimedAnswer(Answer):
-    """The answer of POST /parse."""
+class ParseResponse(UntimedResponse):
+    """The response of POST /parse."""
 
     timings_ms: dict[str, float] = Field(description="decode, queue, infer, encode, and total since the body arrived")

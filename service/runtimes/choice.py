@@ -1,4 +1,4 @@
-"""Which runtime and precision the settings and this machine call for."""
+"""Chooses the runtime and the precision from the settings and this machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from service.settings import Settings
 
 
 def open_backend(bundle: Path, manifest: Manifest, settings: Settings) -> Backend:
-    """The bundle's graph on the runtime of the settings.
+    """Open the bundle's graph on the runtime of the settings.
 
-    Raises BackendError where this machine lacks what they ask for.
+    Raises BackendError if this machine lacks what they ask for.
     """
     graph = bundle / GRAPH
     if settings.backend == "onnxruntime" or (settings.backend == "auto" and _has_cuda()):

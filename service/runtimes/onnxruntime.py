@@ -1,4 +1,4 @@
-"""ONNX Runtime: the graph on an NVIDIA GPU, or on a CPU where OpenVINO is not wanted."""
+"""Runs the graph in ONNX Runtime, on an NVIDIA GPU or on a CPU."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxRuntimeBackend:
-    """A session; on CUDA where this ONNX Runtime has it.
+    """A session, on CUDA if this ONNX Runtime has it.
 
-    Raises BackendError where ONNX Runtime is not installed, or has CUDA and does not really use it.
+    Raises BackendError if ONNX Runtime is not installed, or has CUDA and does not really use it.
     """
 
     precision = "f32"
@@ -46,6 +46,6 @@ class OnnxRuntimeBackend:
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
-        """Run one canvas, uint8 [H, W, 3]; seen in a mirror, too, where `views` is 2."""
+        """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         values = self._session.run(self._outputs, {"image": canvas[None].repeat(views, 0)})
         return Output.first_of(dict(zip(self._outputs, values, strict=True)))

@@ -1,4 +1,4 @@
-"""OpenVINO: the graph on a CPU, the network in bf16 where the CPU computes it, the decoder always in f32."""
+"""Runs the graph in OpenVINO on a CPU: the network in bf16 if the CPU supports it, the decoder always in f32."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.cpu import computes_bf16
-from model.openvino import cut, ov
+from model.cpu import supports_bf16
+from model.openvino import ov, split_model
 from service.runtimes.types import BackendError, Output
 
 
 def network_precision(asked: str) -> str:
-    """ "f32" or "bf16" for "auto", "f32" or "bf16". Raises BackendError where bf16 is asked for and not computed."""
-    able = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") and computes_bf16()
+    """Return "f32" or "bf16" for "auto", "f32" or "bf16". Raises BackendError if bf16 is required and unsupported."""
+    able = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") and supports_bf16()
     if asked == "bf16" and not able:
         raise BackendError(
             "HUMANPARSE_PRECISION=bf16 needs a CPU with AVX512-BF16 or AMX, which this one lacks: use auto or f32"
@@ -50,7 +50,7 @@ class OpenVinoBackend:
             options["INFERENCE_NUM_THREADS"] = str(threads)
         model = core.read_model(graph)
         try:
-            stages = zip(cut(model, cut_at), (precision, "f32"), strict=True) if cut_at else [(model, "f32")]
+            stages = zip(split_model(model, cut_at), (precision, "f32"), strict=True) if cut_at else [(model, "f32")]
         except ValueError as error:
             raise BackendError(str(error)) from error
         self._stages = [
@@ -59,7 +59,7 @@ class OpenVinoBackend:
         ]
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
-        """Run one canvas, uint8 [H, W, 3]; seen in a mirror, too, where `views` is 2."""
+        """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         tensors: dict[str, NDArray[Any]] = {"image": canvas[None].repeat(views, 0)}
         for stage in self._stages:
             wanted = {port.get_any_name(): tensors[port.get_any_name()] for port in stage.model_inputs}

@@ -1,4 +1,4 @@
-"""What every runtime offers: the graph, one canvas and one thread at a time."""
+"""Defines what every runtime offers: the graph, one canvas and one thread at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BackendError(RuntimeError):
 
 
 class Output(NamedTuple):
-    """The graph's answer for one canvas of H x W pixels: P person slots, K joints, C parts."""
+    """The graph's outputs for one canvas of H x W pixels: P person slots, K joints, C parts."""
 
     part_map: NDArray[np.uint8]  # [H, W], 0 background, 1..C
     person_map: NDArray[np.uint8]  # [H, W], 0 nobody, p + 1 = slot p
@@ -26,7 +26,7 @@ class Output(NamedTuple):
 
     @classmethod
     def first_of(cls, tensors: dict[str, NDArray[Any]]) -> Output:
-        """The first photo of a batch of named output tensors, copied: a runtime may use its memory again."""
+        """Copy the first image of a batch of named output tensors: a runtime may use its memory again."""
         first = {name: tensors[name][0].copy() for name in cls._fields}
         return cls(**{**first, "overflow": int(first["overflow"])})
 
@@ -38,5 +38,5 @@ class Backend(Protocol):
     precision: str  # of the network; the decoder is always f32
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
-        """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; seen in a mirror, too, where `views` is 2."""
+        """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; with horizontal-flip TTA if `views` is 2."""
         ...

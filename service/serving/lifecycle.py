@@ -1,4 +1,4 @@
-"""What the server is doing: starting, ready, draining, stopping; and the things that live as long as it does."""
+"""Keeps the phase of the server (starting, ready, draining, stopping) and the objects that live as long as it does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.manifest import BundleError
 from service.parsing.loading import load_parser
-from service.parsing.parser import PhotoParser
+from service.parsing.parser import ImageParser
 from service.problems import Problem
 from service.runtimes.types import BackendError
 from service.serving.metrics import Metrics
@@ -33,7 +33,7 @@ class Phase(Enum):
 
 
 class Lifecycle:
-    """The app's only state. All methods run in the event loop."""
+    """The only state of the app. All methods run in the event loop."""
 
     def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
         self.settings = settings
@@ -42,7 +42,7 @@ class Lifecycle:
         self.pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="codec")
         self.api_key = _read_key(settings.api_key_file)
         self._on_failure = on_failure
-        self._parser: PhotoParser | None = None
+        self._parser: ImageParser | None = None
         self._worker: InferenceWorker | None = None
         self.metrics.queue_limit.set(settings.queue_limit)
         self.metrics.queue_depth.set_function(lambda: self._worker.waiting if self._worker else 0)
@@ -67,12 +67,12 @@ class Lifecycle:
                 self._enter(Phase.READY)
 
     def drain(self) -> None:
-        """Say unready, so that nobody sends more, and go on serving."""
+        """Report unready, so that no more images are sent, and go on serving."""
         if self.phase in (Phase.STARTING, Phase.READY):
             self._enter(Phase.DRAINING)
 
     def stop(self) -> None:
-        """Refuse new photos; those in flight are finished."""
+        """Refuse new images; those in flight are finished."""
         self._enter(Phase.STOPPING)
 
     def close(self) -> None:
@@ -81,8 +81,8 @@ class Lifecycle:
             self._worker.close()
         self.pool.shutdown(cancel_futures=True)
 
-    def serving(self) -> tuple[PhotoParser, InferenceWorker]:
-        """Parser and worker while photos are taken. Raises Problem "not-ready"."""
+    def serving(self) -> tuple[ImageParser, InferenceWorker]:
+        """Return parser and worker while images are accepted. Raises Problem "not-ready"."""
         if self._parser is None or self._worker is None or self.phase not in (Phase.READY, Phase.DRAINING):
             raise Problem("not-ready", f"the service is {self.phase.value}", retry_after=RETRY_SECONDS)
         return self._parser, self._worker

@@ -1,4 +1,4 @@
-"""How long each stage of one request took. One figure goes to the JSON, the Server-Timing header and the histograms."""
+"""Times the stages of one request. JSON, Server-Timing header and histograms get the same numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOTAL = "total"
 
 
 class Stopwatch:
-    """Milliseconds by stage, rounded once; `total` runs from construction to `stop`."""
+    """Milliseconds per stage, rounded once; `total` runs from construction to `stop`."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -27,14 +27,14 @@ class Stopwatch:
             self.record(name, time.perf_counter() - start)
 
     def record(self, name: str, seconds: float) -> None:
-        """Note a stage's duration."""
+        """Record a stage's duration."""
         self.ms[name] = round(seconds * 1e3, 2)
 
     def stop(self) -> dict[str, float]:
-        """All stages and the total."""
+        """Return all stages and the total."""
         self.record(TOTAL, time.perf_counter() - self._start)
         return self.ms
 
     def server_timing(self) -> str:
-        """The value of the Server-Timing header."""
+        """Return the value of the Server-Timing header."""
         return ", ".join(f"{name};dur={ms}" for name, ms in self.ms.items())

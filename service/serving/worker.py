@@ -1,4 +1,4 @@
-"""The one place where photos wait: a bounded queue in front of a backend that serves one photo at a time."""
+"""Queues images: a bounded queue in front of a backend that serves one image at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 SMOOTHING = 0.1  # weight of the newest service time in the running mean
 
 
-class Place:
-    """A photo's place in the queue, from admission until its inference begins."""
+class QueueSlot:
+    """The slot of an image in the queue, from admission until its inference begins."""
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline  # time.perf_counter()'s clock
@@ -26,7 +26,7 @@ class Place:
 class InferenceWorker:
     """Runs inferences one after the other in a thread of its own.
 
-    All methods but the inference itself run in the event loop, so that counting needs no lock. A waiting photo whose
+    All methods but the inference itself run in the event loop, so that counting needs no lock. A waiting image whose
     task is cancelled leaves the queue at once.
     """
 
@@ -38,39 +38,39 @@ class InferenceWorker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @contextmanager
-    def admitted(self, deadline: float | None) -> Iterator[Place]:
-        """Hold a place while a photo is decoded and waits.
+    def admitted(self, deadline: float | None) -> Iterator[QueueSlot]:
+        """Hold a slot while an image is decoded and waits.
 
-        Raises Problem "queue-full", or "deadline-unreachable" where those before it and itself take longer than there
-        is time.
+        Raises Problem "queue-full", or "deadline-unreachable" if the images before it and itself take longer than the
+        deadline allows.
         """
         expected = (self.waiting + self.running + 1) * self._service_seconds
         if self.waiting >= self.queue_limit:
-            raise Problem("queue-full", f"{self.waiting} photos are waiting: try again later", retry_after=expected)
+            raise Problem("queue-full", f"{self.waiting} images are waiting: try again later", retry_after=expected)
         if deadline is not None and time.perf_counter() + expected > deadline:
             raise Problem(
-                "deadline-unreachable", f"an answer takes about {expected * 1e3:.0f} ms now", retry_after=expected
+                "deadline-unreachable", f"a response takes about {expected * 1e3:.0f} ms now", retry_after=expected
             )
-        place = Place(deadline)
+        slot = QueueSlot(deadline)
         self.waiting += 1
         try:
-            yield place
+            yield slot
         finally:
-            self._leave(place)
+            self._leave(slot)
 
-    async def run(self, place: Place, work: Callable[[], T]) -> tuple[T, float, float]:
-        """The result of `work`, the seconds it waited and the seconds it took.
+    async def run(self, slot: QueueSlot, work: Callable[[], T]) -> tuple[T, float, float]:
+        """Return the result of `work`, the seconds it waited and the seconds it took.
 
-        Raises Problem "deadline-passed" where its turn comes too late; whatever `work` raises.
+        Raises Problem "deadline-passed" if its turn comes too late; whatever `work` raises.
         """
         loop = asyncio.get_running_loop()
         entered = time.perf_counter()
 
         def turn() -> tuple[T, float, float]:
             begun = time.perf_counter()
-            if place.deadline is not None and begun > place.deadline:
-                raise Problem("deadline-passed", "the deadline passed while the photo was waiting")
-            loop.call_soon_threadsafe(self._begin, place)
+            if slot.deadline is not None and begun > slot.deadline:
+                raise Problem("deadline-passed", "the deadline passed while the image was waiting")
+            loop.call_soon_threadsafe(self._begin, slot)
             try:
                 result = work()
             finally:
@@ -85,14 +85,14 @@ class InferenceWorker:
         """End the thread after the inference in progress."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _begin(self, place: Place) -> None:
-        self._leave(place)
+    def _begin(self, slot: QueueSlot) -> None:
+        self._leave(slot)
         self.running += 1
 
     def _end(self) -> None:
         self.running -= 1
 
-    def _leave(self, place: Place) -> None:
-        if place.waiting:
-            place.waiting = False
+    def _leave(self, slot: QueueSlot) -> None:
+        if slot.waiting:
+            slot.waiting = False
             self.waiting -= 1

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("environment")
     ("arguments", "status", "message"),
     [
         (["serve", "--bundle", "/nowhere"], 1, "/nowhere is not a bundle"),
-        (["bench", "--photo", "/nowhere.jpg"], 2, "name a photo"),
-        (["bench"], 2, "name a photo"),
+        (["bench", "--image", "/nowhere.jpg"], 2, "name an image"),
+        (["bench"], 2, "name an image"),
     ],
 )
 def test_wrong_paths(arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from model.config import DecoderConfig
 from model.decoder.decode import People
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps
-from model.openvino import cut, ov
+from model.openvino import ov, split_model
 from model.taxonomy import Taxonomy
 from training.predictors import CanvasPeople, first_canvas
 from training.runtime.machine import machine, synchronise
@@ -134,7 +134,7 @@ class OpenVinoStages(Stages):
             )
         core = ov.Core()
         graph = folder / GRAPH
-        network, decoder = cut(core.read_model(graph), manifest.decoder_inputs)
+        network, decoder = split_model(core.read_model(graph), manifest.decoder_inputs)
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         compiled = [core.compile_model(m, "CPU", options) for m in (core.read_model(graph), network, decoder)]
         self._whole, self._network, self._decoder = (model.create_infer_request() for model in compiled)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.cli import main
-from service.responses.schemas import TimedAnswer
+from service.responses.schemas import ParseResponse
 from tests.service.conftest import SIZE
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -29,7 +29,7 @@ def test_parse_writes_four_files_and_goes_on_after_a_broken_photo(
     assert "broken.jpg: the image is damaged" in errors
     assert "missing.jpg" in errors
 
-    answer = TimedAnswer.model_validate_json((out / "a.json").read_text())
+    answer = ParseResponse.model_validate_json((out / "a.json").read_text())
     assert len(answer.people) == 2
     people = np.asarray(Image.open(out / "a.people.png"))
     assert people.shape == SIZE
@@ -46,4 +46,4 @@ def test_parse_succeeds_where_every_photo_does(png: bytes, tmp_path: Path) -> No
 
 def test_photos_of_one_name_would_overwrite_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parse", "x/a.png", "y/a.jpg", "--out", str(tmp_path)]) == 2
-    assert "several photos are called a" in capsys.readouterr().err
+    assert "several images are called a" in capsys.readouterr().err

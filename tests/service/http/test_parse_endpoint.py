@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pycocotools import mask as coco
 
 from model.taxonomy import PASCAL_PERSON_PART
-from service.responses.schemas import TimedAnswer
+from service.responses.schemas import ParseResponse
 from tests.bundles import figure_photo
 from tests.service.conftest import SIZE, TWO_PEOPLE, encode
 
@@ -37,7 +37,7 @@ def is_close(box: list[float], corners: tuple[int, int, int, int]) -> bool:
 
 def test_two_people_are_found_where_they_are(client: httpx.Client, png: bytes) -> None:
     answer = parse(client, png).json()
-    TimedAnswer.model_validate(answer)
+    ParseResponse.model_validate(answer)
     assert answer["image"] == {"width": 240, "height": 120, "exif_transposed": False}
     assert answer["model"] == {
         "name": "figures", "version": "1", "backend": "openvino", "precision": "f32", "detail": "high",

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
-        env=os.environ | {"HUMANPARSE_DRAIN_SECONDS": "1"},
+        env=os.environ | {"HUMANPARSE_DRAIN_SECONDS": str(request.param)},
     )
     yield process, f"http://127.0.0.1:{port}"
     process.kill()
@@ -39,6 +39,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize("server", [1], indirect=True)
 def test_serve_drains_on_sigterm_and_exits_0(server: tuple[subprocess.Popen[bytes], str], png: bytes) -> None:
     process, url = server
     wait_for(lambda: is_ready(url))
@@ -47,10 +48,11 @@ def test_serve_drains_on_sigterm_and_exits_0(server: tuple[subprocess.Popen[byte
     wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 503)
     answer = httpx.post(f"{url}/parse", content=png, headers={"Content-Type": "image/png"})
     assert answer.status_code == 200
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert time.monotonic() - begun >= 0.9
 
 
+@pytest.mark.parametrize("server", [60], indirect=True)
 def test_a_second_signal_ends_at_once(server: tuple[subprocess.Popen[bytes], str]) -> None:
     process, url = server
     wait_for(lambda: is_ready(url))
@@ -58,5 +60,5 @@ def test_a_second_signal_ends_at_once(server: tuple[subprocess.Popen[bytes], str
     wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 503)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    assert time.monotonic() - begun < 0.9
+    assert process.wait(50) == 0
+    assert time.monotonic() - begun < 50

@@ -46,12 +46,10 @@ def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) 
     manifest = read_bundle(bundle)
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": 10.0})
     assert list(served_levels(manifest, auto)) == ["fast", "standard", "high", "finest"]
-    limited = auto.model_copy(update={"finest_detail": "standard"})
+    limited = auto.model_copy(update={"max_detail": "standard"})
     parser = load_parser(limited)
     assert (list(parser.levels), parser.detail) == (["fast", "standard"], "standard")
-    with pytest.raises(
-        BackendError, match=r"DETAIL=high is finer than HUMANPARSE_FINEST_DETAIL: choose of auto, fast,"
-    ):
+    with pytest.raises(BackendError, match=r"DETAIL=high is finer than HUMANPARSE_MAX_DETAIL: choose of auto, fast,"):
         served_levels(manifest, limited.model_copy(update={"detail": "high"}))
 
 

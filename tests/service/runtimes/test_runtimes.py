@@ -75,7 +75,7 @@ def test_cuda_that_fell_back_to_the_cpu_stops_the_start(bundle: Path, monkeypatc
 def test_bf16_is_only_for_machines_that_compute_it(
     bundle: Path, manifest: Manifest, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.runtimes.openvino.computes_bf16", lambda: False)
+    monkeypatch.setattr("service.runtimes.openvino.supports_bf16", lambda: False)
     assert network_precision("auto") == network_precision("f32") == "f32"
     with pytest.raises(BackendError, match="needs a CPU with AVX512-BF16 or AMX"):
         network_precision("bf16")

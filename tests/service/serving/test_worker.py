@@ -93,8 +93,8 @@ def test_the_expected_wait_follows_what_inferences_take() -> None:
     async def scenario() -> float:
         worker = InferenceWorker(queue_limit=1, service_seconds=10.0)
         for _ in range(50):
-            with worker.admitted(None) as place:
-                result, _, took = await worker.run(place, lambda: time.sleep(0.001) or "done")
+            with worker.admitted(None) as slot:
+                result, _, took = await worker.run(slot, lambda: time.sleep(0.001) or "done")
                 assert result == "done"
                 assert took >= 0.001
         with (
