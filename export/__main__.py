@@ -7,26 +7,28 @@ import sys
 from pathlib import Path
 
 from export.bundle import read_accuracy, write_bundle
-from export.parity import compare_runtimes, photo_input, synthetic_inputs
+from export.parity import compare_runtimes, image_input, synthetic_inputs
 from model.canvases import CANVASES
 from model.checkpoint import CheckpointError
 from model.manifest import GRAPH
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a bundle and check that every runtime agrees with torch; exit status 1 where one does not."""
+    """Write a bundle and check that every runtime agrees with torch; exit status 1 if one does not."""
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("bundle", type=Path, help="folder to write")
     parser.add_argument("--name", default="default")
     parser.add_argument("--version", default="1")
-    parser.add_argument("--card", type=Path, required=True, help="MODEL_CARD.md: data, terms, figures, known faults")
-    parser.add_argument("--sample", type=Path, required=True, help="photo with people, kept in the bundle as a check")
+    parser.add_argument("--card", type=Path, required=True, help="MODEL_CARD.md: data, terms, results, limitations")
+    parser.add_argument("--sample", type=Path, required=True, help="image with people, kept in the bundle as a check")
     parser.add_argument("--data", required=True, help="what the weights were trained on, in a line")
     parser.add_argument("--weights-licence", required=True, help="terms of the weights, in a line")
     parser.add_argument("--accuracy", type=Path, help="written by python -m training evaluate --json")
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the checkpoint's")
-    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="more photos for the comparison with torch")
+    parser.add_argument(
+        "--images", "--photos", type=Path, nargs="*", default=[], help="more images for the comparison with torch"
+    )
     chosen = parser.parse_args(arguments)
     try:
         exported = write_bundle(
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"python -m export: {error}", file=sys.stderr)
         return 2
     size = CANVASES["fast"][0]
-    inputs = [*synthetic_inputs(size), *(photo_input(path, size) for path in (chosen.sample, *chosen.photos))]
+    inputs = [*synthetic_inputs(size), *(image_input(path, size) for path in (chosen.sample, *chosen.images))]
     reports = compare_runtimes(exported, chosen.bundle / GRAPH, inputs)
     for report in reports:
         print(report)

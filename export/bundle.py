@@ -1,4 +1,4 @@
-"""Checkpoint to bundle: the folder that the service serves."""
+"""Writes a checkpoint as a bundle: the folder that the service serves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_bundle(
     sample: Path,
     decoder: Sequence[str],
 ) -> HumanParser:
-    """Write graph, card, sample photo, golden maps and manifest into `folder`; return the parser the graph equals.
+    """Write graph, card, sample image, golden maps and manifest into `folder`; return the parser the graph equals.
 
     `decoder` sets fields of the checkpoint's `DecoderConfig` by NAME=VALUE: thresholds are chosen after training.
     Raises CheckpointError for a bad checkpoint, ValueError for a bad field.
@@ -63,5 +63,5 @@ def write_bundle(
 
 
 def read_accuracy(path: Path | None) -> dict[str, Any]:
-    """What `python -m training evaluate --json` wrote; empty without a file."""
+    """Read the metrics that `python -m training evaluate --json` wrote; empty without a file."""
     return {} if path is None else dict(json.loads(path.read_text(encoding="utf-8")))

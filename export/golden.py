@@ -1,4 +1,4 @@
-"""What a runtime must compute: a photo's maps as torch computes them, kept in the bundle for the service to check."""
+"""Writes the golden maps: an image's maps as torch computes them, which the service checks every backend against."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 import torch
 from PIL import Image
 
-from export.parity import photo_input
+from export.parity import image_input
 from model.canvases import CANVASES, VIEWS, best_canvas
 from model.parser import HumanParser
 
 
 @torch.no_grad()
 def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
-    """Write, for each level of detail, a canvas of the sample photo and its part and person map.
+    """Write, for each level of detail, a canvas of the sample image and its part and person map.
 
     The arrays are `{detail}_image` uint8 [H, W, 3], `{detail}_part_map` and `{detail}_person_map` uint8 [H, W].
     """
-    with Image.open(sample) as photo:
-        size_image = (photo.height, photo.width)
+    with Image.open(sample) as file:
+        size_image = (file.height, file.width)
     arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
     for detail, canvases in CANVASES.items():
-        image = photo_input(sample, best_canvas(size_image, canvases))
+        image = image_input(sample, best_canvas(size_image, canvases))
         people = parser(torch.from_numpy(image[None].repeat(VIEWS.get(detail, 1), 0)))
         arrays[f"{detail}_image"] = image
         arrays[f"{detail}_part_map"] = people.part_map[0].numpy()

@@ -1,4 +1,4 @@
-"""HumanParser to one ONNX graph whose tensors bear the contract's names."""
+"""Exports HumanParser to one ONNX graph whose tensors bear the contract's names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.half_weights import round_weights, store_half
+from export.fp16_weights import cast_initializers, round_weights
 from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
 from model.maps import HeadMaps
@@ -64,6 +64,6 @@ def write_graph(parser: HumanParser, path: Path) -> None:
     for node in graph.graph.node:
         del node.metadata_props[:]  # source lines of the machine that traced it
     graph.producer_name = "humanparse"
-    store_half(graph)
+    cast_initializers(graph)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)

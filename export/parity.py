@@ -1,4 +1,4 @@
-"""Does the graph say what the module says? torch against ONNX Runtime and OpenVINO, on the CPU in float32."""
+"""Compares the graph in ONNX Runtime and OpenVINO with the torch module, on the CPU in float32."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.decoder.decode import People
+from model.openvino import ov
 from model.parser import HumanParser
 
 PIXELS = 0.999  # least share of equal pixels in either map
@@ -24,10 +24,10 @@ Run = Callable[[NDArray[np.uint8], int], People]  # of a canvas [H, W, 3] and ho
 
 @dataclass(frozen=True)
 class Parity:
-    """How far one runtime is from torch, over all inputs."""
+    """Differences between one runtime and torch, over all inputs."""
 
     runtime: str
-    inputs: int  # a canvas seen in two ways is two
+    inputs: int  # a canvas with and without horizontal-flip TTA counts twice
     people: int  # found by torch in all inputs together
     equal_pixels: float  # least share over inputs and both maps
     keypoint_distance: float  # greatest, canvas pixels
@@ -36,7 +36,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Within the tolerances of this module."""
+        """Whether all differences are within the tolerances of this module."""
         return self.same_people and self.equal_pixels >= PIXELS and self.keypoint_distance <= KEYPOINT
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Parity:
 
 
 def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[np.uint8]]) -> list[Parity]:
-    """Compare `graph` with `parser` on uint8 canvases [H, W, 3], each seen once and seen in a mirror, too.
+    """Compare `graph` with `parser` on uint8 canvases [H, W, 3], each with and without horizontal-flip TTA.
 
     `parser` must hold the weights as the graph stores them: `write_graph` leaves it so.
     """
@@ -59,7 +59,7 @@ def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[
 
 
 def onnxruntime_run(graph: Path) -> Run:
-    """Run a graph in ONNX Runtime on the CPU: to the arrays of `People`, batch axis kept."""
+    """Return a function that runs a graph in ONNX Runtime on the CPU, to the arrays of `People` with batch axis."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -67,9 +67,9 @@ def onnxruntime_run(graph: Path) -> Run:
 
 
 def openvino_run(graph: Path) -> Run:
-    """As `onnxruntime_run`, in OpenVINO; a size that comes for the first time is compiled."""
-    core = openvino.Core()
-    compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
+    """Return the same for OpenVINO; it compiles the graph for every new size."""
+    core = ov.Core()
+    compiled: dict[tuple[int, ...], ov.CompiledModel] = {}
 
     def run(image: NDArray[np.uint8], views: int) -> People:
         shape = (views, *image.shape)
@@ -84,7 +84,7 @@ def openvino_run(graph: Path) -> Run:
 
 
 def synthetic_inputs(size: tuple[int, int], seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Canvases that are hard on a decoder: black, white, noise, a mirrored gradient (ties)."""
+    """Return canvases that are hard on a decoder: black, white, noise, a mirrored gradient (ties)."""
     height, width = size
     rng = np.random.default_rng(seed)
     half = np.linspace(0, 255, width // 2, dtype=np.uint8)
@@ -93,10 +93,10 @@ def synthetic_inputs(size: tuple[int, int], seed: int = 0) -> list[NDArray[np.ui
     return [np.zeros_like(noise), np.full_like(noise, 255), noise, np.ascontiguousarray(ramp)]
 
 
-def photo_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A photo stretched to a canvas: what matters here is that its pixels are natural."""
-    with Image.open(path) as photo:
-        return np.array(photo.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+def image_input(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read an image and stretch it to a canvas: its pixels must be natural, its geometry need not."""
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 @torch.no_grad()

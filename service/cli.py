@@ -1,4 +1,4 @@
-"""The command line: humanparse serve | parse | bench."""
+"""Reads the command line: humanparse serve | parse | bench."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.manifest import BundleError, read_bundle
-from service.runtime import BackendError
+from service.runtimes.types import BackendError
 from service.settings import Settings, SettingsError, load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit status: 0, 1 for what went wrong with a photo or bundle, 2 for wrong usage."""
+    """Run a command. Returns the exit status: 0, 1 if an image or the bundle is faulty, 2 if the usage is wrong."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
@@ -28,22 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    # Each command imports what it alone needs: a mistyped path should not wait for OpenVINO.
+    # Each command imports its own needs: a mistyped path should not wait for OpenVINO.
     if options.command == "serve":
-        from service.server import serve
+        from service.http.server import serve
 
         given = {k: v for k, v in (("host", options.host), ("port", options.port)) if v is not None}
         return serve(settings.model_copy(update=given))
     if options.command == "parse":
-        from service.batch import parse_photos
+        from service.commands.parse import parse_images
 
-        return parse_photos(options.photos, options.out, settings)
-    from service.bench import bench
+        return parse_images(options.images, options.out, settings)
+    from service.commands.bench import bench
 
-    photo = options.photo or settings.bundle / "sample.jpg"
-    if not photo.is_file():
-        return _failed(f"{photo} is no file: name a photo of six people or so with --photo", 2)
-    print(bench(photo, options.requests, settings))
+    image = options.image or settings.bundle / "sample.jpg"
+    if not image.is_file():
+        return _failed(f"{image} is no file: name an image of six people or so with --image", 2)
+    print(bench(image, options.requests, settings))
     return 0
 
 
@@ -59,21 +59,23 @@ def _parser() -> argparse.ArgumentParser:
         "--detail", choices=("auto", "fast", "standard", "high", "finest"), help="how closely to look (default: auto)"
     )
     parser = argparse.ArgumentParser(
-        "humanparse", description="Body parts, keypoints and masks of everybody in a photo."
+        "humanparse", description="Body parts, keypoints and masks of everybody in an image."
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    serve = commands.add_parser("serve", parents=[common], help="answer photos over HTTP")
+    serve = commands.add_parser("serve", parents=[common], help="answer images over HTTP")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, help="port to listen on (default: 8000)")
 
-    parse = commands.add_parser("parse", parents=[common], help="parse photos into files")
-    parse.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    parse = commands.add_parser("parse", parents=[common], help="parse images into files")
+    parse.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parse.add_argument("--out", type=Path, required=True, help="folder for NAME.json, .parts.png, .people.png, ...")
 
-    bench = commands.add_parser("bench", parents=[common], help="time a real server with a 1080p photo")
-    bench.add_argument("--photo", type=Path, help="what to send (default: the bundle's sample.jpg)")
-    bench.add_argument("--requests", type=_positive, default=50, help="how many, one after the other (default: 50)")
+    bench = commands.add_parser("bench", parents=[common], help="time a real server with a 1080p image")
+    bench.add_argument(
+        "--image", "--photo", dest="image", type=Path, help="file to send (default: sample.jpg of the bundle)"
+    )
+    bench.add_argument("--requests", type=_positive, default=50, help="number of requests in a row (default: 50)")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as RFC 9457 problems. Each kind has a stable URN that clients may match.
+"""Names every way a request can fail. Each kind has a status and a title; clients may match the kind.
 
 Problem
 ├── 400 broken-image, broken-request
@@ -15,14 +15,7 @@ Problem
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
-
-from starlette.responses import Response
-
-MEDIA_TYPE = "application/problem+json"
-URN = "urn:humanparse:problem:"
 
 TITLES = {
     "broken-image": (400, "The image cannot be decoded"),
@@ -35,7 +28,7 @@ TITLES = {
     "unsupported-format": (415, "The format is not supported"),
     "unsupported-media-type": (415, "The Content-Type is not supported"),
     "invalid-parameter": (422, "A parameter is invalid"),
-    "queue-full": (429, "Too many photos are waiting"),
+    "queue-full": (429, "Too many images are waiting"),
     "deadline-unreachable": (429, "The deadline cannot be met"),
     "not-ready": (503, "The service is starting or stopping"),
     "deadline-passed": (504, "The deadline passed"),
@@ -43,7 +36,7 @@ TITLES = {
 
 
 class Problem(Exception):
-    """A request that cannot be answered.
+    """A request that gets no result.
 
     `kind` is a key of `TITLES`, `detail` says what to do about it, `retry_after` is in seconds, `errors` point at
     single parameters: `{"parameter": ..., "detail": ...}`.
@@ -58,42 +51,5 @@ class Problem(Exception):
 
 
 def invalid_parameter(parameter: str, detail: str) -> Problem:
-    """The problem of one parameter, which its `errors` name."""
+    """Return the problem of one parameter, which its `errors` name."""
     return Problem("invalid-parameter", detail, errors=[{"parameter": parameter, "detail": detail}])
-
-
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The problem as a response."""
-    headers = {}
-    if problem.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return _response(
-        problem.status, URN + problem.kind, problem.title, problem.detail, request_id, problem.errors, headers
-    )
-
-
-def http_problem(status: int, title: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem that HTTP itself defines (404, 405, 500): of the type `about:blank`."""
-    return _response(status, "about:blank", title, title, request_id, [], headers or {})
-
-
-def _response(
-    status: int,
-    type_: str,
-    title: str,
-    detail: str,
-    request_id: str,
-    errors: list[dict[str, Any]],
-    headers: dict[str, str],
-) -> Response:
-    body = {
-        "type": type_,
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-        "errors": errors,
-    }
-    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)

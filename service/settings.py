@@ -1,7 +1,8 @@
-"""What an operator can set, from `HUMANPARSE_*` environment variables alone."""
+"""Reads the settings of an operator from `HUMANPARSE_*` environment variables alone."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HUMANPARSE_"
+RENAMED = {"HUMANPARSE_FINEST_DETAIL": "HUMANPARSE_MAX_DETAIL"}  # former names, read for one version
 DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "default"
+
+log = logging.getLogger(__name__)
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -22,7 +26,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """One instance is made at start-up and handed down; nothing else reads the environment."""
+    """All settings. One instance is made at start-up and handed down; nothing else reads the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
@@ -31,15 +35,15 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
 
     backend: Literal["auto", "openvino", "onnxruntime"] = Field(
-        "auto", description="auto: onnxruntime where it is installed with CUDA, else openvino"
+        "auto", description="auto: onnxruntime if it is installed with CUDA, else openvino"
     )
     precision: Literal["auto", "f32", "bf16"] = Field(
-        "auto", description="of the network (the decoder is always f32); auto: bf16 where the CPU computes it"
+        "auto", description="of the network (the decoder is always f32); auto: bf16 if the CPU supports it"
     )
     detail: Literal["auto", "fast", "standard", "high", "finest"] = Field(
         "auto", description="level of detail; auto: the finest that meets inference_budget_seconds on this machine"
     )
-    finest_detail: Literal["fast", "standard", "high", "finest"] = Field(
+    max_detail: Literal["fast", "standard", "high", "finest"] = Field(
         "finest", description="neither auto nor a request's ?detail= goes beyond it"
     )
     inference_budget_seconds: Seconds = Field(
@@ -50,29 +54,39 @@ class Settings(BaseSettings):
     max_bytes: Positive = Field(20 * 2**20, description="largest image file accepted")
     max_pixels: Positive = Field(50_000_000, description="largest width x height accepted, read before decoding")
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="a slower request body: 408")
-    queue_limit: Positive = Field(16, description="photos waiting for the backend; more are refused with 429")
-    decode_threads: Positive = Field(2, description="threads that decode photos and encode answers")
+    queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
+    decode_threads: Positive = Field(2, description="threads that decode images and encode responses")
     drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
     api_key_file: Path | None = Field(None, description="file with the key that POST /parse asks for; unset: none")
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from the environment; keyword arguments (the command line's) win.
+    """Read settings from the environment; keyword arguments (the command line's) win.
 
-    Raises SettingsError for a value out of range and for a `HUMANPARSE_*` name that is no setting: a misspelt limit
-    must not silently be no limit.
+    A setting under its former name is read, with a warning in the log. Raises SettingsError for a value out of range
+    and for a `HUMANPARSE_*` name that is no setting: a misspelt limit must not silently be no limit.
     """
-    names = os.environ if environment is None else environment
+    names = _current_names(os.environ if environment is None else environment)
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(n for n in names if n.upper().startswith(PREFIX) and n.upper() not in known)
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     given = {k: v for k, v in overrides.items() if v is not None}
     try:
-        if environment is None:
-            return Settings(**given)
         from_mapping = {n[len(PREFIX) :].lower(): v for n, v in names.items() if n.upper().startswith(PREFIX)}
         return Settings(**{**from_mapping, **given})
     except ValidationError as error:
         problems = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError(problems) from error
+
+
+def _current_names(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with former names replaced. Raises SettingsError if both names are set."""
+    current = dict(environment)
+    for old in [name for name in environment if name.upper() in RENAMED]:
+        new = RENAMED[old.upper()]
+        if any(name.upper() == new for name in environment):
+            raise SettingsError(f"{old} is the former name of {new}, which is set, too: unset {old}")
+        log.warning("%s is deprecated: set %s instead", old, new)
+        current[new] = current.pop(old)
+    return current

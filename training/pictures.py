@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from model.colors import person_color
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.samples import Float32, UInt8
 
 UNKNOWN = (255, 0, 255)  # ignored pixels
-GOLDEN = 0.618034  # turn of the hue from one person to the next: neighbours differ, however many there are
 
 
 def draw_people(
@@ -56,9 +55,7 @@ def contact_sheet(images: Sequence[UInt8], columns: int) -> UInt8:
 
 def person_colours() -> UInt8:
     """[256, 3]: the colour of person i."""
-    return np.array(
-        [[round(255 * c) for c in colorsys.hsv_to_rgb((i - 1) * GOLDEN % 1, 0.6, 1)] for i in range(256)], np.uint8
-    )
+    return np.array([person_color(i) for i in range(256)], np.uint8)
 
 
 def _outline(people: UInt8, width: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import skimage.data
 from PIL import Image
 from pycocotools import mask as coco
 
-from service.answer import TimedAnswer
+from service.responses.schemas import ParseResponse
 from service.settings import DEFAULT_BUNDLE
 
 START_SECONDS = 120
@@ -74,7 +74,7 @@ def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
 def test_people_are_found_with_parts_joints_and_masks(client: httpx.Client, photo: bytes) -> None:
     response = client.post("/parse", content=photo, headers={"Content-Type": "image/jpeg"})
     assert response.status_code == 200, response.text
-    answer = TimedAnswer.model_validate(response.json())
+    answer = ParseResponse.model_validate(response.json())
     # These weights also take a piece of a flag for a person: a fault that the card names.
     assert PEOPLE <= len(answer.people) <= PEOPLE + 1
     for person in answer.people:

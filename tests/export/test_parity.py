@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 import skimage.data
 import torch
@@ -20,6 +19,7 @@ from export.parity import compare_runtimes, onnxruntime_run, synthetic_inputs
 from model.config import DecoderConfig, ModelConfig
 from model.maps import HeadMaps
 from model.network import Network
+from model.openvino import ov
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
 from model.views import as_views
@@ -138,9 +138,9 @@ def test_the_shelf_finds_its_figures(shelf: tuple[HumanParser, Path]) -> None:
 @pytest.mark.parametrize("size", [(96, 128), (64, 160)])
 def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Path], size: tuple[int, int]) -> None:
     parser, path = network
-    model = openvino.Core().read_model(path)
+    model = ov.Core().read_model(path)
     model.add_outputs(list(DECODER_INPUTS))
-    in_openvino = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    in_openvino = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     in_onnxruntime = onnxruntime.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
     photo = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
     for image, times in itertools.product([*synthetic_inputs(size), photo], (1, 2)):

@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from service.app import create_app
-from service.lifecycle import Lifecycle
+from service.http.app import create_app
+from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, load_settings
 from tests.bundles import figure_bundle, figure_photo
 
@@ -56,6 +56,13 @@ def png(photo: np.ndarray) -> bytes:
     return encode(Image.fromarray(photo), "PNG")
 
 
+@pytest.fixture
+def environment(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUMANPARSE_BUNDLE", str(bundle))
+    monkeypatch.setenv("HUMANPARSE_BACKEND", "openvino")
+    monkeypatch.setenv("HUMANPARSE_DETAIL", "fast")
+
+
 def encode(image: Image.Image, format_: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, format_, **options)
@@ -80,7 +87,7 @@ def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
         thread.join(20)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

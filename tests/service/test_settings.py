@@ -37,3 +37,13 @@ def test_settings_are_frozen() -> None:
 
 def test_the_default_binds_to_this_machine_alone() -> None:
     assert load_settings({}).host == "127.0.0.1"
+
+
+def test_a_former_name_is_read_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HUMANPARSE_FINEST_DETAIL", "high")
+    assert load_settings().max_detail == "high"
+    assert "HUMANPARSE_FINEST_DETAIL is deprecated: set HUMANPARSE_MAX_DETAIL instead" in caplog.text
+    with pytest.raises(SettingsError, match="is the former name of HUMANPARSE_MAX_DETAIL, which is set, too"):
+        load_settings({"HUMANPARSE_FINEST_DETAIL": "high", "HUMANPARSE_MAX_DETAIL": "high"})

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 from PIL import Image
@@ -14,8 +13,10 @@ from PIL import Image
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
+from model.cpu import cpu_name
 from model.maps import HeadMaps
 from model.network import Network
+from model.openvino import ov
 from model.taxonomy import DENSEPOSE_COCO
 from service.settings import DEFAULT_BUNDLE
 from tests.bundles import HEADS, figure_bundle, figure_photo
@@ -26,7 +27,7 @@ from training.commands.runtime import table
 from training.predictors import CanvasPeople
 from training.runtime.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
 from training.runtime.crowds import GREY, SIZE, crops, crowd, cut_person
-from training.runtime.machine import cpu_name, machine
+from training.runtime.machine import machine
 from training.runtime.stages import OpenVinoStages, Stages, TorchStages, cut
 from training.samples import Sample
 

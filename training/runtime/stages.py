@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
 import torch
 from numpy.typing import NDArray
 
@@ -18,6 +16,7 @@ from model.config import DecoderConfig
 from model.decoder.decode import People
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps
+from model.openvino import ov, split_model
 from model.taxonomy import Taxonomy
 from training.predictors import CanvasPeople, first_canvas
 from training.runtime.machine import machine, synchronise
@@ -135,7 +134,7 @@ class OpenVinoStages(Stages):
             )
         core = ov.Core()
         graph = folder / GRAPH
-        network, decoder = cut(core.read_model(graph), manifest.decoder_inputs)
+        network, decoder = split_model(core.read_model(graph), manifest.decoder_inputs)
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         compiled = [core.compile_model(m, "CPU", options) for m in (core.read_model(graph), network, decoder)]
         self._whole, self._network, self._decoder = (model.create_infer_request() for model in compiled)
@@ -163,26 +162,6 @@ class OpenVinoStages(Stages):
 
     def from_labels(self, maps: dict[str, Float32]) -> dict[str, Float32]:  # noqa: D102
         return maps
-
-
-def cut(model: ov.Model, names: Sequence[str]) -> tuple[ov.Model, ov.Model]:
-    """A graph as two: from its input to the tensors of these names, and from them (and the input) to its outputs.
-
-    Takes `model` apart: it cannot be used afterwards. Raises ValueError for a name that is no tensor.
-    """
-    tensors = {n: out for op in model.get_ordered_ops() for out in op.outputs() for n in out.get_names()}
-    if unknown := [n for n in names if n not in tensors]:
-        raise ValueError(f"the graph has no tensor {', '.join(unknown)} to cut at: export the bundle again")
-    image, ends = model.get_parameters(), [tensors[n] for n in names]
-    starts = []
-    for name, end in zip(names, ends, strict=True):
-        start = ov.opset13.parameter(end.get_partial_shape(), end.get_element_type())
-        start.output(0).set_names({name})
-        for reader in end.get_target_inputs():
-            reader.replace_source_output(start.output(0))
-        starts.append(start)
-    decoder = ov.Model(model.get_results(), [*image, *starts], "decoder")
-    return ov.Model([ov.opset13.result(end) for end in ends], image, "network"), decoder
 
 
 def _infer(request: ov.InferRequest, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,1 @@
+"""Speaks HTTP: the only room that knows FastAPI."""

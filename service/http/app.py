@@ -1,0 +1,121 @@
+"""Builds the HTTP application: routes, error handlers and middleware."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+
+from model.manifest import CARD
+from service.http import parse_endpoint
+from service.http.problem_response import http_problem, problem_response
+from service.http.request_id import RequestIdMiddleware
+from service.problems import Problem
+from service.serving.lifecycle import Lifecycle, Phase
+from service.settings import Settings
+
+DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which pixel belongs to whom."
+
+
+def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
+    """Return the application; it loads its bundle when it starts and calls `on_failure` if it cannot.
+
+    Raises SettingsError if the API key's file cannot be read.
+    """
+    lifecycle = Lifecycle(settings, on_failure)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(lifecycle.load())
+        yield
+        lifecycle.stop()
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        lifecycle.close()
+
+    app = FastAPI(title="humanparse", description=DESCRIPTION, lifespan=lifespan)
+    app.state.lifecycle = lifecycle
+    app.add_middleware(RequestIdMiddleware)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.include_router(parse_endpoint.router)
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        """Return 200 while the process runs."""
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Return 200 if new images are accepted: the model is warm and checked, and no stop is under way."""
+        ready = lifecycle.phase is Phase.READY
+        return PlainTextResponse(lifecycle.phase.value, 200 if ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Return the Prometheus metrics."""
+        return Response(lifecycle.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/model")
+    async def model() -> dict[str, Any]:
+        """Return the model's names, colors, limits and metrics, and the card and licence of its weights."""
+        return _model(lifecycle)
+
+    return app
+
+
+def _model(lifecycle: Lifecycle) -> dict[str, Any]:
+    parser, _ = lifecycle.serving()
+    manifest, settings = parser.manifest, lifecycle.settings
+    card = settings.bundle / CARD
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "backend": parser.backend.name,
+        "precision": parser.backend.precision,
+        "detail": parser.detail,
+        "details": list(parser.levels),
+        "inference_ms": round(parser.seconds * 1e3, 1),
+        "canvases": manifest.canvases,
+        "limits": {
+            "bytes": settings.max_bytes,
+            "pixels": settings.max_pixels,
+            "people": manifest.decoder.people,
+            "candidates": manifest.decoder.candidates,
+            "queue": settings.queue_limit,
+        },
+        "taxonomy": manifest.taxonomy.to_dict(),
+        "accuracy": manifest.accuracy,
+        "data": manifest.data,
+        "weights_licence": manifest.weights_licence,
+        "card": card.read_text(encoding="utf-8") if card.is_file() else None,
+    }
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    request.app.state.lifecycle.metrics.refuse(error)
+    return problem_response(error, request.state.request_id)
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [{"parameter": str(e["loc"][-1]), "detail": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{e['parameter']}: {e['detail']}" for e in errors)
+    return _problem(request, Problem("invalid-parameter", detail, errors=errors))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return http_problem(error.status_code, error.detail, request.state.request_id, dict(error.headers or {}))

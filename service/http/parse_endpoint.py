@@ -1,0 +1,163 @@
+"""Handles POST /parse: one image in, its people out."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from service.http.negotiation import negotiate
+from service.http.problem_response import MEDIA_TYPE
+from service.http.request_body import FIELD, read_image
+from service.images.header import ImageError
+from service.parsing.parser import ImageParser
+from service.problems import TITLES, Problem, invalid_parameter
+from service.responses.encoding import Form, Layer, encode_response, with_timings
+from service.responses.schemas import MaskFormat, ParseResponse
+from service.serving.lifecycle import Lifecycle
+from service.serving.timing import Stopwatch
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+CLIENT_CLOSED = 499  # nginx's code for a client that hung up; nobody reads it but the log
+
+BINARY, BASE64 = {"type": "string", "format": "binary"}, {"type": "string", "format": "byte"}
+BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": {"type": "object", "properties": {FIELD: BINARY}, "required": [FIELD]}},
+        "image/*": {"schema": BINARY},
+        "application/json": {"schema": {"type": "object", "properties": {FIELD: BASE64}, "required": [FIELD]}},
+    },
+}
+PROBLEM = {"type": "object", "description": "RFC 9457 problem"}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ParseResponse,
+        "content": {
+            "image/png": {"schema": BINARY},
+            "image/jpeg": {"schema": BINARY},
+            "image/webp": {"schema": BINARY},
+        },
+    },
+    **{
+        status: {"description": title, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
+        for status, title in dict(TITLES.values()).items()
+    },
+}
+
+
+@router.post("/parse", responses=RESPONSES, openapi_extra={"requestBody": BODY})
+async def parse(
+    request: Request, masks: MaskFormat = "rle", layer: Layer | None = None, detail: str | None = None
+) -> Response:
+    """Find every person in an image, with body parts, keypoints and masks.
+
+    `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
+    (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
+    standard, high or finest: finer ones see smaller people and take longer.
+    """
+    arrived = time.perf_counter()
+    lifecycle: Lifecycle = request.app.state.lifecycle
+    _authorize(request, lifecycle.api_key)
+    _check_detail(detail, lifecycle.serving()[0])  # refuse before reading the body
+    form = Form(*negotiate(request.headers.get("accept", "*/*"), layer), masks)
+    deadline = _deadline(request, arrived)
+    settings, metrics = lifecycle.settings, lifecycle.metrics
+    with metrics.inflight.track_inprogress():
+        try:
+            data = await read_image(request, settings.max_bytes, settings.body_timeout_seconds)
+            response = await _unless_disconnected(request, _respond(lifecycle, data, form, detail, deadline, request))
+        except ClientDisconnect:
+            response = None
+    if response is None:
+        metrics.cancelled.inc()
+        metrics.requests.labels("cancelled").inc()
+        return Response(status_code=CLIENT_CLOSED)
+    metrics.requests.labels("ok").inc()
+    return response
+
+
+async def _respond(
+    lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, deadline: float | None, request: Request
+) -> Response:
+    """Decode, wait, infer, encode; raises Problem."""
+    stopwatch = Stopwatch()
+    request_id: str = request.state.request_id
+    parser, worker = lifecycle.serving()
+
+    async def in_pool(work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(lifecycle.pool, work, *arguments)
+
+    try:
+        async with asyncio.timeout(None if deadline is None else deadline - time.perf_counter()):
+            with worker.admitted(deadline) as slot:
+                with stopwatch.stage("decode"):
+                    prepared = await in_pool(parser.prepare, data, detail)
+                parsed, queued, took = await worker.run(slot, lambda: parser.infer(prepared))
+            stopwatch.record("queue", queued)
+            stopwatch.record("infer", took)
+            with stopwatch.stage("encode"):
+                body = await in_pool(encode_response, parser, parsed, data, form, request_id)
+    except ImageError as error:
+        raise Problem(error.kind, str(error)) from error
+    except TimeoutError:
+        raise Problem("deadline-passed", "the deadline passed before the response was ready") from None
+    timings_ms = stopwatch.stop()
+    if form.layer is None:
+        body = with_timings(body, timings_ms)
+    people = int((parsed.output.person_score > 0).sum())
+    lifecycle.metrics.observe(timings_ms, people)
+    log.info("request_id=%s people=%d %s", request_id, people, stopwatch.server_timing())
+    return Response(body, headers={"Server-Timing": stopwatch.server_timing()}, media_type=form.media_type)
+
+
+async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return the result of `work`; if the client hangs up first, cancel `work` and return None."""
+    task = asyncio.create_task(work)
+    watcher = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        watcher.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _authorize(request: Request, api_key: str | None) -> None:
+    if api_key is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), api_key.encode()):
+        raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
+
+
+def _check_detail(detail: str | None, parser: ImageParser) -> None:
+    if detail is not None and detail not in parser.levels:
+        choices = ", ".join(parser.levels)
+        raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
+
+
+def _deadline(request: Request, arrived: float) -> float | None:
+    """Return X-Deadline-Ms as a time of time.perf_counter's clock."""
+    value = request.headers.get("x-deadline-ms")
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdecimal() or len(value) > 9:
+        raise invalid_parameter("X-Deadline-Ms", "X-Deadline-Ms is a whole number of milliseconds")
+    return arrived + int(value) / 1e3

@@ -1,0 +1,53 @@
+"""Runs uvicorn with a gentle end: unready first, then no new images, then exit 0 after the last response."""
+
+from __future__ import annotations
+
+import asyncio
+from types import FrameType
+
+import uvicorn
+
+from service.http.app import create_app
+from service.serving.lifecycle import Lifecycle
+from service.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """A first SIGTERM or SIGINT drains for `drain_seconds`, a second one ends at once."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal; uvicorn's own would end at once and with the signal as exit status."""
+        if self._draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._draining = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._lifecycle.drain()
+        asyncio.get_running_loop().call_later(self._lifecycle.settings.drain_seconds, self._stop)
+
+    def _stop(self) -> None:
+        self._lifecycle.stop()
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served."""
+    failed = False
+
+    def fail() -> None:
+        nonlocal failed
+        failed = True
+        server.should_exit = True
+
+    app = create_app(settings, on_failure=fail)
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
+    server = Server(config, app.state.lifecycle)
+    server.run()
+    return 1 if failed or not server.started else 0

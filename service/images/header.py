@@ -1,0 +1,95 @@
+"""Reads format, size and orientation of an image file and checks them before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+Size = tuple[int, int]  # height, width
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, BMP"
+ORIENTATION = 0x0112  # EXIF tag
+SWAPPING = (5, 6, 7, 8)  # orientations that exchange height and width
+
+# Pillow only warns at its own limit; `read_header` refuses before a pixel is allocated.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(ValueError):
+    """An image cannot be used. `kind` is a key of `service.problems.TITLES`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Header:
+    """Properties of an image file. `size_image` is upright: EXIF orientation (1..8) applied."""
+
+    format: str
+    mode: str  # Pillow's
+    orientation: int
+    size_image: Size
+
+
+def read_header(data: bytes, max_pixels: int) -> Header:
+    """Read format, size and orientation without decoding.
+
+    Raises ImageError: "unsupported-format", "broken-image" or "too-many-pixels".
+    """
+    image = open_image(data)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            "too-many-pixels", f"the image has {width} x {height} pixels; at most {max_pixels} are accepted: shrink it"
+        )
+    orientation = _orientation(image, data)
+    return Header(image.format or "", image.mode, orientation, swapped((height, width), orientation))
+
+
+def swapped(size: Size, orientation: int) -> Size:
+    """Return the stored size of an upright one, or the other way round."""
+    return (size[1], size[0]) if orientation in SWAPPING else size
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open the file and read its header. Raises ImageError "broken-image" or "unsupported-format"."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        pass
+    except Exception as error:  # Pillow's readers raise what they like on damaged headers
+        raise ImageError("broken-image", f"the image's header is damaged: {error}") from error
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or data[4:12] == b"ftypavif":
+        raise ImageError("broken-image", "the image's header is damaged")
+    heic = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+    what = "HEIC is not supported" if heic else "this is no image of a supported format"
+    raise ImageError("unsupported-format", f"{what}; supported: {FORMAT_NAMES}")
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    try:
+        # Pillow would decode a whole PNG to see whether EXIF follows the pixels.
+        exif = _png_exif(data) if image.format == "PNG" else image.getexif()
+        value = exif.get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+        return 1  # a picture with damaged EXIF is shown as stored, as browsers do
+    return value if value in range(1, 9) else 1
+
+
+def _png_exif(data: bytes) -> Image.Exif:
+    """Read the chunk eXIf, which may stand before or after the pixels; empty without one."""
+    exif = Image.Exif()
+    at = len(b"\x89PNG\r\n\x1a\n")
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            exif.load(b"Exif\0\0" + data[at + 8 : at + 8 + length])
+            break
+        at += 12 + length  # length, kind, content, checksum
+    return exif

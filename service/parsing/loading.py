@@ -1,0 +1,105 @@
+"""Loads a parser that is warm, checked and fast enough for the settings."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+
+import numpy as np
+
+from model.manifest import Manifest, read_bundle
+from service.parsing.parser import ImageParser, Levels
+from service.parsing.self_check import check_contract, check_golden
+from service.runtimes.choice import open_backend
+from service.runtimes.types import Backend, BackendError, Size
+from service.settings import Settings
+
+REPETITIONS = 5
+GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (convolutions) to 1.2 (attention)
+log = logging.getLogger(__name__)
+
+
+def load_parser(settings: Settings) -> ImageParser:
+    """Read the bundle, compile its graph, choose the level of detail, check the outputs.
+
+    Every canvas that may be asked for has run once when this returns, so that no request pays for a first run.
+    If the precision is `auto` and bf16 fails the check, the parser computes in f32.
+    Raises BundleError or BackendError.
+    """
+    manifest = read_bundle(settings.bundle)
+    levels = served_levels(manifest, settings)
+    backend = open_backend(settings.bundle, manifest, settings)
+    try:
+        _check(backend, manifest, levels, settings)
+    except BackendError as error:
+        if settings.precision != "auto" or backend.precision == "f32":
+            raise
+        log.warning("%s; trying f32", error)
+        backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
+        _check(backend, manifest, levels, settings)
+    detail, seconds = choose_detail(levels, manifest, backend, settings)
+    log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
+    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
+
+
+def served_levels(manifest: Manifest, settings: Settings) -> Levels:
+    """Return the levels of detail that a request may name, from coarse to fine: the bundle's up to the finest allowed.
+
+    Raises BackendError if the level of the settings is not among them.
+    """
+    names = list(manifest.canvases)
+    if settings.max_detail in names:
+        names = names[: names.index(settings.max_detail) + 1]
+    if settings.detail not in ("auto", *names):
+        reason = (
+            "is finer than HUMANPARSE_MAX_DETAIL" if settings.detail in manifest.canvases else "is not in the bundle"
+        )
+        raise BackendError(f"HUMANPARSE_DETAIL={settings.detail} {reason}: choose of auto, {', '.join(names)}")
+    return {name: manifest.canvases[name] for name in names}
+
+
+def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
+    for level, canvases in levels.items():
+        for size in canvases:
+            check_contract(backend.infer(_noise(size), manifest.views_at(level)), size, manifest)
+        check_golden(backend, settings.bundle, manifest, level)
+
+
+def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
+    """Return the default level, and how long an inference takes there in seconds.
+
+    "auto" takes the finest level that meets the budget, else the coarsest.
+    """
+    chosen, seconds, seen = next(iter(levels)), 0.0, 0
+    for detail, canvases in levels.items():
+        if settings.detail not in ("auto", detail):
+            continue
+        size = max(canvases, key=lambda s: s[0] * s[1])
+        views = manifest.views_at(detail)
+        pixels = size[0] * size[1] * views
+        # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
+        if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
+            break
+        taken = measure(backend, size, views)
+        log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
+        if seen and taken > settings.inference_budget_seconds:
+            break
+        chosen, seconds, seen = detail, taken, pixels
+    return chosen, seconds
+
+
+def measure(backend: Backend, size: Size, views: int = 1) -> float:
+    """Return the median of a warm inference in seconds."""
+    canvas = _noise(size)
+    backend.infer(canvas, views)
+    times = []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        backend.infer(canvas, views)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _noise(size: Size) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Writes responses: tensors to people, masks, polygons, label maps and pictures."""

@@ -1,0 +1,57 @@
+"""Encodes responses as image files: exact label maps, and overlays."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.colors import person_color
+from model.taxonomy import RGB, Taxonomy
+from service.parsing.id_grid import PERSON_SHIFT, IdGrid
+
+MAX_PEOPLE_COLORS = 255
+
+
+def parts_png(grid: IdGrid, taxonomy: Taxonomy) -> bytes:
+    """Encode an indexed PNG whose pixel value is the part's category id, 0 for background."""
+    return _indexed_png(grid.enlarged() & (2**PERSON_SHIFT - 1), taxonomy.palette)
+
+
+def people_png(grid: IdGrid) -> bytes:
+    """Encode an indexed PNG whose pixel value is the person's id, 0 for nobody."""
+    palette = tuple(person_color(i) for i in range(1, MAX_PEOPLE_COLORS + 1))
+    return _indexed_png(grid.people().enlarged(), palette)
+
+
+def panoptic_png(grid: IdGrid) -> bytes:
+    """Encode an RGB PNG after COCO's panoptic format, id = R + 256 G: R is the part's id, G the person's."""
+    ids = grid.enlarged()
+    rgb = np.zeros((*ids.shape, 3), dtype=np.uint8)
+    rgb[..., 0], rgb[..., 1] = ids & (2**PERSON_SHIFT - 1), ids >> PERSON_SHIFT
+    return _png(Image.fromarray(rgb))
+
+
+def encoded(picture: Image.Image, media_type: Literal["image/jpeg", "image/webp"]) -> bytes:
+    """Encode an overlay as a file."""
+    file = io.BytesIO()
+    if media_type == "image/jpeg":
+        picture.save(file, "JPEG", quality=90)
+    else:
+        picture.save(file, "WEBP", quality=85, method=2)
+    return file.getvalue()
+
+
+def _indexed_png(ids: NDArray[np.uint16], palette: tuple[RGB, ...]) -> bytes:
+    image = Image.fromarray(ids.astype(np.uint8), mode="P")
+    image.putpalette([0, 0, 0, *(value for rgb in palette for value in rgb)])
+    return _png(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)  # label maps shrink well at any level; this one is five times faster
+    return file.getvalue()

@@ -1,0 +1,90 @@
+"""Defines the JSON response of POST /parse, by COCO's conventions.
+
+Boxes are x, y, width, height; coordinates are pixels of the upright image.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MaskFormat = Literal["rle", "polygon", "none"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Rle(_Frozen):
+    """COCO's compressed RLE (run-length encoding), as `pycocotools.mask.decode` reads them."""
+
+    size: tuple[int, int] = Field(description="height, width")
+    counts: str
+
+
+class Polygons(_Frozen):
+    """Outlines along pixel borders: one polygon for each component, its outline first, then its holes."""
+
+    size: tuple[int, int] = Field(description="height, width")
+    polygons: list[list[list[int]]] = Field(description="components > rings > x1, y1, x2, y2, ...")
+
+
+class Part(_Frozen):
+    """One body part of one person."""
+
+    category_id: int
+    name: str
+    score: float = Field(description="mean probability of its pixels")
+    area: int = Field(description="pixels")
+    bbox: tuple[float, float, float, float]
+    segmentation: Rle | Polygons | None = Field(description="null with masks=none")
+
+
+class Person(_Frozen):
+    """One person; `id` is the pixel value in the layer `people`."""
+
+    id: int
+    score: float
+    bbox: tuple[float, float, float, float] = Field(description="of the pixels; without any, of the keypoints")
+    area: int = Field(description="pixels")
+    keypoints: list[float] = Field(description="x, y, v for each joint; v is 2 for found, 0 for not found")
+    keypoint_scores: list[float]
+    segmentation: Rle | Polygons | None = Field(description="null with masks=none, or without a pixel")
+    parts: list[Part]
+
+
+class ModelInfo(_Frozen):
+    """The model and backend that computed the response."""
+
+    name: str
+    version: str
+    backend: str
+    precision: str
+    detail: str
+    canvas: tuple[int, int] = Field(description="height, width that the image was fitted into")
+
+
+class ImageInfo(_Frozen):
+    """The upright image."""
+
+    width: int
+    height: int
+    exif_transposed: bool
+
+
+class UntimedResponse(_Frozen):
+    """The response without its times, which are known only when the rest is encoded."""
+
+    request_id: str
+    model: ModelInfo
+    image: ImageInfo
+    people: list[Person]
+    truncated: bool = Field(description="more people were found than are reported")
+    warnings: list[str]
+
+
+class ParseResponse(UntimedResponse):
+    """The response of POST /parse."""
+
+    timings_ms: dict[str, float] = Field(description="decode, queue, infer, encode, and total since the body arrived")

@@ -1,0 +1,1 @@
+"""Runs the graph: a canvas to its tensors, one file per runtime."""

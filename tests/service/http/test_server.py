@@ -1,0 +1,64 @@
+"""`humanparse serve` as a process: signals and exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.service.conftest import wait_for
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
+        env=os.environ | {"HUMANPARSE_DRAIN_SECONDS": str(request.param)},
+    )
+    yield process, f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+@pytest.mark.parametrize("server", [1], indirect=True)
+def test_serve_drains_on_sigterm_and_exits_0(server: tuple[subprocess.Popen[bytes], str], png: bytes) -> None:
+    process, url = server
+    wait_for(lambda: is_ready(url))
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+    answer = httpx.post(f"{url}/parse", content=png, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+    assert process.wait(60) == 0
+    assert time.monotonic() - begun >= 0.9
+
+
+@pytest.mark.parametrize("server", [60], indirect=True)
+def test_a_second_signal_ends_at_once(server: tuple[subprocess.Popen[bytes], str]) -> None:
+    process, url = server
+    wait_for(lambda: is_ready(url))
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(50) == 0
+    assert time.monotonic() - begun < 50

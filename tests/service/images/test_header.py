@@ -1,0 +1,49 @@
+"""What is refused or read before anything is decoded."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from service.images.header import ImageError, read_header
+from tests.service.conftest import encode
+
+LIMIT = 10**6
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_is_ignored(corners: Image.Image) -> None:
+    data = encode(corners, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert read_header(data, LIMIT).orientation == 1
+
+
+def test_pixels_are_counted_before_decoding() -> None:
+    data = encode(Image.new("1", (2000, 2000)), "PNG")
+    with pytest.raises(ImageError, match=r"2000 x 2000 pixels; at most 1000000") as info:
+        read_header(data, LIMIT)
+    assert info.value.kind == "too-many-pixels"
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">2I5B", 200_000, 200_000, 1, 0, 0, 0, 0)
+    data = header + struct.pack(">I", zlib.crc32(header[12:])) + b"\0\0\0\0IEND\xaeB`\x82"
+    with pytest.raises(ImageError) as info:
+        read_header(data, LIMIT)
+    assert info.value.kind == "too-many-pixels"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"II*\0" + b"\0" * 64]
+)
+def test_other_formats_are_named_unsupported(data: bytes) -> None:
+    with pytest.raises(ImageError, match="supported: JPEG, PNG, WebP, AVIF, GIF, BMP") as info:
+        read_header(data, LIMIT)
+    assert info.value.kind == "unsupported-format"
+
+
+def test_heic_is_named() -> None:
+    with pytest.raises(ImageError, match="HEIC is not supported; supported: JPEG"):
+        read_header(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, LIMIT)
