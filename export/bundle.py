@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from export.golden import write_golden
-from export.onnx_graph import DECODER_INPUTS, write_graph
-from model.canvases import CANVASES, VIEWS
+from export.onnx_graph import write_graph
+from model.canvases import CANVASES, SCALES, VIEWS
 from model.checkpoint import load_parser
 from model.config import with_values
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
+from model.maps import decoder_inputs
 from model.parser import HumanParser
 from model.taxonomy import get_taxonomy
 
@@ -52,7 +53,8 @@ def write_bundle(
         decoder=parser.decoder.config,
         canvases=CANVASES,
         views=VIEWS,
-        decoder_inputs=DECODER_INPUTS,
+        scales=SCALES,
+        decoder_inputs=decoder_inputs(parser.decoder.config),
         data=data,
         weights_licence=weights_licence,
         sha256={file: sha256_of(folder / file) for file in (GRAPH, CARD, SAMPLE, GOLDEN)},

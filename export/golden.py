@@ -10,21 +10,23 @@ import torch
 from PIL import Image
 
 from export.parity import image_input
-from model.canvases import CANVASES, VIEWS, best_canvas
+from model.canvases import CANVASES, SCALES, VIEWS, best_canvas
 from model.parser import HumanParser
 
 
 @torch.no_grad()
 def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
-    """Write, for each level of detail, a canvas of the sample image and its part and person map.
+    """Write a canvas of the sample image with its part and person map, for each level of detail.
+
+    Levels that are united from two others have none of their own.
 
     The arrays are `{detail}_image` uint8 [H, W, 3], `{detail}_part_map` and `{detail}_person_map` uint8 [H, W].
     """
     with Image.open(sample) as file:
         size_image = (file.height, file.width)
     arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
-    for detail, canvases in CANVASES.items():
-        image = image_input(sample, best_canvas(size_image, canvases))
+    for detail in CANVASES.keys() - SCALES.keys():
+        image = image_input(sample, best_canvas(size_image, CANVASES[detail]))
         people = parser(torch.from_numpy(image[None].repeat(VIEWS.get(detail, 1), 0)))
         arrays[f"{detail}_image"] = image
         arrays[f"{detail}_part_map"] = people.part_map[0].numpy()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from export.fp16_weights import cast_initializers, round_weights
 from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
-from model.maps import HeadMaps
+from model.maps import decoder_inputs
 from model.parser import HumanParser
 from model.views import as_views
 
@@ -19,7 +19,6 @@ OPSET = 18
 TRACE_CANVAS = (3 * CANVAS_MULTIPLE, 4 * CANVAS_MULTIPLE)  # unequal sides, so that no axis is taken for the other
 TRACE_VIEWS = 3  # with 2, an inner axis would have length 1, which the exporter takes for a constant
 OUTPUTS = People._fields
-DECODER_INPUTS = HeadMaps._fields
 
 
 class _Traced(nn.Module):
@@ -28,10 +27,11 @@ class _Traced(nn.Module):
     def __init__(self, parser: HumanParser) -> None:
         super().__init__()
         self.parser = parser
+        self.maps = decoder_inputs(parser.decoder.config)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = self.parser.network(as_views(image))
-        return (*self.parser.decode(maps), *maps)
+        return (*self.parser.decode(maps), *(getattr(maps, name) for name in self.maps))
 
 
 def write_graph(parser: HumanParser, path: Path) -> None:
@@ -51,7 +51,7 @@ def write_graph(parser: HumanParser, path: Path) -> None:
         dynamo=True,
         opset_version=OPSET,
         input_names=["image"],
-        output_names=[*OUTPUTS, *DECODER_INPUTS],
+        output_names=[*OUTPUTS, *decoder_inputs(parser.decoder.config)],
         dynamic_shapes={"image": {0: torch.export.Dim("views", min=1, max=3), 1: height, 2: width}},
         optimize=True,
         verbose=False,

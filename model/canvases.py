@@ -13,8 +13,10 @@ CANVASES: dict[str, tuple[Size, ...]] = {
     "high": ((384, 672), (448, 576), (512, 512), (576, 448), (672, 384)),
 }
 CANVASES["finest"] = CANVASES["high"]
-VIEWS = {"finest": 2}  # how often the network sees a canvas, where more than once: `model.views`
-SEEN_ONCE = tuple(detail for detail in CANVASES if detail not in VIEWS)
+# Levels whose answer is united from the canvases of two others, the coarse one first: `model.two_scales`.
+SCALES: dict[str, tuple[str, ...]] = {"finest": ("fast", "high")}
+VIEWS: dict[str, int] = {}  # how often the network sees a canvas, where more than once: `model.views`
+SEEN_ONCE = tuple(detail for detail in CANVASES if detail not in VIEWS and detail not in SCALES)
 
 
 def best_canvas(size_image: Size, canvases: Sequence[Size]) -> Size:

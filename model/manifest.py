@@ -33,6 +33,7 @@ class Manifest:
 
     `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
     area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
+    `scales` names, for each level that is united from two others, the coarse and the fine one (`model.two_scales`).
     `views` says at which of these levels the network sees a canvas twice, as it is and in a mirror; at others once.
     `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
     computes the network in a lower precision cuts there, because the decoder must stay float32.
@@ -51,6 +52,7 @@ class Manifest:
     sha256: dict[str, str]  # of every other file of the bundle
     accuracy: dict[str, Any] = field(default_factory=dict)
     views: dict[str, int] = field(default_factory=dict)
+    scales: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for detail, sizes in self.canvases.items():
@@ -59,6 +61,16 @@ class Manifest:
         for detail, views in self.views.items():
             if detail not in self.canvases or views not in (1, 2):
                 raise BundleError(f"{detail!r} is seen {views} times: name a level of detail, and 1 or 2")
+
+        for detail, names in self.scales.items():
+            if len(names) != 2 or not {detail, *names} <= self.canvases.keys() or {*names} & self.scales.keys():
+                raise BundleError(f"{detail!r} is united from {names}: name two levels of detail, which are not united")
+            if self.canvases[detail] != self.canvases[names[1]]:
+                raise BundleError(f"{detail!r} has other canvases than {names[1]!r}, in whose frame it is united")
+
+    def scales_of(self, detail: str) -> tuple[str, ...]:
+        """The levels whose canvases are seen at a level of detail: itself, or a coarse and a fine one."""
+        return self.scales.get(detail, (detail,))
 
     def views_at(self, detail: str) -> int:
         """How often the network sees a canvas at a level of detail."""
@@ -82,6 +94,7 @@ class Manifest:
             value["decoder"] = DecoderConfig(**value["decoder"])
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
             value["decoder_inputs"] = tuple(value["decoder_inputs"])
+            value["scales"] = {name: tuple(of) for name, of in value.get("scales", {}).items()}
             return cls(**value)
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"manifest.json is damaged ({error!r}): copy or export the bundle again") from error

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from model.config import DecoderConfig
+
 
 class HeadMaps(NamedTuple):
     """Dense predictions at stride 4. Vectors are (x, y) in cells; the names become tensor names in `parser.onnx`.
@@ -22,3 +24,9 @@ class HeadMaps(NamedTuple):
     limb_logits: Tensor  # [B, L, h, w], Gaussian response of a limb through this cell
     center_logits: Tensor  # [B, 1, h, w], is the center of a person's box in this cell?
     regression: Tensor  # [B, K, 2, h, w], from the cell of a person's center to joint k of the person
+
+
+def decoder_inputs(config: DecoderConfig) -> tuple[str, ...]:
+    """Names of the maps that the decoder reads: without centers in its scores, as in the paper, not theirs."""
+    unread = () if config.center_weight else ("center_logits", "regression")
+    return tuple(name for name in HeadMaps._fields if name not in unread)

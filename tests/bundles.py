@@ -44,7 +44,7 @@ def figure_photo(size: tuple[int, int], *figures: tuple[int, int, tuple[int, int
     return photo
 
 
-def figure_bundle(folder: Path, *, name: str = "figures") -> Path:
+def figure_bundle(folder: Path, *, name: str = "figures", scales: dict[str, tuple[str, ...]] | None = None) -> Path:
     """Write the bundle into `folder` and return it.
 
     Person 1 is where red > 1/2 >= blue, person 2 the other way round; each has the joints 0 at its centroid and 1
@@ -64,12 +64,12 @@ def figure_bundle(folder: Path, *, name: str = "figures") -> Path:
             f"{detail}_person_map": person_map[0],
         }
     np.savez_compressed(folder / GOLDEN, **golden)
-    write_manifest(folder, name=name)
+    write_manifest(folder, name=name, scales=scales)
     return folder
 
 
-def write_manifest(folder: Path, *, name: str = "figures") -> None:
-    """Write a manifest that matches the folder's files."""
+def write_manifest(folder: Path, *, name: str = "figures", scales: dict[str, tuple[str, ...]] | None = None) -> None:
+    """Write a manifest that matches the folder's files; levels in `scales` are united, and seen once."""
     manifest = Manifest(
         name=name,
         version="1",
@@ -77,7 +77,8 @@ def write_manifest(folder: Path, *, name: str = "figures") -> None:
         model=ModelConfig(taxonomy="pascal_person_part"),
         decoder=DecoderConfig(people=PEOPLE),
         canvases=CANVASES,
-        views=VIEWS,
+        views={} if scales else VIEWS,
+        scales=scales or {},
         decoder_inputs=HEADS,
         data="none",
         weights_licence="CC0-1.0",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
+from model.canvas_people import CanvasPeople
 from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.augment import letterbox
-from training.predictors import CanvasPeople, Parse
+from training.predictors import Parse
 from training.samples import Sample, UInt8
 
 SLOTS = 8
@@ -24,14 +26,15 @@ def nobody(canvas: UInt8, taxonomy: Taxonomy) -> CanvasPeople:
         keypoints=np.zeros((SLOTS, len(taxonomy.joint_names), 3), np.float32),
         person_score=np.zeros(SLOTS, np.float32),
         part_score=np.zeros((SLOTS, len(taxonomy.part_names)), np.float32),
+        overflow=0,
     )
 
 
-def oracle(samples: Sequence[Sample], taxonomy: Taxonomy, canvases: Sequence[Size]) -> Parse:
+def oracle(samples: Sequence[Sample], taxonomy: Taxonomy, scales: Sequence[Sequence[Size]]) -> Parse:
     """A parser that knows these photos by their canvas and answers with their labels; unknown pixels are nobody's."""
     answers = {}
     for sample in samples:
-        for size in canvases:
+        for size in itertools.chain(*scales):
             canvas = letterbox(sample, size)[0]
             people = nobody(canvas.image, taxonomy)
             people.part_map[:] = np.where(canvas.parts == 255, 0, canvas.parts)

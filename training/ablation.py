@@ -82,7 +82,7 @@ def finish(
         error = round(field_error(network, photos, indices, run.config), 3)
         for row in run.rows:
             parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
-            found = evaluate(parse_with(parser), photos, indices, [run.config.canvas])
+            found = evaluate(parse_with(parser), photos, indices, [[run.config.canvas]])
             values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
             figures[row][name] = {**values, FIELD: error}
     (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.datasets.base import PhotoDataset
 from training.evaluate import Show
@@ -17,7 +16,7 @@ from training.metrics.parts import likeness
 from training.photo_figures import PhotoFigures
 from training.photo_people import PhotoPeople, parse_photo
 from training.pictures import contact_sheet, draw_people
-from training.predictors import Parse
+from training.predictors import Parse, Scales
 from training.samples import Sample, UInt8
 
 CASES, COLUMNS = 12, 2  # photos on a sheet, and side by side
@@ -54,7 +53,7 @@ def write_sheets(
     ranking: Sequence[tuple[int, float]],
     parse: Parse,
     photos: PhotoDataset,
-    canvases: Sequence[Size],
+    scales: Scales,
 ) -> None:
     """Write `worst.jpg` and `best.jpg`, each up to `CASES` photos of a ranking, which are parsed once more for it.
 
@@ -67,7 +66,7 @@ def write_sheets(
         cases = []
         for index, value in chosen:
             sample = photos.load(index)
-            case = draw_case(sample, parse_photo(parse, sample, canvases), photos.taxonomy)
+            case = draw_case(sample, parse_photo(parse, sample, scales), photos.taxonomy)
             cases.append(captioned(case, f"{sample.key}   {value:.3f}"))
         if cases:
             save(contact_sheet(cases, COLUMNS), folder / f"{name}.jpg")

@@ -44,7 +44,7 @@ def write_disturbances(
             continue
         views = {ORIGINAL: sample} | {name: DISTURBANCES[name].apply(sample, photos.taxonomy)[0] for name in names}
         for name, view in views.items():
-            answer = parse_photo(predictor.parse, view, predictor.canvases)
+            answer = parse_photo(predictor.parse, view, predictor.scales)
             cells.append(captioned(_cell(view, answer, photos.taxonomy), f"{name}   {sample.key}", CELL[::-1]))
     if cells:
         save(contact_sheet(cells, 1 + len(names)), folder / SHEET)

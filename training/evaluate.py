@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from model.manifest import Size
 from training.datasets.base import PhotoDataset
 from training.datasets.photo_lists import listed
 from training.photo_figures import PhotoFigures, measure
 from training.photo_people import PhotoPeople, parse_photo
-from training.predictors import Parse
+from training.predictors import Parse, Scales
 from training.samples import DatasetError, Sample
 from training.summary import summarise
 
@@ -61,14 +60,14 @@ def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path |
 
 
 def evaluate(
-    parse: Parse, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size], show: Show | None = None
+    parse: Parse, photos: PhotoDataset, indices: Sequence[int], scales: Scales, show: Show | None = None
 ) -> dict[str, Any]:
     """Figures of `parse` over the photos at `indices`; `show` is called with each photo and its people.
 
     What has no value (no labels of the kind) is None. Photos that cannot be read are left out and stand under
     `broken`. Raises DatasetError where none can.
     """
-    measured = measure_photos(parse, photos, indices, canvases, show)
+    measured = measure_photos(parse, photos, indices, scales, show)
     return {**summarise(list(measured.figures.values()), photos.taxonomy), "broken": measured.broken}
 
 
@@ -76,7 +75,7 @@ def measure_photos(
     parse: Parse,
     photos: PhotoDataset,
     indices: Sequence[int],
-    canvases: Sequence[Size],
+    scales: Scales,
     show: Show | None = None,
     strict: bool = False,
 ) -> Measured:
@@ -91,7 +90,7 @@ def measure_photos(
                 raise
             broken.append({"photo": photos.photos[index].key, "problem": str(error)})
             continue
-        people = parse_photo(parse, sample, canvases)
+        people = parse_photo(parse, sample, scales)
         figures[index] = measure(sample, people, photos.taxonomy, photos.photos[index].negative)
         if show is not None:
             show(sample, people)

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.canvases import best_canvas
+from model.manifest import Size
 from model.taxonomy import Taxonomy
-from training.augment import letterbox
-from training.photo_people import PhotoPeople, to_image
+from training.photo_people import PhotoPeople, parse_scales, to_image
 from training.pictures import draw_people
 from training.plain_photos import read_photo, unlabelled
 from training.predictors import Predictor
@@ -45,18 +44,17 @@ class Gallery:
         if side < 32:
             raise ValueError(f"tiles of {side} pixels: choose at least 32")
         self.predictor, self.side, self.hidden = predictor, side, hidden
-        self._warm: set[tuple[int, ...]] = set()  # canvases that were parsed before: the first time takes longer
+        self._warm: set[Size] = set()  # sizes of images that were parsed before: the first time takes longer
 
     def tile(self, path: Path) -> Tile:
         """Parse a photo, and draw. Raises DatasetError as `read_photo` does."""
         image = read_photo(path)
         sample = unlabelled(image, path.name, self.predictor.taxonomy)
-        canvas, box = letterbox(sample, best_canvas(sample.size, self.predictor.canvases))
-        if canvas.size not in self._warm:
-            self.predictor.parse(canvas.image)
-            self._warm.add(canvas.size)
+        if sample.size not in self._warm:
+            parse_scales(self.predictor.parse, sample, self.predictor.scales)
+            self._warm.add(sample.size)
         start = time.perf_counter()
-        found = self.predictor.parse(canvas.image)
+        found, box = parse_scales(self.predictor.parse, sample, self.predictor.scales)
         milliseconds = 1e3 * (time.perf_counter() - start)
         scale = FINE * self.side / max(sample.size)
         height, width = (max(FINE, round(length * scale)) for length in sample.size)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from model.canvas_people import CanvasPeople
 from model.canvases import best_canvas
 from model.letterbox import Letterbox
 from model.manifest import Size
+from model.two_scales import unite
 from training.augment import letterbox
-from training.predictors import CanvasPeople, Parse
+from training.predictors import Parse, Scales
 from training.samples import Float32, Sample, UInt8
 
 
@@ -26,10 +27,19 @@ class PhotoPeople:
     part_score: Float32  # [m, C], 0 = absent
 
 
-def parse_photo(parse: Parse, sample: Sample, canvases: Sequence[Size]) -> PhotoPeople:
-    """Run a parser on the canvas that shows the photo largest, and bring its people back to the photo."""
-    canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
-    return to_image(parse(canvas.image), box, sample.size)
+def parse_photo(parse: Parse, sample: Sample, scales: Scales) -> PhotoPeople:
+    """Run a parser on the canvas of each scale that shows the photo largest, and bring its people back to the photo."""
+    return to_image(*parse_scales(parse, sample, scales), sample.size)
+
+
+def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPeople, Letterbox]:
+    """The people in the frame of the finest scale's canvas, and where the photo lies in it."""
+    fitted = [letterbox(sample, best_canvas(sample.size, canvases)) for canvases in scales]
+    found = [(parse(canvas.image), box) for canvas, box in fitted]
+    if len(found) == 1:
+        return found[0]
+    (coarse, box_coarse), (fine, box_fine) = found
+    return unite(coarse, fine, box_coarse, box_fine), box_fine
 
 
 def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> PhotoPeople:

@@ -5,33 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import onnxruntime
 import torch
 
-from model.canvases import CANVASES, VIEWS
+from model.canvas_people import CanvasPeople
+from model.canvases import CANVASES, SCALES, VIEWS
 from model.checkpoint import load_parser
 from model.config import with_values
 from model.decoder.decode import People
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
 from model.parser import HumanParser
 from model.taxonomy import Taxonomy
-from training.samples import Float32, UInt8
-
-
-class CanvasPeople(NamedTuple):
-    """What a parser says of one canvas: the first five outputs of the graph, without the batch."""
-
-    part_map: UInt8  # [H, W], 0 background, 1..C
-    person_map: UInt8  # [H, W], 0 nobody, p+1 = slot p
-    keypoints: Float32  # [P, K, 3], x, y in canvas pixels, score; 0 = not found
-    person_score: Float32  # [P], falling; 0 = empty slot
-    part_score: Float32  # [P, C], mean probability of the part's pixels; 0 = absent
-
+from training.samples import UInt8
 
 Parse = Callable[[UInt8], CanvasPeople]  # of a canvas [H, W, 3]
+Scales = Sequence[Sequence[Size]]  # the canvases to choose from: of one scale, or of a coarse and of a fine one
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Predictor:
     name: str
     kind: str  # "checkpoint", "bundle"
     taxonomy: Taxonomy
-    canvases: Sequence[Size]
+    scales: Scales
     parse: Parse
 
 
@@ -58,9 +47,9 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
     trained = load_parser(path)
     parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    canvases = _canvases(CANVASES, detail)
+    scales = _scales(CANVASES, SCALES, detail)
     parse = parse_with(parser, VIEWS.get(detail, 1))
-    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, canvases, parse)
+    return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, scales, parse)
 
 
 def parse_with(parser: HumanParser, views: int = 1) -> Parse:
@@ -80,7 +69,7 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
 
 def first_canvas(people: People) -> CanvasPeople:
     """What torch said of the first canvas of a batch, as arrays."""
-    return CanvasPeople(*(getattr(people, name)[0].cpu().numpy() for name in CanvasPeople._fields))
+    return CanvasPeople.first_of({name: value.cpu().numpy() for name, value in people._asdict().items()})
 
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:
@@ -90,13 +79,13 @@ def _open_bundle(folder: Path, detail: str) -> Predictor:
 
     def parse(canvas: UInt8) -> CanvasPeople:
         values = session.run(list(CanvasPeople._fields), {"image": canvas[None].repeat(views, 0)})
-        return CanvasPeople(*(np.asarray(value)[0] for value in values))
+        return CanvasPeople.first_of(dict(zip(CanvasPeople._fields, values, strict=True)))
 
-    canvases = _canvases(manifest.canvases, detail)
-    return Predictor(f"{manifest.name} {manifest.version}", "bundle", manifest.taxonomy, canvases, parse)
+    scales = _scales(manifest.canvases, manifest.scales, detail)
+    return Predictor(f"{manifest.name} {manifest.version}", "bundle", manifest.taxonomy, scales, parse)
 
 
-def _canvases(table: dict[str, tuple[Size, ...]], detail: str) -> Sequence[Size]:
+def _scales(table: dict[str, tuple[Size, ...]], united: dict[str, tuple[str, ...]], detail: str) -> Scales:
     if detail not in table:
         raise ValueError(f"no level of detail {detail!r}: choose one of {', '.join(table)}")
-    return table[detail]
+    return [table[name] for name in united.get(detail, (detail,))]

@@ -52,12 +52,12 @@ def measure_robustness(
         for name in names:
             view, affine = DISTURBANCES[name].apply(sample, taxonomy)
             if not np.array_equal(view.image, shown):  # where labels alone differ, nothing new would be said
-                shown, answer = view.image, parse_photo(predictor.parse, view, predictor.canvases)
+                shown, answer = view.image, parse_photo(predictor.parse, view, predictor.scales)
             disturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
             if name == MIRRORED:
                 agreements.append(compare_answers(people, mirror_people(answer, taxonomy)))
 
-    measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, disturb)
+    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, disturb)
     originals = list(measured.figures.values())
     rows = {ORIGINAL: _row("as they are", originals, taxonomy)}
     for name, views in disturbed.items():

@@ -43,7 +43,7 @@ def validate(
                 pictures.append(_small(picture, config.canvas))
 
     parser = HumanParser(network, config.decoder).eval()
-    report = evaluate(parse_with(parser), photos, chosen, [config.canvas], show)
+    report = evaluate(parse_with(parser), photos, chosen, [[config.canvas]], show)
     parts = report["parts"]
     figures: Figures = {
         "mIoU": parts["mIoU"],

@@ -158,7 +158,7 @@ def finish_variant(
         "network": network_milliseconds(parser.network, canvases[0]),
     }
     for name, (photos, indices) in names.items():
-        found = {**evaluate(parse_with(parser), photos, indices, canvases), "spent": spent}
+        found = {**evaluate(parse_with(parser), photos, indices, [canvases]), "spent": spent}
         report["figures"][name] = {column: _at(found, where) for column, (where, _) in COLUMNS.items()}
     _write(folder / REPORT, report)
 

@@ -129,6 +129,5 @@ class Decoder(nn.Module):
         config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
         if evidence is None:
-            weight = torch.ones_like(labels.flatten(1))
-            return collect_people(candidates, labels, config.people, config.person_threshold, weight)
+            return collect_people(candidates, labels, config.people, config.person_threshold)
         return group_by_center(candidates, labels, evidence, config, like)

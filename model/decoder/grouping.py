@@ -63,7 +63,9 @@ def label_fragments(matches: Tensor, limbs: tuple[tuple[int, int], ...]) -> Tens
     return labels.reshape(batch, joints, count)
 
 
-def collect_people(candidates: Candidates, labels: Tensor, people: int, threshold: float, weight: Tensor) -> Poses:
+def collect_people(
+    candidates: Candidates, labels: Tensor, people: int, threshold: float, weight: Tensor | None = None
+) -> Poses:
     """Fill the person slots with the best fragments.
 
     A person's score is the sum of the scores of its joints divided by K, times the fragment's weight. Fragments below
@@ -74,12 +76,13 @@ def collect_people(candidates: Candidates, labels: Tensor, people: int, threshol
         labels: [B, K, N], from `label_fragments`.
         people: P, at most K * N.
         threshold: lowest score of a person.
-        weight: [B, K * N] in [0, 1], of each fragment; 1 in the paper.
+        weight: [B, K * N] in [0, 1], of each fragment; without, 1 as in the paper.
     """
     joints, count = labels.shape[1:]
     label = torch.arange(joints * count, dtype=torch.float32, device=labels.device)
     members = fragment_members(labels).float()  # [B, K * N fragments, K * N candidates]
-    fragment = (members * candidates.score.flatten(1)[:, None]).sum(2) / joints * weight  # [B, K * N]
+    fragment = (members * candidates.score.flatten(1)[:, None]).sum(2) / joints  # [B, K * N]
+    fragment = fragment if weight is None else fragment * weight
     fragment = torch.where(fragment >= threshold, fragment, 0.0)
     overflow = ((fragment > 0).sum(1) - people).clamp(min=0).to(torch.int32)
 

@@ -61,6 +61,8 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
 
 def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
     for level, canvases in levels.items():
+        if level in manifest.scales:
+            continue  # united from levels that are checked themselves
         for size in canvases:
             check_contract(backend.infer(_noise(size), manifest.views_at(level)), size, manifest)
         check_golden(backend, settings.bundle, manifest, level)
@@ -72,21 +74,25 @@ def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings
     "auto" takes the finest level that meets the budget, else the coarsest.
     """
     chosen, seconds, seen = next(iter(levels)), 0.0, 0
-    for detail, canvases in levels.items():
+    for detail in levels:
         if settings.detail not in ("auto", detail):
             continue
-        size = max(canvases, key=lambda s: s[0] * s[1])
-        views = manifest.views_at(detail)
-        pixels = size[0] * size[1] * views
+        passes = [_largest(manifest, name) for name in manifest.scales_of(detail)]
+        pixels = sum(height * width * views for (height, width), views in passes)
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
             break
-        taken = measure(backend, size, views)
+        taken = sum(measure(backend, size, views) for size, views in passes)
         log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
         if seen and taken > settings.inference_budget_seconds:
             break
         chosen, seconds, seen = detail, taken, pixels
     return chosen, seconds
+
+
+def _largest(manifest: Manifest, detail: str) -> tuple[Size, int]:
+    """Return the largest canvas of a level, and how often the network sees it."""
+    return max(manifest.canvases[detail], key=lambda s: s[0] * s[1]), manifest.views_at(detail)
 
 
 def measure(backend: Backend, size: Size, views: int = 1) -> float:

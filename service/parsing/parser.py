@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model.canvases import best_canvas
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
+from model.two_scales import unite
 from service.images.decoding import decode, fit_canvas
 from service.images.header import Header, read_header
 from service.parsing.id_grid import IdGrid, id_grid
@@ -20,13 +21,21 @@ Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, f
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """An image on a canvas."""
+
+    detail: str  # the level that the canvas is of
+    letterbox: Letterbox
+    canvas: NDArray[np.uint8]  # [H, W, 3] RGB
+
+
+@dataclass(frozen=True)
 class Prepared:
     """An image that is ready for the graph."""
 
     header: Header
-    letterbox: Letterbox
-    detail: str  # the level that its canvas is of
-    canvas: NDArray[np.uint8]  # [H, W, 3] RGB
+    detail: str
+    fitted: tuple[Fitted, ...]  # one, or a coarse and a fine one whose people are united
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Parsed:
     detail: str
     size_canvas: Size
     output: Output
+    placed_score: float  # of joints that were not found, but placed by the person's center
 
     def id_grid(self) -> IdGrid:
         """Return persons and parts by pixel of the image."""
@@ -62,13 +72,20 @@ class ImageParser:
         """Decode a file into the canvas that shows it largest, at a level of `levels`. Raises ImageError."""
         detail = detail or self.detail
         header = read_header(data, self.max_pixels)
-        size_canvas = best_canvas(header.size_image, self.levels[detail])
-        letterbox = letterbox_geometry(header.size_image, size_canvas)
-        image = decode(data, header, at_least=(letterbox.height, letterbox.width))
-        return Prepared(header, letterbox, detail, fit_canvas(image, letterbox, size_canvas))
+        names = self.manifest.scales_of(detail)
+        sizes = [best_canvas(header.size_image, self.manifest.canvases[name]) for name in names]
+        boxes = [letterbox_geometry(header.size_image, size) for size in sizes]
+        image = decode(data, header, at_least=(boxes[-1].height, boxes[-1].width))
+        canvases = [fit_canvas(image, box, size) for box, size in zip(boxes, sizes, strict=True)]
+        return Prepared(header, detail, tuple(map(Fitted, names, boxes, canvases)))
 
     def infer(self, prepared: Prepared) -> Parsed:
-        """Run the graph."""
-        size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
-        output = self.backend.infer(prepared.canvas, self.manifest.views_at(prepared.detail))
-        return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
+        """Run the graph on each canvas, and unite what two of them show."""
+        found = [self.backend.infer(fit.canvas, self.manifest.views_at(fit.detail)) for fit in prepared.fitted]
+        letterbox = prepared.fitted[-1].letterbox
+        output = found[0]
+        if len(found) == 2:
+            output = unite(found[0], found[1], prepared.fitted[0].letterbox, letterbox)
+        height, width = output.part_map.shape
+        placed_score = self.manifest.decoder.fill_score
+        return Parsed(prepared.header, letterbox, prepared.detail, (height, width), output, placed_score)

@@ -13,7 +13,7 @@ from service.responses.masks import Mask, encode
 from service.responses.polygons import polygons
 from service.responses.schemas import MaskFormat, Part, Person, Polygons, Rle
 
-FOUND, NOT_FOUND = 2, 0  # COCO's visibility
+FOUND, PLACED, NOT_FOUND = 2, 1, 0  # COCO's visibility
 
 
 class Keypoint(NamedTuple):
@@ -22,11 +22,7 @@ class Keypoint(NamedTuple):
     x: float
     y: float
     score: float
-
-    @property
-    def visibility(self) -> int:
-        """Return COCO's v."""
-        return FOUND if self.score > 0 else NOT_FOUND
+    visibility: int  # COCO's v: 1 is a joint that was not found, but placed by the person's center
 
 
 def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Person]:
@@ -75,8 +71,9 @@ def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
     keypoints = []
     for x_canvas, y_canvas, score in parsed.output.keypoints[slot].tolist():
         x, y = parsed.letterbox.to_image(x_canvas, y_canvas)
-        found = Keypoint(min(max(x, 0.0), width - 1), min(max(y, 0.0), height - 1), score)
-        keypoints.append(found if score > 0 else Keypoint(0, 0, 0))
+        visibility = FOUND if score > parsed.placed_score else PLACED
+        found = Keypoint(min(max(x, 0.0), width - 1), min(max(y, 0.0), height - 1), score, visibility)
+        keypoints.append(found if score > 0 else Keypoint(0, 0, 0, NOT_FOUND))
     return keypoints
 
 

@@ -48,7 +48,9 @@ class Person(_Frozen):
     score: float
     bbox: tuple[float, float, float, float] = Field(description="of the pixels; without any, of the keypoints")
     area: int = Field(description="pixels")
-    keypoints: list[float] = Field(description="x, y, v for each joint; v is 2 for found, 0 for not found")
+    keypoints: list[float] = Field(
+        description="x, y, v for each joint; v is 2 for found, 1 for placed by the person's center, 0 for neither"
+    )
     keypoint_scores: list[float]
     segmentation: Rle | Polygons | None = Field(description="null with masks=none, or without a pixel")
     parts: list[Part]

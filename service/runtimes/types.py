@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.canvas_people import CanvasPeople
 
 Size = tuple[int, int]  # height, width
 
@@ -14,21 +16,7 @@ class BackendError(RuntimeError):
     """A backend cannot be used as asked. The message names the remedy."""
 
 
-class Output(NamedTuple):
-    """The graph's outputs for one canvas of H x W pixels: P person slots, K joints, C parts."""
-
-    part_map: NDArray[np.uint8]  # [H, W], 0 background, 1..C
-    person_map: NDArray[np.uint8]  # [H, W], 0 nobody, p + 1 = slot p
-    keypoints: NDArray[np.float32]  # [P, K, 3]: x, y in canvas pixels, score; 0 = not found
-    person_score: NDArray[np.float32]  # [P], falling; 0 = empty slot
-    part_score: NDArray[np.float32]  # [P, C], 0 = absent
-    overflow: int  # people found beyond P
-
-    @classmethod
-    def first_of(cls, tensors: dict[str, NDArray[Any]]) -> Output:
-        """Copy the first image of a batch of named output tensors: a runtime may use its memory again."""
-        first = {name: tensors[name][0].copy() for name in cls._fields}
-        return cls(**{**first, "overflow": int(first["overflow"])})
+Output = CanvasPeople  # of the graph for one canvas
 
 
 class Backend(Protocol):

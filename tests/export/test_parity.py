@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from export.onnx_graph import DECODER_INPUTS, OUTPUTS, write_graph
+from export.onnx_graph import OUTPUTS, write_graph
 from export.parity import compare_runtimes, onnxruntime_run, synthetic_inputs
 from model.config import DecoderConfig, ModelConfig
-from model.maps import HeadMaps
+from model.maps import HeadMaps, decoder_inputs
 from model.network import Network
 from model.openvino import ov
 from model.parser import HumanParser
@@ -93,10 +94,15 @@ SHELF = {
 }
 
 
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path]:
+PAPER = DecoderConfig(people=6, keypoint_threshold=0.4)
+CENTERS = replace(PAPER, center_weight=0.5, fill_score=0.05)
+DECODER_INPUTS = decoder_inputs(CENTERS)
+
+
+@pytest.fixture(scope="module", params=[PAPER, CENTERS], ids=["paper", "centers"])
+def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path]:
     path = tmp_path_factory.mktemp("shelf") / "parser.onnx"
-    parser = HumanParser(Shelf(list(SHELF.values())), DecoderConfig(people=6, keypoint_threshold=0.4)).eval()
+    parser = HumanParser(Shelf(list(SHELF.values())), request.param).eval()
     write_graph(parser, path)
     return parser, path
 
@@ -106,7 +112,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path
     """An untrained parser. Its decisions would be near ties everywhere, so only its head maps are compared."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "parser.onnx"
-    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, width=16)), DecoderConfig()).eval()
+    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, width=16)), CENTERS).eval()
     write_graph(parser, path)
     return parser, path
 

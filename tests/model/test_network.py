@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig, Projection
-from model.network import RADIUS_CELLS, Network, ProjectionField, canvas_logits, upsample, warp
+from model.network import BODY_CELLS, RADIUS_CELLS, Network, ProjectionField, canvas_logits, upsample, warp
 from model.taxonomy import TAXONOMIES
 
 
@@ -21,6 +21,7 @@ def test_maps_have_the_taxonomys_channels_at_stride_4(taxonomy) -> None:
     parts, joints, limbs = len(taxonomy.part_names), len(taxonomy.joint_names), len(taxonomy.limbs)
     assert [tuple(m.shape) for m in maps] == [
         (2, parts + 1, 16, 24), (2, 2, 16, 24), (2, joints, 16, 24), (2, joints, 2, 16, 24), (2, limbs, 16, 24),
+        (2, 1, 16, 24), (2, joints, 2, 16, 24),
     ]  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_a_refinement_corrects_every_map_of_the_decoder() -> None:
     torch.nn.init.ones_(network.refinement.corrections.bias)
     after, corrected = network.forward_with_levels(image)
     for name, a, b in zip(before._fields, before, after, strict=True):
-        shift = RADIUS_CELLS if name == "offsets" else 1.0  # offsets are learnt in units of the radius
+        shift = {"offsets": RADIUS_CELLS, "regression": BODY_CELLS}.get(name, 1.0)  # what they are learnt in units of
         torch.testing.assert_close(b, a + shift, rtol=0, atol=1e-4, msg=name)
     assert torch.equal(corrected[0], after.projection_field)
     assert all(torch.equal(a, b) for a, b in zip(fields[1:], corrected[1:], strict=True))

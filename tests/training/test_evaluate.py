@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
@@ -25,13 +26,14 @@ from training.datasets.folders import FolderDataset
 from training.evaluate import evaluate
 from training.photo_figures import measure
 from training.photo_people import parse_photo, to_image
-from training.predictors import CanvasPeople, Parse, open_predictor
+from training.plain_photos import unlabelled
+from training.predictors import Parse, open_predictor
 from training.report import table
 from training.samples import Sample, UInt8
 from training.summary import summarise
 
 T = DENSEPOSE_COCO
-FAST = CANVASES["fast"]
+FAST = [CANVASES["fast"]]
 
 
 def nobody(canvas: UInt8) -> CanvasPeople:
@@ -218,7 +220,7 @@ def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[S
 def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
     predictor = open_predictor(checkpoint, "fast")
     assert predictor.taxonomy is T
-    people = parse_photo(predictor.parse, samples[0], predictor.canvases)
+    people = parse_photo(predictor.parse, samples[0], predictor.scales)
     assert 0 < len(people.score) <= 4
     assert people.part_map.shape == samples[0].size
     assert set(np.unique(people.person_map)) <= set(range(len(people.score) + 1))
@@ -227,12 +229,23 @@ def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Samp
 def test_a_bundle_answers_from_its_graph(tmp_path: Path) -> None:
     predictor = open_predictor(figure_bundle(tmp_path / "bundle"), "fast")
     assert (predictor.kind, predictor.taxonomy.name) == ("bundle", "pascal_person_part")
-    assert predictor.canvases == ((64, 96), (96, 64))
+    assert predictor.scales == [((64, 96), (96, 64))]
     people = predictor.parse(figure_photo((64, 96), (1, 3, (10, 8, 30, 50))))
     assert (people.part_map[8:50, 10:30] == 3).all()
     assert (people.part_map > 0).sum() == 42 * 20
     assert people.person_score[0] > 0
     assert people.person_score[1] == 0
+
+
+def test_a_united_level_has_the_large_of_one_canvas_and_the_small_of_the_other(tmp_path: Path) -> None:
+    bundle = figure_bundle(tmp_path / "bundle", scales={"finest": ("fast", "high")})
+    predictor = open_predictor(bundle, "finest")
+    assert predictor.scales == [((64, 96), (96, 64)), ((256, 384), (384, 256))]
+    photo = figure_photo((256, 384), (1, 3, (20, 8, 120, 250)), (2, 2, (200, 100, 260, 180)))
+    people = parse_photo(predictor.parse, unlabelled(photo, "photo", predictor.taxonomy), predictor.scales)
+    assert [int(person) for person in np.unique(people.person_map)] == [0, 1, 2]
+    for part, region in ((3, np.s_[8:250, 20:120]), (2, np.s_[100:180, 200:260])):
+        assert (people.part_map[region] == part).mean() > 0.95
 
 
 def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_coarser_levels_are_held_to_the_mean_of_their_known_cells() -> None:
     level_2 = torch.zeros(1, 2, 2, 2)
     level_2[0, :, 0, 0] = torch.tensor([3.0, -1.0])
     zero = torch.tensor(0.0)
-    counts = Counts(zero, zero, torch.ones(2), zero, zero, zero)
+    counts = Counts(zero, zero, torch.ones(2), zero, zero, zero, zero)
     assert projection_loss([target, level_2], target, weight, counts) == 0
     level_2[0, 0, 0, 0] += 1  # two level-1 cells too far: 2 / R, averaged over two levels
     loss = projection_loss([target, level_2], target, weight, counts)

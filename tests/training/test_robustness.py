@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
@@ -21,13 +22,13 @@ from training.evaluate import evaluate
 from training.metrics.poses import oks
 from training.photo_figures import measure
 from training.photo_people import PhotoPeople
-from training.predictors import CanvasPeople, Parse, Predictor
+from training.predictors import Parse, Predictor
 from training.robustness import ORIGINAL, as_original, measure_robustness, mirror_people
 from training.robustness_table import robustness_table
 from training.samples import Sample, UInt8, mask_boxes
 
 T = DENSEPOSE_COCO
-FAST = CANVASES["fast"]
+FAST = [CANVASES["fast"]]
 EXACT = (ORIGINAL, MIRRORED, "half_size", "quarter_size", "low_light", "jpeg")  # maps come back pixel by pixel
 PERFECT = [name for name in DISTURBANCES if name != NAMES_KEPT]
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
@@ -24,7 +25,6 @@ from tests.figures import draw_figures
 from training.__main__ import main
 from training.augment import letterbox
 from training.commands.runtime import table
-from training.predictors import CanvasPeople
 from training.runtime.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
 from training.runtime.crowds import GREY, SIZE, crops, crowd, cut_person
 from training.runtime.machine import machine
@@ -118,7 +118,8 @@ def test_the_largest_person_is_cut_out_with_its_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(canvas, fitted.image)
         values = {"part_map": np.where(own | spot, fitted.parts, 0), "person_map": (spot + 2 * own).astype(np.uint8)}
         values["keypoints"], values["person_score"] = fitted.keypoints, np.float32([0.9, 0.8])
-        return CanvasPeople(*(values.get(name, np.zeros((1, 1), np.float32)) for name in CanvasPeople._fields))
+        values["part_score"] = np.zeros((2, len(T.part_names)), np.float32)
+        return CanvasPeople(**values, overflow=0)
 
     person = cut_person(tmp_path / "two.png", parse, CANVASES["high"][2:3], T)
     x0, y0, x1, y1 = photo.boxes[1]

@@ -82,7 +82,9 @@ def test_a_checkpoint_is_taken_too(tmp_path: Path) -> None:
 
 
 def test_another_backbone_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"another backbone than resnet18: set model\.backbone"):
+    with pytest.raises(
+        ValueError, match=r"another backbone than resnet18, or an older form of it \(no backbone\..*set model\.backbone"
+    ):
         load_start(Network(ModelConfig(backbone="resnet18", width=16)), DEFAULT_BUNDLE)
 
 

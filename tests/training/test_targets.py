@@ -43,6 +43,7 @@ def test_shapes_and_types(taxonomy: Taxonomy) -> None:
         "limbs": ((limbs, 32, 48), "float16"),
         "limb_weight": ((limbs, 32, 48), "uint8"),
         "joints": ((32, k, 3), "float32"),
+        "boxes": ((32, 4), "float32"),
         "person_count": ((), "int64"),
     }
 

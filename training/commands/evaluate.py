@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     photos = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(photos, chosen.all, chosen.limit, chosen.photos)
     show = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
-    measured = measure_photos(predictor.parse, photos, indices, predictor.canvases, show, chosen.strict)
+    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, show, chosen.strict)
     report = {
         "command": _command(chosen),
         "parser": predictor.name,
@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if chosen.pictures is not None:
-        write_sheets(chosen.pictures, rank(measured.figures), predictor.parse, photos, predictor.canvases)
+        write_sheets(chosen.pictures, rank(measured.figures), predictor.parse, photos, predictor.scales)
     if measured.broken:
         print(broken_photos(report), file=sys.stderr)
     return 0

@@ -42,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
     for path in tqdm(paths, desc="label", unit="photo"):
         try:
             sample = unlabelled(read_photo(path), path.name, predictor.taxonomy)
-            people = parse_photo(predictor.parse, sample, predictor.canvases)
+            people = parse_photo(predictor.parse, sample, predictor.scales)
             writer.add(path, draft(people, chosen.least), complete=False)
         except DatasetError as error:
             print(f"left out: {error}", file=sys.stderr)

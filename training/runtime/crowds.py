@@ -31,7 +31,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
     nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
     image = read_image(path, "RGB")
     nothing = np.zeros(image.shape[:2], np.uint8)
-    found = parse_photo(parse, _labelled(image, nothing, nothing, nobody), canvases)
+    found = parse_photo(parse, _labelled(image, nothing, nothing, nobody), [canvases])
     pieces = [_largest_piece(found.person_map == row) for row in range(1, len(found.keypoints) + 1)]
     areas = [int(piece.sum()) for piece in pieces]
     if not any(areas):

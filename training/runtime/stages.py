@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import DecoderConfig
 from model.decoder.decode import People
 from model.manifest import GRAPH, Size, read_bundle
-from model.maps import HeadMaps
+from model.maps import HeadMaps, decoder_inputs
 from model.openvino import ov, split_model
 from model.taxonomy import Taxonomy
-from training.predictors import CanvasPeople, first_canvas
+from training.predictors import first_canvas
 from training.runtime.machine import machine, synchronise
 from training.samples import Float32, UInt8
 
@@ -127,10 +128,10 @@ class OpenVinoStages(Stages):
     def __init__(self, folder: Path) -> None:
         """Raises BundleError; ValueError for a graph whose network ends at other tensors than the head maps."""
         manifest = read_bundle(folder)
-        if manifest.decoder_inputs != HeadMaps._fields:
+        if manifest.decoder_inputs != decoder_inputs(manifest.decoder):
             raise ValueError(
                 f"the network of {folder} ends at {', '.join(manifest.decoder_inputs)}, not at "
-                f"{', '.join(HeadMaps._fields)}: export it again with this version"
+                f"{', '.join(decoder_inputs(manifest.decoder))}: export it again with this version"
             )
         core = ov.Core()
         graph = folder / GRAPH
@@ -158,7 +159,7 @@ class OpenVinoStages(Stages):
         """Calls return when they are done."""
 
     def people(self, outputs: dict[str, NDArray[Any]]) -> CanvasPeople:  # noqa: D102
-        return CanvasPeople(*(outputs[name][0].copy() for name in CanvasPeople._fields))
+        return CanvasPeople.first_of(outputs)
 
     def from_labels(self, maps: dict[str, Float32]) -> dict[str, Float32]:  # noqa: D102
         return maps

@@ -14,7 +14,7 @@ def poses_of(keypoints: np.ndarray) -> Poses:
     score = points[..., 2]
     found = score > 0
     xy = points[..., :2] * found[..., None]
-    return Poses(xy, score, found, score.mean(2), torch.zeros(len(points), dtype=torch.int32))
+    return Poses(xy, score, found, score.mean(2), torch.zeros(len(points), dtype=torch.int32), -score.mean(2))
 
 
 def naive_scale(pose: np.ndarray) -> float:

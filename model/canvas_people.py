@@ -1,0 +1,26 @@
+"""The graph's answer about one canvas, as arrays. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class CanvasPeople(NamedTuple):
+    """The people of one canvas of H x W pixels: P person slots, K joints, C parts."""
+
+    part_map: NDArray[np.uint8]  # [H, W], 0 background, 1..C
+    person_map: NDArray[np.uint8]  # [H, W], 0 nobody, p + 1 = slot p
+    keypoints: NDArray[np.float32]  # [P, K, 3]: x, y in canvas pixels, score; 0 = not found
+    person_score: NDArray[np.float32]  # [P], falling; 0 = empty slot
+    part_score: NDArray[np.float32]  # [P, C], mean probability of the part's pixels; 0 = absent
+    overflow: int  # people found beyond P
+
+    @classmethod
+    def first_of(cls, tensors: Mapping[str, NDArray[Any]]) -> CanvasPeople:
+        """Copy the first image of a batch of named output tensors: a runtime may use its memory again."""
+        first = {name: tensors[name][0].copy() for name in cls._fields}
+        return cls(**{**first, "overflow": int(first["overflow"])})

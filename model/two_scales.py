@@ -1,0 +1,145 @@
+"""One answer from two canvases of an image: large people from the coarse one, small people from the fine one.
+
+Backbones know people of the sizes that they were trained on: on a canvas of 512 px a person who fills it is larger
+than any that MoveNet has seen, and on one of 256 px a distant person has too few pixels. Torch-free.
+
+Differs from the paper, which uses one scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.canvas_people import CanvasPeople
+from model.letterbox import Letterbox
+
+TALL = 200.0  # pixels of the fine canvas: of taller people the coarse canvas knows more
+SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
+SAME = 0.4  # similarity of two poses from which they are one person's
+CONTAINED = 0.7  # share of a person's pixels in somebody's mask of the other canvas from which they are one person
+_SMALLEST = 8.0  # pixels: lowest scale of a person
+
+Float = NDArray[np.float64]
+Points = NDArray[np.float32]
+
+
+def unite(
+    coarse: CanvasPeople,
+    fine: CanvasPeople,
+    box_coarse: Letterbox,
+    box_fine: Letterbox,
+) -> CanvasPeople:
+    """The people of both canvases in the frame of the fine one.
+
+    People of similar pose are one person, taken whole from the coarse canvas if taller than `TALL`, else from the fine
+    one. Somebody whom only one canvas shows is kept, unless most of the person lies in a mask that the other canvas
+    gives to somebody else. Pixels that two people claim are those of the one from the fine canvas. At most P people.
+
+    Args:
+        coarse, fine: of P slots each.
+        box_coarse, box_fine: where the image lies in each canvas.
+    """
+    moved = _to_fine(coarse, box_coarse, box_fine, fine.part_map.shape)
+    of_coarse, of_fine = _count(moved), _count(fine)
+    pairs = _matched(pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine]))
+    taken_coarse = [row for row, column in pairs if _height(fine.keypoints[column]) > TALL]
+    taken_fine = [column for row, column in pairs if row not in taken_coarse]
+    alone_coarse = sorted(set(range(of_coarse)) - {row for row, _ in pairs})
+    alone_fine = sorted(set(range(of_fine)) - {column for _, column in pairs})
+    taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine)]
+    taken_fine += [column for column in alone_fine if not _contained(fine, column, moved)]
+    return _painted(moved, fine, taken_coarse, taken_fine, coarse.overflow + fine.overflow)
+
+
+def pose_similarity(first: Points, second: Points) -> Float:
+    """Object keypoint similarity [n, m] of poses [n, K, 3] and [m, K, 3], over the joints that both have.
+
+    Its scale is that of the larger pose, its tolerance the same for all joints. 0 for two poses without a joint in
+    common.
+    """
+    square = ((first[:, None, :, :2].astype(float) - second[None, :, :, :2]) ** 2).sum(-1)  # [n, m, K]
+    scale = np.maximum.outer(_scales(first), _scales(second))[..., None]  # [n, m, 1]
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
+    similarity = np.exp(-square / (2 * (2 * SIGMA * scale) ** 2)) * both
+    mean: Float = similarity.sum(-1) / np.maximum(both.sum(-1), 1)
+    return mean
+
+
+def _scales(poses: Points) -> Float:
+    """Square root of half the area of the box around each pose [n]: about that of the body's area."""
+    found = poses[..., 2:] > 0
+    low = np.where(found, poses[..., :2], np.inf).min(1, initial=np.inf)
+    high = np.where(found, poses[..., :2], -np.inf).max(1, initial=-np.inf)
+    sides = np.maximum(np.where(np.isfinite(high - low), high - low, 0.0), 0.0).astype(float)
+    sides = np.maximum(sides, sides.max(1, keepdims=True, initial=0.0) / 4)  # seen from the side, people are not lines
+    scale: Float = np.maximum(np.sqrt(sides.prod(1) / 2), _SMALLEST)
+    return scale
+
+
+def _height(pose: Points) -> float:
+    """Of the box around a pose [K, 3]: its longer side, as people lie too."""
+    points = pose[pose[:, 2] > 0, :2]
+    return float((points.max(0) - points.min(0)).max()) if len(points) else 0.0
+
+
+def _matched(similarity: Float) -> list[tuple[int, int]]:
+    """One-to-one pairs above `SAME`, the most alike first."""
+    rest, pairs = similarity.copy(), []
+    while rest.size and rest.max() > SAME:
+        row, column = (int(i) for i in np.unravel_index(rest.argmax(), rest.shape))
+        pairs.append((row, column))
+        rest[row], rest[:, column] = 0, 0
+    return pairs
+
+
+def _contained(people: CanvasPeople, slot: int, other: CanvasPeople) -> bool:
+    """Whether most of a person's pixels are one person's of the other canvas; of somebody without pixels, no."""
+    pixels = np.bincount(other.person_map[people.person_map == slot + 1], minlength=1)
+    return bool(pixels.sum()) and pixels[1:].max(initial=0) > CONTAINED * pixels.sum()
+
+
+def _count(people: CanvasPeople) -> int:
+    return int((people.person_score > 0).sum())
+
+
+def _to_fine(people: CanvasPeople, own: Letterbox, fine: Letterbox, size: tuple[int, ...]) -> CanvasPeople:
+    """`people` in the frame of another canvas of the same image: points exactly, maps by their nearest pixels."""
+    keypoints = people.keypoints.copy()
+    x, y = own.to_image(keypoints[..., 0], keypoints[..., 1])
+    keypoints[..., 0], keypoints[..., 1] = fine.to_canvas(x, y)
+    keypoints[people.keypoints[..., 2] <= 0] = 0
+    columns = own.to_canvas(fine.to_image(np.arange(size[1]), 0.0)[0], 0.0)[0]
+    rows = own.to_canvas(0.0, fine.to_image(0.0, np.arange(size[0]))[1])[1]
+    pixels = np.ix_(*(
+        np.clip(np.rint(places), 0, side - 1).astype(int)
+        for places, side in zip((rows, columns), people.part_map.shape, strict=True)
+    ))  # fmt: skip
+    return people._replace(part_map=people.part_map[pixels], person_map=people.person_map[pixels], keypoints=keypoints)
+
+
+def _painted(
+    coarse: CanvasPeople, fine: CanvasPeople, of_coarse: list[int], of_fine: list[int], overflow: int
+) -> CanvasPeople:
+    """The people of these slots, by falling score; those of the fine canvas are painted over the others."""
+    chosen = [(coarse, slot) for slot in of_coarse] + [(fine, slot) for slot in of_fine]
+    chosen.sort(key=lambda pair: -float(pair[0].person_score[pair[1]]))
+    slots = len(fine.person_score)
+    overflow += max(0, len(chosen) - slots)
+    chosen = chosen[:slots]
+    keypoints, scores = np.zeros_like(fine.keypoints), np.zeros_like(fine.person_score)
+    part_scores = np.zeros_like(fine.part_score)
+    names = {id(coarse): np.zeros(256, np.uint8), id(fine): np.zeros(256, np.uint8)}
+    for new, (source, slot) in enumerate(chosen):
+        keypoints[new], scores[new] = source.keypoints[slot], source.person_score[slot]
+        part_scores[new] = source.part_score[slot]
+        names[id(source)][slot + 1] = new + 1
+    below, above = names[id(coarse)][coarse.person_map], names[id(fine)][fine.person_map]
+    return CanvasPeople(
+        part_map=np.where(above > 0, fine.part_map, np.where(below > 0, coarse.part_map, 0)).astype(np.uint8),
+        person_map=np.where(above > 0, above, below).astype(np.uint8),
+        keypoints=keypoints,
+        person_score=scores,
+        part_score=part_scores,
+        overflow=overflow,
+    )

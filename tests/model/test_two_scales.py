@@ -1,0 +1,103 @@
+"""One answer from two canvases of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.canvas_people import CanvasPeople
+from model.letterbox import letterbox_geometry
+from model.two_scales import TALL, pose_similarity, unite
+from tests.model.decoder.ideal_maps import standing_person
+
+IMAGE = (600, 800)
+COARSE, FINE = (192, 256), (480, 640)  # height, width; the image fits exactly
+BOX_COARSE, BOX_FINE = letterbox_geometry(IMAGE, COARSE), letterbox_geometry(IMAGE, FINE)
+SLOTS = 6
+
+Person = tuple[float, float, float, float]  # x, y of the middle and height in pixels of the image, score
+
+
+def people(size: tuple[int, int], *persons: Person, part: int = 1, shift: float = 0.0) -> CanvasPeople:
+    """What a parser says of these people on a canvas of `size`: their boxes as masks, moved by `shift` pixels."""
+    scale = size[0] / IMAGE[0]
+    part_map, person_map = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    keypoints = np.zeros((SLOTS, 17, 3), np.float32)
+    scores, part_scores = np.zeros(SLOTS, np.float32), np.zeros((SLOTS, 14), np.float32)
+    for slot, (x, y, height, score) in enumerate(persons):
+        keypoints[slot] = standing_person(*((np.array((x, y)) + 0.5) * scale - 0.5), height * scale)
+        keypoints[slot, :, 0] += shift
+        (x0, y0), (x1, y1) = keypoints[slot, :, :2].min(0), keypoints[slot, :, :2].max(0)
+        region = np.s_[max(int(y0), 0) : int(y1) + 1, max(int(x0), 0) : int(x1) + 1]
+        part_map[region], person_map[region] = part, slot + 1
+        scores[slot], part_scores[slot, part - 1] = score, 0.5
+    return CanvasPeople(part_map, person_map, keypoints, scores, part_scores, 0)
+
+
+def united(coarse: CanvasPeople, fine: CanvasPeople) -> CanvasPeople:
+    return unite(coarse, fine, BOX_COARSE, BOX_FINE)
+
+
+LARGE: Person = (200.0, 300.0, 500.0, 0.9)
+SMALL: Person = (600.0, 300.0, 100.0, 0.6)
+
+
+def test_the_large_come_from_the_coarse_canvas_and_the_small_from_the_fine_one() -> None:
+    coarse, fine = people(COARSE, LARGE, SMALL, part=2), people(FINE, LARGE, SMALL, part=3)
+    found = united(coarse, fine)
+    assert found.person_score.tolist() == pytest.approx([0.9, 0.6, 0, 0, 0, 0])
+    assert set(np.unique(found.part_map[found.person_map == 1])) == {2}
+    assert set(np.unique(found.part_map[found.person_map == 2])) == {3}
+    assert found.part_score[0, 1] == found.part_score[1, 2] == 0.5
+    np.testing.assert_allclose(found.keypoints[0], fine.keypoints[0], atol=0.01)  # they agree on where LARGE is
+    assert found.part_map.shape == FINE
+
+
+def test_masks_move_to_the_fine_frame() -> None:
+    found = united(people(COARSE, LARGE), people(FINE))
+    expected = people(FINE, LARGE)
+    overlap = (found.person_map > 0) & (expected.person_map > 0)
+    either = (found.person_map > 0) | (expected.person_map > 0)
+    assert overlap.sum() / either.sum() > 0.93  # a coarse pixel is 2.5 fine ones
+
+
+def test_who_is_on_one_canvas_alone_is_kept() -> None:
+    found = united(people(COARSE, LARGE), people(FINE, SMALL))
+    assert found.person_score.tolist() == pytest.approx([0.9, 0.6, 0, 0, 0, 0])
+    assert found.overflow == 0
+
+
+def test_a_piece_of_somebody_else_is_not_kept() -> None:
+    piece: Person = (200.0, 300.0, 90.0, 0.3)  # inside LARGE, and not alike
+    found = united(people(COARSE, LARGE), people(FINE, piece))
+    assert (found.person_score > 0).sum() == 1
+    assert found.person_score[0] == pytest.approx(0.9)
+
+
+def test_pixels_that_two_people_claim_are_those_of_the_fine_canvas() -> None:
+    before: Person = (260.0, 380.0, 180.0, 0.5)  # stands before LARGE and shares a corner with the box
+    found = united(people(COARSE, LARGE, part=2), people(FINE, LARGE, before, part=3))
+    alone = people(FINE, LARGE, before, part=3)
+    np.testing.assert_array_equal(found.person_map == 2, alone.person_map == 2)
+
+
+def test_more_people_than_slots_are_counted() -> None:
+    small = [(100.0 * i + 60, 500.0, 60.0, 0.5 - 0.01 * i) for i in range(6)]
+    found = united(people(COARSE, (400.0, 200.0, 300.0, 0.9)), people(FINE, *small))
+    assert (found.person_score > 0).all()
+    assert found.overflow == 1
+
+
+def test_nobody_on_both_is_nobody() -> None:
+    found = united(people(COARSE), people(FINE))
+    assert not any(np.any(value) for value in found)
+
+
+def test_one_pose_is_like_itself_and_unlike_a_neighbor() -> None:
+    poses = np.stack([standing_person(50, 100, TALL), standing_person(120, 100, TALL)])
+    similarity = pose_similarity(poses, poses)
+    np.testing.assert_allclose(similarity.diagonal(), 1)
+    assert similarity[0, 1] < 0.1
+    nothing = np.zeros((1, 17, 3), np.float32)
+    assert pose_similarity(poses, nothing).max() == 0
+    assert pose_similarity(poses, nothing[:0]).shape == (2, 0)
