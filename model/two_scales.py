@@ -33,8 +33,9 @@ def unite(
     """The people of both canvases in the frame of the fine one.
 
     People of similar pose are one person, taken whole from the coarse canvas if taller than `TALL`, else from the fine
-    one. Somebody whom only one canvas shows is kept, unless most of the person lies in a mask that the other canvas
-    gives to somebody else. Pixels that two people claim are those of the one from the fine canvas. At most P people.
+    one. Somebody whom only one canvas shows is kept, unless most of the person lies in the mask of somebody whom only
+    the other shows: these are a piece and the whole. Pixels that two people claim are those of the one from the fine
+    canvas. At most P people.
 
     Args:
         coarse, fine: of P slots each.
@@ -47,8 +48,8 @@ def unite(
     taken_fine = [column for row, column in pairs if row not in taken_coarse]
     alone_coarse = sorted(set(range(of_coarse)) - {row for row, _ in pairs})
     alone_fine = sorted(set(range(of_fine)) - {column for _, column in pairs})
-    taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine)]
-    taken_fine += [column for column in alone_fine if not _contained(fine, column, moved)]
+    taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine, alone_fine)]
+    taken_fine += [column for column in alone_fine if not _contained(fine, column, moved, alone_coarse)]
     return _painted(moved, fine, taken_coarse, taken_fine, coarse.overflow + fine.overflow)
 
 
@@ -93,10 +94,13 @@ def _matched(similarity: Float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _contained(people: CanvasPeople, slot: int, other: CanvasPeople) -> bool:
-    """Whether most of a person's pixels are one person's of the other canvas; of somebody without pixels, no."""
-    pixels = np.bincount(other.person_map[people.person_map == slot + 1], minlength=1)
-    return bool(pixels.sum()) and pixels[1:].max(initial=0) > CONTAINED * pixels.sum()
+def _contained(people: CanvasPeople, slot: int, other: CanvasPeople, others: list[int]) -> bool:
+    """Whether most of a person's pixels are those of one of `others`, slots of the other canvas.
+
+    Of somebody without pixels, no.
+    """
+    pixels = np.bincount(other.person_map[people.person_map == slot + 1], minlength=256)
+    return bool(pixels.sum()) and max((int(pixels[i + 1]) for i in others), default=0) > CONTAINED * pixels.sum()
 
 
 def _count(people: CanvasPeople) -> int:
