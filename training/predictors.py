@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 
 from model.canvases import CANVASES, VIEWS
@@ -16,6 +15,7 @@ from model.checkpoint import load_parser
 from model.config import with_values
 from model.decoder.decode import People
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
+from model.onnxruntime import ort
 from model.parser import HumanParser
 from model.taxonomy import Taxonomy
 from training.samples import Float32, UInt8
@@ -86,7 +86,7 @@ def first_canvas(people: People) -> CanvasPeople:
 def _open_bundle(folder: Path, detail: str) -> Predictor:
     manifest = read_bundle(folder)
     views = manifest.views_at(detail)
-    session = onnxruntime.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
 
     def parse(canvas: UInt8) -> CanvasPeople:
         values = session.run(list(CanvasPeople._fields), {"image": canvas[None].repeat(views, 0)})
