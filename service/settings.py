@@ -51,8 +51,10 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
 
-    max_bytes: Positive = Field(20 * 2**20, description="largest image file accepted")
-    max_pixels: Positive = Field(50_000_000, description="largest width x height accepted, read before decoding")
+    max_bytes: Positive = Field(32 * 2**20, description="largest image file accepted")
+    max_pixels: Positive = Field(
+        8192 * 8192, description="largest width x height accepted, read before decoding; phones have 64 megapixels"
+    )
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="a slower request body: 408")
     queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
     decode_threads: Positive = Field(2, description="threads that decode images and encode responses")

@@ -27,6 +27,7 @@ class Prepared:
     letterbox: Letterbox
     detail: str  # the level that its canvas is of
     canvas: NDArray[np.uint8]  # [H, W, 3] RGB
+    warnings: tuple[str, ...] = ()  # about the file
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Parsed:
     detail: str
     size_canvas: Size
     output: Output
+    warnings: tuple[str, ...] = ()  # about the file
 
     def id_grid(self) -> IdGrid:
         """Return persons and parts by pixel of the image."""
@@ -64,11 +66,12 @@ class ImageParser:
         header = read_header(data, self.max_pixels)
         size_canvas = best_canvas(header.size_image, self.levels[detail])
         letterbox = letterbox_geometry(header.size_image, size_canvas)
-        image = decode(data, header, at_least=(letterbox.height, letterbox.width))
-        return Prepared(header, letterbox, detail, fit_canvas(image, letterbox, size_canvas))
+        decoded = decode(data, header, at_least=(letterbox.height, letterbox.width))
+        canvas = fit_canvas(decoded.image, letterbox, size_canvas)
+        return Prepared(header, letterbox, detail, canvas, decoded.warnings)
 
     def infer(self, prepared: Prepared) -> Parsed:
         """Run the graph."""
         size_canvas = prepared.canvas.shape[0], prepared.canvas.shape[1]
         output = self.backend.infer(prepared.canvas, self.manifest.views_at(prepared.detail))
-        return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output)
+        return Parsed(prepared.header, prepared.letterbox, prepared.detail, size_canvas, output, prepared.warnings)

@@ -52,7 +52,7 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
     header, overflow = parsed.header, parsed.output.overflow
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
-    warnings = []
+    warnings = list(parsed.warnings)
     if overflow:
         warnings.append(
             f"{len(people) + overflow} people were found; the {overflow} with the lowest scores are left out"
@@ -84,5 +84,5 @@ def overlay_of(parser: ImageParser, parsed: Parsed, data: bytes) -> Image:
     height, width = parsed.header.size_image
     scale = min(1.0, OVERLAY_SIDE / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    image = decode(data, parsed.header, at_least=size).resize((size[1], size[0]))
+    image = decode(data, parsed.header, at_least=size).image.resize((size[1], size[0]))
     return overlay(image, parsed, parser.manifest.taxonomy)
