@@ -147,7 +147,7 @@ def test_every_way_to_send_a_photo_gives_the_same_people(client: httpx.Client, p
     answers = [
         parse(client, png),
         client.post("/parse", content=png, headers={"Content-Type": "application/octet-stream"}),
-        client.post("/parse", files={"note": ("n.txt", b"no photo"), "image": ("p.png", png, "image/png")}),
+        client.post("/parse", data={"masks": "rle"}, files={"image": ("p.png", png, "image/png")}),
         client.post("/parse", json={"image": text}),
         client.post("/parse", json={"image": f"data:image/png;base64,{text}"}),
         client.post("/parse", content=(png[i : i + 100] for i in range(0, len(png), 100)),
@@ -157,6 +157,19 @@ def test_every_way_to_send_a_photo_gives_the_same_people(client: httpx.Client, p
     people = [a.json()["people"] for a in answers]
     assert len(people[0]) == 2
     assert all(p == people[0] for p in people)
+
+
+def test_parameters_may_stand_beside_the_image(client: httpx.Client, png: bytes) -> None:
+    text = base64.b64encode(png).decode()
+    for response in (
+        client.post("/parse", files={"image": png}, data={"detail": "fast", "masks": "none"}),
+        client.post("/parse", json={"image": text, "detail": "fast", "masks": "none", "layer": None}),
+        client.post("/parse", params={"masks": "none"}, files={"image": png}, data={"detail": "fast"}),
+    ):
+        assert response.json()["model"]["detail"] == "fast"
+        assert response.json()["people"][0]["segmentation"] is None
+    layer = client.post("/parse", files={"image": png}, data={"layer": "people"})
+    assert Image.open(io.BytesIO(layer.content)).mode == "P"
 
 
 def test_a_sideways_photo_is_answered_upright(client: httpx.Client, photo: np.ndarray) -> None:
