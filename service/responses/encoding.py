@@ -49,14 +49,10 @@ def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form
 
 def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, request_id: str) -> UntimedResponse:
     """Build the JSON response, without its times."""
-    header, overflow = parsed.header, parsed.output.overflow
+    header = parsed.header
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
-    warnings = list(parsed.warnings)
-    if overflow:
-        warnings.append(
-            f"{len(people) + overflow} people were found; the {overflow} with the lowest scores are left out"
-        )
+    missing = _missing_people(parsed, parser.manifest.decoder.candidates, len(people))
     return UntimedResponse(
         request_id=request_id,
         model=ModelInfo(
@@ -69,9 +65,24 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
         ),
         image=ImageInfo(width=width, height=height, exif_transposed=header.orientation != 1),
         people=people,
-        truncated=overflow > 0,
-        warnings=warnings,
+        truncated=bool(missing),
+        warnings=[*parsed.warnings, *missing],
     )
+
+
+def _missing_people(parsed: Parsed, candidates: int, people: int) -> list[str]:
+    """Return why the response may lack people: slots, or candidates of a joint, ran out."""
+    warnings = []
+    if overflow := parsed.output.overflow:
+        warnings.append(f"{people + overflow} people were found; the {overflow} with the lowest scores are left out")
+    # The graph says nothing about joints beyond its limit, but it cannot have dropped one if it found fewer.
+    found = (parsed.output.keypoints[..., 2] > 0).sum(axis=0)  # [K]
+    if found.max() >= candidates:
+        warnings.append(
+            f"a joint was found {candidates} times, the most that these weights look for: people may be missing, or "
+            "joined into one; send the image in pieces with fewer people"
+        )
+    return warnings
 
 
 def with_timings(body: bytes, timings_ms: dict[str, float]) -> bytes:

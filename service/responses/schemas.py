@@ -75,7 +75,7 @@ class UntimedResponse(_Frozen):
     model: ModelInfo
     image: ImageInfo
     people: list[Person]
-    truncated: bool = Field(description="more people were found than are reported")
+    truncated: bool = Field(description="people are missing or may be: a limit was reached, which a warning names")
     warnings: list[str]
 
 
