@@ -19,7 +19,7 @@ from service.http.problem_response import MEDIA_TYPE
 from service.http.request_body import FIELD, read_body
 from service.images.header import ImageError
 from service.problems import TITLES, Problem, invalid_parameter
-from service.responses.encoding import Form, encode_response, with_timings
+from service.responses.encoding import Form, encode_response, with_fields
 from service.responses.schemas import ParseResponse
 from service.serving.lifecycle import Lifecycle
 from service.serving.timing import Stopwatch
@@ -120,7 +120,7 @@ async def _respond(
         raise Problem("deadline-passed", "the deadline passed before the response was ready") from None
     timings_ms = stopwatch.stop()
     if form.layer is None:
-        body = with_timings(body, timings_ms)
+        body = with_fields(body, {"timings_ms": timings_ms})
     people = int((parsed.output.person_score > 0).sum())
     lifecycle.metrics.observe(timings_ms, people)
     log.info("request_id=%s people=%d %s", request_id, people, stopwatch.server_timing())

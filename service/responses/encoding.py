@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from PIL.Image import Image
 
@@ -31,7 +32,7 @@ class Form:
 
 
 def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form, request_id: str) -> bytes:
-    """Encode the response in the requested form; JSON lacks the times, which `with_timings` adds.
+    """Encode the response in the requested form; JSON lacks the times, which `with_fields` adds.
 
     `data` is the image file that the overlay is drawn on.
     """
@@ -85,9 +86,9 @@ def _missing_people(parsed: Parsed, candidates: int, people: int) -> list[str]:
     return warnings
 
 
-def with_timings(body: bytes, timings_ms: dict[str, float]) -> bytes:
-    """Append the times to an encoded JSON response: they are known only when the rest is written."""
-    return body[:-1] + b',"timings_ms":' + json.dumps(timings_ms).encode() + b"}"
+def with_fields(body: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Append fields to an encoded JSON response: its times are known only when the rest is written."""
+    return body[:-1] + b"," + json.dumps(fields).encode()[1:]
 
 
 def overlay_of(parser: ImageParser, parsed: Parsed, data: bytes) -> Image:
