@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.decoder.decode import People
+from model.onnxruntime import ort
 from model.openvino import ov
 from model.parser import HumanParser
 
@@ -60,9 +60,9 @@ def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[
 
 def onnxruntime_run(graph: Path) -> Run:
     """Return a function that runs a graph in ONNX Runtime on the CPU, to the arrays of `People` with batch axis."""
-    options = onnxruntime.SessionOptions()
+    options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return lambda image, views: People(*session.run(People._fields, {"image": image[None].repeat(views, 0)}))
 
 

@@ -1,13 +1,18 @@
-"""OpenVINO, and a graph as two: the network and the decoder. Torch-free: training and service read it.
+"""Imports OpenVINO without its usage reports, and splits a graph in two: network and decoder. Torch-free.
 
-Every other module takes `ov` from here.
+Every other module takes `ov` from here: on import, OpenVINO sends an id, the OS and the version to an analytics host,
+and keeps the id in the home folder. If its telemetry package is missing it uses a stub instead, so this module hides
+the package, whatever the environment says.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-import openvino as ov
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+import openvino as ov  # noqa: E402
 
 __all__ = ["ov", "split_model"]
 

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from model.manifest import BundleError, read_bundle
@@ -23,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options, settings)
     except SettingsError as error:
         return _failed(str(error), 2)
-    except (BundleError, BackendError) as error:
+    except (BundleError, BackendError, OSError) as error:
         return _failed(str(error), 1)
+    except KeyboardInterrupt:
+        return _failed("interrupted", 130)
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
@@ -35,16 +38,31 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         given = {k: v for k, v in (("host", options.host), ("port", options.port)) if v is not None}
         return serve(settings.model_copy(update=given))
     if options.command == "parse":
-        from service.commands.parse import parse_images
-
-        return parse_images(options.images, options.out, settings)
-    from service.commands.bench import bench
+        return _parse(options, settings)
+    from service.commands.bench import BenchError, bench
 
     image = options.image or settings.bundle / "sample.jpg"
     if not image.is_file():
         return _failed(f"{image} is no file: name an image of six people or so with --image", 2)
-    print(bench(image, options.requests, settings))
+    try:
+        print(bench(image, options.requests, settings))
+    except BenchError as error:
+        return _failed(str(error), 1)
     return 0
+
+
+def _parse(options: argparse.Namespace, settings: Settings) -> int:
+    from service.commands.inputs import UsageError
+    from service.commands.parse import Job, parse_images
+    from service.commands.results import ForeignFileError
+
+    job = Job(options.out, options.recursive, options.overwrite, coco=options.format == "coco")
+    try:
+        return parse_images(options.images, job, settings)
+    except (UsageError, ForeignFileError) as error:
+        return _failed(str(error), 2)
+    except OSError as error:
+        return _failed(f"cannot write to --out {options.out}: {error.strerror or error}", 2)
 
 
 def _failed(message: str, status: int) -> int:
@@ -61,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "humanparse", description="Body parts, keypoints and masks of everybody in an image."
     )
+    parser.add_argument("--version", action="version", version=f"humanparse {_version()}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     serve = commands.add_parser("serve", parents=[common], help="answer images over HTTP")
@@ -68,8 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, help="port to listen on (default: 8000)")
 
     parse = commands.add_parser("parse", parents=[common], help="parse images into files")
-    parse.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parse.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or - for standard input")
     parse.add_argument("--out", type=Path, required=True, help="folder for NAME.json, .parts.png, .people.png, ...")
+    parse.add_argument("--recursive", action="store_true", help="look into the folders of folders")
+    parse.add_argument("--overwrite", action="store_true", help="parse again what is done (default: skip it)")
+    parse.add_argument(
+        "--format", choices=("files", "coco"), default="files", help="coco: also one results.coco.json (default: files)"
+    )
 
     bench = commands.add_parser("bench", parents=[common], help="time a real server with a 1080p image")
     bench.add_argument(
@@ -77,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--requests", type=_positive, default=50, help="number of requests in a row (default: 50)")
     return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version("humanparse")
+    except metadata.PackageNotFoundError:
+        return "(not installed: run from its folder)"
 
 
 def _port(text: str) -> int:

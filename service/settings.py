@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HUMANPARSE_"
 RENAMED = {"HUMANPARSE_FINEST_DETAIL": "HUMANPARSE_MAX_DETAIL"}  # former names, read for one version
 DEFAULT_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "default"
 
+ORIGIN = re.compile(r"https?://[^/\s,*]+")
 log = logging.getLogger(__name__)
 
 Positive = Annotated[int, Field(gt=0)]
@@ -51,13 +53,35 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
 
-    max_bytes: Positive = Field(20 * 2**20, description="largest image file accepted")
-    max_pixels: Positive = Field(50_000_000, description="largest width x height accepted, read before decoding")
+    max_bytes: Positive = Field(32 * 2**20, description="largest image file accepted")
+    max_pixels: Positive = Field(
+        8192 * 8192, description="largest width x height accepted, read before decoding; phones have 64 megapixels"
+    )
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="a slower request body: 408")
     queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
     decode_threads: Positive = Field(2, description="threads that decode images and encode responses")
     drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
+    cors_origins: str = Field(
+        "", description="origins whose pages may call this server, separated by commas, or *; empty: none"
+    )
     api_key_file: Path | None = Field(None, description="file with the key that POST /parse asks for; unset: none")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in _split(value):
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin such as https://example.org or http://localhost:3000")
+        return value
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Return `cors_origins` one by one."""
+        return _split(self.cors_origins)
+
+
+def _split(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from model.config import DecoderConfig, ModelConfig
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, Manifest, sha256_of
+from model.onnxruntime import ort
 from model.taxonomy import PASCAL_PERSON_PART
 
 PEOPLE = 4
@@ -53,7 +53,7 @@ def figure_bundle(folder: Path, *, name: str = "figures", scales: dict[str, tupl
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(_figure_graph(), folder / GRAPH)
     (folder / CARD).write_text("# Figures\nA graph for tests.\n", encoding="utf-8")
-    session = onnxruntime.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
     golden = {}
     for detail, sizes in CANVASES.items():
         canvas = figure_photo(sizes[0], (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
 import torch
 
 from model.canvas_people import CanvasPeople
@@ -15,6 +14,7 @@ from model.checkpoint import load_parser
 from model.config import with_values
 from model.decoder.decode import People
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
+from model.onnxruntime import ort
 from model.parser import HumanParser
 from model.taxonomy import Taxonomy
 from training.samples import UInt8
@@ -75,7 +75,7 @@ def first_canvas(people: People) -> CanvasPeople:
 def _open_bundle(folder: Path, detail: str) -> Predictor:
     manifest = read_bundle(folder)
     views = manifest.views_at(detail)
-    session = onnxruntime.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
 
     def parse(canvas: UInt8) -> CanvasPeople:
         values = session.run(list(CanvasPeople._fields), {"image": canvas[None].repeat(views, 0)})

@@ -22,6 +22,11 @@ from PIL import Image, ImageOps
 from model.cpu import cpu_count, cpu_flags, cpu_name
 from service.settings import PREFIX, Settings
 
+
+class BenchError(RuntimeError):
+    """The server that is to be measured does not start or does not answer."""
+
+
 SIZE = (1920, 1080)  # width, height
 QUALITY = 85
 WARM_UP = 3
@@ -78,7 +83,7 @@ def image_1080p(path: Path) -> bytes:
 def local_server(settings: Settings) -> Iterator[int]:
     """Start a server process with these settings; yield its port once it is ready.
 
-    Raises RuntimeError if it ends or is not ready in time.
+    Raises BenchError if it ends or is not ready in time.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -108,7 +113,7 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended with status {process.returncode}; its log is above")
+            raise BenchError(f"the server ended with status {process.returncode}; its log is above")
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/readyz")
@@ -119,7 +124,7 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
         finally:
             connection.close()
         time.sleep(0.1)
-    raise RuntimeError(f"the server was not ready within {START_SECONDS:g} s")
+    raise BenchError(f"the server was not ready within {START_SECONDS:g} s")
 
 
 def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
@@ -134,5 +139,5 @@ def _parse(connection: http.client.HTTPConnection, data: bytes) -> tuple[float, 
     body = response.read()
     seconds = time.perf_counter() - start
     if response.status != 200:
-        raise RuntimeError(f"the server answered {response.status}: {body.decode(errors='replace')}")
+        raise BenchError(f"the server answered {response.status}: {body.decode(errors='replace')}")
     return seconds, json.loads(body)

@@ -2,47 +2,158 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import json
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tqdm import tqdm
 
+from model.manifest import Manifest, read_bundle
+from service.commands.inputs import Input, UsageError, find_inputs
+from service.commands.results import (
+    JSON,
+    ForeignFileError,
+    Origin,
+    Results,
+    State,
+    foreign,
+    read_own_json,
+    write_together,
+)
 from service.images.header import ImageError
+from service.images.stamp import is_stamped
 from service.parsing.loading import load_parser
 from service.parsing.parser import ImageParser
-from service.responses.encoding import build_response, overlay_of, with_timings
+from service.responses.coco_dataset import coco_dataset
+from service.responses.encoding import build_response, overlay_of, with_fields
 from service.responses.label_maps import encoded, parts_png, people_png
 from service.serving.timing import Stopwatch
 from service.settings import Settings
 
+DONE_BEFORE = "done before (--overwrite parses again)"
+COCO_FILE = "results.coco.json"
+INTERRUPTED = 130  # exit status, as shells report SIGINT
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no further image can be written either
 
-def parse_images(images: Sequence[Path], out: Path, settings: Settings) -> int:
-    """Write NAME.json, NAME.parts.png, NAME.people.png and NAME.overlay.jpg for each image into `out`.
 
-    An image that cannot be read is reported and the others go on. Returns the exit status: 1 where one could not.
+@dataclass(frozen=True)
+class Job:
+    """What `humanparse parse` was asked for."""
+
+    out: Path
+    recursive: bool = False
+    overwrite: bool = False
+    coco: bool = False  # also write COCO_FILE
+
+
+def parse_images(arguments: Sequence[str], job: Job, settings: Settings) -> int:
+    """Write NAME.json, NAME.parts.png, NAME.people.png and NAME.overlay.jpg for each image.
+
+    Images that are done are skipped, so that a command which was interrupted goes on when it is given again. An image
+    that cannot be read is reported and the others go on. Returns the exit status: 1 if one could not, 130 after Ctrl-C.
+    Raises UsageError, OSError if the folder cannot be written to, ForeignFileError if COCO_FILE is somebody else's.
     """
-    repeated = [name for name, number in Counter(p.stem for p in images).items() if number > 1]
-    if repeated:
-        print(f"humanparse: several images are called {', '.join(repeated)}: rename or split them", file=sys.stderr)
-        return 2
-    out.mkdir(parents=True, exist_ok=True)
-    parser = load_parser(settings)
-    status = 0
-    for image in tqdm(images, unit="image", disable=len(images) == 1):
+    inputs = find_inputs(arguments, recursive=job.recursive)
+    if job.out.exists() and not job.out.is_dir():
+        raise UsageError(f"--out {job.out} is a file: name a folder")
+    job.out.mkdir(parents=True, exist_ok=True)
+    write_together({job.out / ".humanparse-writable": b""})
+    (job.out / ".humanparse-writable").unlink()
+    if job.coco and (job.out / COCO_FILE).exists() and read_own_json(job.out / COCO_FILE, "annotations") is None:
+        raise foreign(job.out / COCO_FILE)
+    batch = _Batch(job, settings)
+    try:
+        for one in tqdm(inputs, unit="image", disable=len(inputs) == 1):
+            batch.take(one)
+            if batch.stopped:
+                break
+        if job.coco:
+            batch.write_coco()
+    except KeyboardInterrupt:
+        _say(f"interrupted: {batch.summary()} of {len(inputs)} images; the same command goes on from here")
+        return INTERRUPTED
+    if len(inputs) > 1 or not batch.counts["parsed"]:
+        _say(f"{batch.summary()} of {len(inputs)} images")
+    return 1 if batch.counts["failed"] else 0
+
+
+class _Batch:
+    """The images of one command: counts what became of them."""
+
+    def __init__(self, job: Job, settings: Settings) -> None:
+        self.counts = Counter[str]()
+        self.stopped = False
+        self._job, self._settings = job, settings
+        self._manifest: Manifest = read_bundle(settings.bundle)
+        self._done: list[Results] = []
+
+    @cached_property
+    def _parser(self) -> ImageParser:
+        return load_parser(self._settings)  # not needed if everything is done
+
+    def take(self, one: Input) -> None:
+        """Parse an image, or skip it; report what is wrong with it."""
+        results = Results(self._job.out / one.target)
         try:
-            if image.stat().st_size > settings.max_bytes:
-                raise ImageError("too-many-bytes", f"it is larger than {settings.max_bytes} bytes")
-            _parse_image(parser, image.read_bytes(), out / image.stem)
-        except (OSError, ImageError) as error:
-            tqdm.write(f"humanparse: {image}: {error}", file=sys.stderr)
-            status = 1
-    return status
+            outcome = self._outcome(one, results)
+        except (OSError, ImageError, ForeignFileError) as error:
+            outcome = "failed"
+            _say(f"{one.name}: {_reason(error)}")
+            self.stopped = isinstance(error, OSError) and error.errno in DISK_FULL
+        if outcome in ("parsed", DONE_BEFORE):
+            self._done.append(results)
+        self.counts[outcome] += 1
+
+    def _outcome(self, one: Input, results: Results) -> str:
+        data = _read(one, self._settings.max_bytes)
+        if is_stamped(data):
+            return "left out (pictures of humanparse)"
+        manifest, detail = self._manifest, self._settings.detail
+        origin = Origin(
+            file_name=one.name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            model=(manifest.name, manifest.version),
+            detail=None if detail == "auto" else detail,
+        )
+        if results.state(origin, overwrite=self._job.overwrite) is State.DONE:
+            return DONE_BEFORE
+        results.write(_parse_image(self._parser, data, origin))
+        return "parsed"
+
+    def write_coco(self) -> None:
+        """Write one COCO data set of all results. Raises OSError."""
+        model = {"name": self._manifest.name, "version": self._manifest.version}
+        responses = (response for results in self._done if (response := results.read()) is not None)
+        dataset = coco_dataset(responses, self._manifest.taxonomy, model)
+        write_together({self._job.out / COCO_FILE: json.dumps(dataset).encode()})
+
+    def summary(self) -> str:
+        """Return what became of the images, in words."""
+        return ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items()) or "0 parsed"
 
 
-def _parse_image(parser: ImageParser, data: bytes, target: Path) -> None:
+def _read(one: Input, max_bytes: int) -> bytes:
+    if one.path is None:
+        data = sys.stdin.buffer.read(max_bytes + 1)
+    else:
+        if one.path.exists() and not one.path.is_file():
+            raise ImageError("broken-image", "this is no file")
+        with one.path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ImageError("too-many-bytes", f"it is larger than {max_bytes} bytes (HUMANPARSE_MAX_BYTES)")
+    return data
+
+
+def _parse_image(parser: ImageParser, data: bytes, origin: Origin) -> dict[str, bytes]:
+    """Return the results by ending. The JSON comes last: it says that the others are there."""
     stopwatch = Stopwatch()
     with stopwatch.stage("decode"):
         prepared = parser.prepare(data)
@@ -50,11 +161,21 @@ def _parse_image(parser: ImageParser, data: bytes, target: Path) -> None:
         parsed = parser.infer(prepared)
     with stopwatch.stage("encode"):
         body = build_response(parser, parsed, "rle", uuid.uuid4().hex).model_dump_json().encode()
-    files = {
-        ".json": with_timings(body, stopwatch.stop()),
-        ".parts.png": parts_png(parsed.id_grid(), parser.manifest.taxonomy),
-        ".people.png": people_png(parsed.id_grid()),
+    grid, taxonomy = parsed.id_grid(), parser.manifest.taxonomy
+    file = {"file_name": origin.file_name, "sha256": origin.sha256}
+    return {
+        ".parts.png": parts_png(grid, taxonomy),
+        ".people.png": people_png(grid),
         ".overlay.jpg": encoded(overlay_of(parser, parsed, data), "image/jpeg"),
+        JSON: with_fields(body, {"timings_ms": stopwatch.stop(), **file}),
     }
-    for suffix, content in files.items():
-        target.with_name(target.name + suffix).write_bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _say(message: str) -> None:
+    tqdm.write(f"humanparse: {message}", file=sys.stderr)

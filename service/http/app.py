@@ -11,10 +11,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 
 from model.manifest import CARD
 from service.http import parse_endpoint
+from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
 from service.problems import Problem
@@ -43,27 +45,39 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app = FastAPI(title="humanparse", description=DESCRIPTION, lifespan=lifespan)
     app.state.lifecycle = lifecycle
     app.add_middleware(RequestIdMiddleware)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "traceparent", "X-Deadline-Ms", "X-Request-ID"],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+        )
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.include_router(parse_endpoint.router)
 
+    @app.head("/livez", include_in_schema=False)
     @app.get("/livez")
     async def livez() -> Response:
         """Return 200 while the process runs."""
         return PlainTextResponse("ok")
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz")
     async def readyz() -> Response:
         """Return 200 if new images are accepted: the model is warm and checked, and no stop is under way."""
         ready = lifecycle.phase is Phase.READY
         return PlainTextResponse(lifecycle.phase.value, 200 if ready else 503)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics")
     async def metrics() -> Response:
         """Return the Prometheus metrics."""
         return Response(lifecycle.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
+    @app.head("/model", include_in_schema=False)
     @app.get("/model")
     async def model() -> dict[str, Any]:
         """Return the model's names, colors, limits and metrics, and the card and licence of its weights."""
@@ -110,9 +124,7 @@ def _problem(request: Request, error: Exception) -> Response:
 def _validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = [{"parameter": str(e["loc"][-1]), "detail": e["msg"]} for e in error.errors()]
-    detail = "; ".join(f"{e['parameter']}: {e['detail']}" for e in errors)
-    return _problem(request, Problem("invalid-parameter", detail, errors=errors))
+    return _problem(request, parameter_problem(error.errors(), PARAMETERS))
 
 
 def _http(request: Request, error: Exception) -> Response:

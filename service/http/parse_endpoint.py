@@ -7,20 +7,20 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.http.negotiation import negotiate
+from service.http.parameters import Parameters, read_parameters
 from service.http.problem_response import MEDIA_TYPE
-from service.http.request_body import FIELD, read_image
+from service.http.request_body import FIELD, read_body
 from service.images.header import ImageError
-from service.parsing.parser import ImageParser
 from service.problems import TITLES, Problem, invalid_parameter
-from service.responses.encoding import Form, Layer, encode_response, with_timings
-from service.responses.schemas import MaskFormat, ParseResponse
+from service.responses.encoding import Form, encode_response, with_fields
+from service.responses.schemas import ParseResponse
 from service.serving.lifecycle import Lifecycle
 from service.serving.timing import Stopwatch
 
@@ -31,12 +31,17 @@ router = APIRouter()
 CLIENT_CLOSED = 499  # nginx's code for a client that hung up; nobody reads it but the log
 
 BINARY, BASE64 = {"type": "string", "format": "binary"}, {"type": "string", "format": "byte"}
+FIELDS = Parameters.model_json_schema()["properties"]
 BODY = {
     "required": True,
     "content": {
-        "multipart/form-data": {"schema": {"type": "object", "properties": {FIELD: BINARY}, "required": [FIELD]}},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {FIELD: BINARY, **FIELDS}, "required": [FIELD]}
+        },
         "image/*": {"schema": BINARY},
-        "application/json": {"schema": {"type": "object", "properties": {FIELD: BASE64}, "required": [FIELD]}},
+        "application/json": {
+            "schema": {"type": "object", "properties": {FIELD: BASE64, **FIELDS}, "required": [FIELD]}
+        },
     },
 }
 PROBLEM = {"type": "object", "description": "RFC 9457 problem"}
@@ -57,26 +62,27 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/parse", responses=RESPONSES, openapi_extra={"requestBody": BODY})
-async def parse(
-    request: Request, masks: MaskFormat = "rle", layer: Layer | None = None, detail: str | None = None
-) -> Response:
+async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Response:
     """Find every person in an image, with body parts, keypoints and masks.
 
     `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
     (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
-    standard, high or finest: finer ones see smaller people and take longer.
+    standard, high or finest: finer ones find smaller people and take longer. Parameters may also stand beside the
+    image, in the form or the JSON.
     """
     arrived = time.perf_counter()
     lifecycle: Lifecycle = request.app.state.lifecycle
     _authorize(request, lifecycle.api_key)
-    _check_detail(detail, lifecycle.serving()[0])  # refuse before reading the body
-    form = Form(*negotiate(request.headers.get("accept", "*/*"), layer), masks)
+    _form(request, lifecycle, query)  # refuse before reading the body
     deadline = _deadline(request, arrived)
     settings, metrics = lifecycle.settings, lifecycle.metrics
     with metrics.inflight.track_inprogress():
         try:
-            data = await read_image(request, settings.max_bytes, settings.body_timeout_seconds)
-            response = await _unless_disconnected(request, _respond(lifecycle, data, form, detail, deadline, request))
+            body = await read_body(request, settings.max_bytes, settings.body_timeout_seconds)
+            parameters = read_parameters(request.query_params, body.parameters)
+            form = _form(request, lifecycle, parameters)
+            work = _respond(lifecycle, body.image, form, parameters.detail, deadline, request)
+            response = await _unless_disconnected(request, work)
         except ClientDisconnect:
             response = None
     if response is None:
@@ -114,7 +120,7 @@ async def _respond(
         raise Problem("deadline-passed", "the deadline passed before the response was ready") from None
     timings_ms = stopwatch.stop()
     if form.layer is None:
-        body = with_timings(body, timings_ms)
+        body = with_fields(body, {"timings_ms": timings_ms})
     people = int((parsed.output.person_score > 0).sum())
     lifecycle.metrics.observe(timings_ms, people)
     log.info("request_id=%s people=%d %s", request_id, people, stopwatch.server_timing())
@@ -147,10 +153,14 @@ def _authorize(request: Request, api_key: str | None) -> None:
         raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
 
 
-def _check_detail(detail: str | None, parser: ImageParser) -> None:
+def _form(request: Request, lifecycle: Lifecycle, parameters: Parameters) -> Form:
+    """Return the form of the response. Raises Problem "not-ready", "invalid-parameter" or "not-acceptable"."""
+    parser, _ = lifecycle.serving()
+    detail = parameters.detail
     if detail is not None and detail not in parser.levels:
         choices = ", ".join(parser.levels)
         raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
+    return Form(*negotiate(request.headers.get("accept", "*/*"), parameters.layer), parameters.masks)
 
 
 def _deadline(request: Request, arrived: float) -> float | None:

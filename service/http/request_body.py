@@ -1,19 +1,21 @@
-"""Reads the image file of a request: a multipart field, the raw body, or base64 in JSON. Nothing is written to disk."""
+"""Reads the body of POST /parse: multipart, the raw image, or JSON with base64. Nothing is written to disk."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
+from typing import Any, NamedTuple
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from service.http.base64_text import decode_base64
+from service.http.multipart import read_multipart
+from service.http.parameters import PARAMETERS, unknown_fields
 from service.problems import Problem
 
 FIELD = "image"
+FIELDS = (FIELD, *PARAMETERS)
 ENVELOPE = 64 * 2**10  # bytes that multipart or JSON may add around the image
 HOW = (
     f"send it as multipart/form-data with a field {FIELD!r}, as the body with a Content-Type of image/*, "
@@ -21,29 +23,38 @@ HOW = (
 )
 
 
-async def read_image(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
-    """Return the bytes of the image file in a request.
+class Body(NamedTuple):
+    """The bytes of the image file, and the parameters that stand beside it."""
+
+    image: bytes
+    parameters: dict[str, str]
+
+
+async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> Body:
+    """Return the image file of a request, and the parameters beside it.
 
     Raises Problem: "unsupported-media-type", "too-many-bytes" (as soon as one byte too many has arrived, or before
-    if Content-Length tells), "slow-body" or "broken-request".
+    if Content-Length tells), "slow-body", "broken-request" or "invalid-parameter" for an unknown field.
     """
+    coding = request.headers.get("content-encoding", "identity").strip()
+    if coding.lower() not in ("", "identity"):
+        raise Problem("unsupported-media-type", f"the Content-Encoding is {coding}: send the body as it is")
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data":
-        body = await _read(request, max_bytes + ENVELOPE, timeout_seconds)
-        data = _from_multipart(body, options.get(b"boundary", b""))
+        data = await _read(request, max_bytes + ENVELOPE, timeout_seconds)
+        body = _from_multipart(data, options.get(b"boundary", b""))
     elif content_type == b"application/json":
-        body = await _read(request, max_bytes * 4 // 3 + ENVELOPE, timeout_seconds)
-        data = _from_json(body)
+        body = _from_json(await _read(request, max_bytes * 4 // 3 + ENVELOPE, timeout_seconds))
     elif content_type.startswith(b"image/") or content_type == b"application/octet-stream":
-        data = await _read(request, max_bytes, timeout_seconds)
+        body = Body(await _read(request, max_bytes, timeout_seconds), {})
     else:
         name = content_type.decode("latin-1") or "missing"
         raise Problem("unsupported-media-type", f"the Content-Type is {name}: {HOW}")
-    if len(data) > max_bytes:
+    if len(body.image) > max_bytes:
         raise _too_large(max_bytes)
-    if not data:
+    if not body.image:
         raise Problem("broken-request", f"the request holds no image: {HOW}")
-    return data
+    return body
 
 
 async def _read(request: Request, limit: int, timeout_seconds: float) -> bytes:
@@ -66,57 +77,57 @@ def _too_large(limit: int) -> Problem:
     return Problem("too-many-bytes", f"at most {limit} bytes are accepted: shrink the image")
 
 
-def _from_json(body: bytes) -> bytes:
+def _from_json(body: bytes) -> Body:
     try:
-        text = json.loads(body)[FIELD]
-        if text.startswith("data:"):
-            text = text.partition(",")[2]
-        return base64.b64decode(text, validate=True)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        raise Problem("broken-request", f"the JSON body is not {{{FIELD!r}: <base64>}}: {HOW}") from error
+        value = json.loads(body, object_pairs_hook=_Members)
+    except (ValueError, RecursionError) as error:
+        raise Problem("broken-request", f"the body is no JSON ({error}): {HOW}") from error
+    if not isinstance(value, _Members):
+        raise Problem("broken-request", f"the JSON body is no object: {HOW}")
+    _check_fields([name for name, _ in value])
+    members = dict(value)
+    image = members.pop(FIELD)
+    if not isinstance(image, str):
+        raise Problem("broken-request", f"{FIELD!r} of the JSON body is no text: {HOW}")
+    try:
+        return Body(decode_base64(image), {name: _text(v) for name, v in members.items() if v is not None})
+    except ValueError as error:
+        raise Problem("broken-request", f"{FIELD!r} of the JSON body is no base64: {error}") from error
 
 
-def _from_multipart(body: bytes, boundary: bytes) -> bytes:
-    reader = _FieldReader()
-    callbacks = {
-        "on_part_begin": reader.begin_part,
-        "on_header_field": reader.header_field,
-        "on_header_value": reader.header_value,
-        "on_header_end": reader.end_header,
-        "on_part_data": reader.part_data,
-    }
+class _Members(list[tuple[str, Any]]):
+    """Names and values of a JSON object: a dictionary would hide a name that is given twice."""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _from_multipart(data: bytes, boundary: bytes) -> Body:
     try:
-        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        parser.write(body)
-        parser.finalize()
-    except (MultipartParseError, ValueError) as error:
+        parts = read_multipart(data, boundary)
+    except ValueError as error:
         raise Problem("broken-request", f"the multipart body is damaged: {error}") from error
-    return bytes(reader.image)
+    names = [part.name for part in parts]
+    _check_fields(names)
+    fields = {part.name: part.content for part in parts}
+    for part in parts:
+        if part.transfer_encoding not in ("", "binary", "7bit", "8bit"):
+            raise Problem(
+                "broken-request",
+                f"the field {part.name!r} has Content-Transfer-Encoding {part.transfer_encoding}: send it as it is",
+            )
+    image = fields.pop(FIELD)
+    return Body(image, {name: content.decode("utf-8", "replace").strip() for name, content in fields.items()})
 
 
-class _FieldReader:
-    """Collects the part named FIELD; the callbacks get pieces of the body as (data, start, end)."""
-
-    def __init__(self) -> None:
-        self.image = bytearray()
-        self._wanted = False
-        self._name, self._value = bytearray(), bytearray()
-
-    def begin_part(self) -> None:
-        self._wanted = False
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def end_header(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
-            self._wanted = options.get(b"name") == FIELD.encode()
-        self._name, self._value = bytearray(), bytearray()
-
-    def part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._wanted:
-            self.image += data[start:end]
+def _check_fields(names: list[str]) -> None:
+    """Raises Problem unless there is one image and nothing unknown or repeated beside it."""
+    if unknown := [name for name in names if name not in FIELDS]:
+        raise unknown_fields(unknown, FIELDS)
+    if FIELD not in names:
+        raise Problem("broken-request", f"the request has no field {FIELD!r}: {HOW}")
+    for name in FIELDS:
+        if (number := names.count(name)) > 1:
+            remedy = "send one image a request" if name == FIELD else "send one value"
+            raise Problem("broken-request", f"the request has {number} fields {name!r}: {remedy}")

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.letterbox import LETTERBOX_COLOR, Letterbox
+from service.images.color_profile import to_srgb
 from service.images.header import Header, ImageError, Size, open_image, swapped
 
 Pixels = NDArray[np.uint8]  # [height, width, 3] RGB
 
+END_OF_IMAGE = b"\xff\xd9"
 
-def decode(data: bytes, header: Header, at_least: Size) -> Image.Image:
-    """Return the upright image (mode RGB or RGBX), at its own size or downscaled to no less than `at_least`.
+
+class Decoded(NamedTuple):
+    """An upright image (mode RGB or RGBX) in sRGB, and what its user should know about it."""
+
+    image: Image.Image
+    warnings: tuple[str, ...]
+
+
+def decode(data: bytes, header: Header, at_least: Size) -> Decoded:
+    """Decode a file at its own size, or downscaled to no less than `at_least`.
 
     A JPEG is downscaled while it is decoded, which saves most of the time. Only the first frame of an animation is
-    read; transparent pixels become white. Raises ImageError "broken-image".
+    read; transparent pixels become white. A JPEG without an end marker is accepted, with a warning, if it has all its
+    pixels. Raises ImageError "broken-image".
     """
     least = swapped(at_least, header.orientation)
-    image = None
+    image: Image.Image | None = None
+    warnings: tuple[str, ...] = ()
     # MPO is what Pillow calls a JPEG with further pictures behind it, as phones write them.
-    if header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
-        image = _decode_jpeg(data, least)
+    if header.format in ("JPEG", "MPO"):
+        image = _decode_jpeg(data, least, header)
+        if image is None and _lacks_only_its_end(data, header):
+            data, warnings = data + END_OF_IMAGE, ("the JPEG file lacks its end marker; all its pixels are there",)
+            image = _decode_jpeg(data, least, header)
     if image is None:
-        image = _decode_any(data, least)
-    return _upright(image, header.orientation)
+        image = _decode_any(data, least, header)
+    return Decoded(_upright(image, header.orientation), warnings)
 
 
 def fit_canvas(image: Image.Image, letterbox: Letterbox, size_canvas: Size) -> Pixels:
@@ -37,8 +54,10 @@ def fit_canvas(image: Image.Image, letterbox: Letterbox, size_canvas: Size) -> P
     return np.array(canvas)
 
 
-def _decode_jpeg(data: bytes, least: Size) -> Image.Image | None:
+def _decode_jpeg(data: bytes, least: Size, header: Header) -> Image.Image | None:
     """Decode with libjpeg-turbo into Pillow's pixel layout; return None if it refuses, for Pillow to judge."""
+    if header.mode not in ("RGB", "L"):
+        return None
     try:
         # min_* may also enlarge: libjpeg-turbo's scales go up to 2.
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
@@ -48,16 +67,32 @@ def _decode_jpeg(data: bytes, least: Size) -> Image.Image | None:
     except ValueError:
         return None
     height, width = pixels.shape[:2]
-    return Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1)
+    image = Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1)
+    return to_srgb(image, header.color_profile)
 
 
-def _decode_any(data: bytes, least: Size) -> Image.Image:
+def _lacks_only_its_end(data: bytes, header: Header) -> bool:
+    """Whether a JPEG file has all its pixels and no end marker: some cameras and transfers lose it."""
+    return not _is_whole_jpeg(data, header) and _is_whole_jpeg(data + END_OF_IMAGE, header)
+
+
+def _is_whole_jpeg(data: bytes, header: Header) -> bool:
+    try:
+        simplejpeg.decode_jpeg(data, colorspace="CMYK" if header.mode == "CMYK" else "GRAY")
+    except ValueError:
+        return False
+    return True
+
+
+def _decode_any(data: bytes, least: Size, header: Header) -> Image.Image:
     image = open_image(data)
     try:
         image.draft("RGB", (least[1], least[0]))
         image.load()
-        return _rgb(image)
-    except Exception as error:  # as above
+        if image.mode == "CMYK":
+            return _rgb(to_srgb(image, header.color_profile))
+        return to_srgb(_rgb(image), header.color_profile)
+    except Exception as error:  # Pillow's readers raise what they like on damaged files
         raise ImageError("broken-image", f"the image is damaged: {error}") from error
 
 

@@ -35,6 +35,7 @@ class Header:
     mode: str  # Pillow's
     orientation: int
     size_image: Size
+    color_profile: bytes | None = None  # ICC
 
 
 def read_header(data: bytes, max_pixels: int) -> Header:
@@ -49,7 +50,8 @@ def read_header(data: bytes, max_pixels: int) -> Header:
             "too-many-pixels", f"the image has {width} x {height} pixels; at most {max_pixels} are accepted: shrink it"
         )
     orientation = _orientation(image, data)
-    return Header(image.format or "", image.mode, orientation, swapped((height, width), orientation))
+    size_image = swapped((height, width), orientation)
+    return Header(image.format or "", image.mode, orientation, size_image, image.info.get("icc_profile"))
 
 
 def swapped(size: Size, orientation: int) -> Size:
@@ -68,28 +70,30 @@ def open_image(data: bytes) -> Image.Image:
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or data[4:12] == b"ftypavif":
         raise ImageError("broken-image", "the image's header is damaged")
     heic = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+    gzip = data[:2] == b"\x1f\x8b"
     what = "HEIC is not supported" if heic else "this is no image of a supported format"
+    what = "this is a gzip file: unpack it" if gzip else what
     raise ImageError("unsupported-format", f"{what}; supported: {FORMAT_NAMES}")
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
     try:
-        # Pillow would decode a whole PNG to see whether EXIF follows the pixels.
-        exif = _png_exif(data) if image.format == "PNG" else image.getexif()
+        # Image.getexif would also take an orientation from XMP, which browsers and OpenCV ignore, and decode a whole
+        # PNG to see whether EXIF follows the pixels.
+        exif = Image.Exif()
+        exif.load((_png_exif(data) if image.format == "PNG" else image.info.get("exif")) or b"")
         value = exif.get(ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
         return 1  # a picture with damaged EXIF is shown as stored, as browsers do
     return value if value in range(1, 9) else 1
 
 
-def _png_exif(data: bytes) -> Image.Exif:
-    """Read the chunk eXIf, which may stand before or after the pixels; empty without one."""
-    exif = Image.Exif()
+def _png_exif(data: bytes) -> bytes | None:
+    """Return the chunk eXIf, which may stand before or after the pixels; None without one."""
     at = len(b"\x89PNG\r\n\x1a\n")
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"eXIf":
-            exif.load(b"Exif\0\0" + data[at + 8 : at + 8 + length])
-            break
+            return b"Exif\0\0" + data[at + 8 : at + 8 + length]
         at += 12 + length  # length, kind, content, checksum
-    return exif
+    return None

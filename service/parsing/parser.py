@@ -36,6 +36,7 @@ class Prepared:
     header: Header
     detail: str
     fitted: tuple[Fitted, ...]  # one, or a coarse and a fine one whose people are united
+    warnings: tuple[str, ...] = ()  # about the file
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Parsed:
     size_canvas: Size
     output: Output
     placed_score: float  # of joints that were not found, but placed by the person's center
+    warnings: tuple[str, ...] = ()  # about the file
 
     def id_grid(self) -> IdGrid:
         """Return persons and parts by pixel of the image."""
@@ -75,9 +77,9 @@ class ImageParser:
         names = self.manifest.scales_of(detail)
         sizes = [best_canvas(header.size_image, self.manifest.canvases[name]) for name in names]
         boxes = [letterbox_geometry(header.size_image, size) for size in sizes]
-        image = decode(data, header, at_least=(boxes[-1].height, boxes[-1].width))
-        canvases = [fit_canvas(image, box, size) for box, size in zip(boxes, sizes, strict=True)]
-        return Prepared(header, detail, tuple(map(Fitted, names, boxes, canvases)))
+        decoded = decode(data, header, at_least=(boxes[-1].height, boxes[-1].width))
+        canvases = [fit_canvas(decoded.image, box, size) for box, size in zip(boxes, sizes, strict=True)]
+        return Prepared(header, detail, tuple(map(Fitted, names, boxes, canvases)), decoded.warnings)
 
     def infer(self, prepared: Prepared) -> Parsed:
         """Run the graph on each canvas, and unite what two of them show."""
@@ -87,5 +89,12 @@ class ImageParser:
         if len(found) == 2:
             output = unite(found[0], found[1], prepared.fitted[0].letterbox, letterbox)
         height, width = output.part_map.shape
-        placed_score = self.manifest.decoder.fill_score
-        return Parsed(prepared.header, letterbox, prepared.detail, (height, width), output, placed_score)
+        return Parsed(
+            prepared.header,
+            letterbox,
+            prepared.detail,
+            (height, width),
+            output,
+            self.manifest.decoder.fill_score,
+            prepared.warnings,
+        )

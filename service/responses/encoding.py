@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from PIL.Image import Image
 
@@ -31,7 +32,7 @@ class Form:
 
 
 def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form, request_id: str) -> bytes:
-    """Encode the response in the requested form; JSON lacks the times, which `with_timings` adds.
+    """Encode the response in the requested form; JSON lacks the times, which `with_fields` adds.
 
     `data` is the image file that the overlay is drawn on.
     """
@@ -49,14 +50,10 @@ def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form
 
 def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, request_id: str) -> UntimedResponse:
     """Build the JSON response, without its times."""
-    header, overflow = parsed.header, parsed.output.overflow
+    header = parsed.header
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
-    warnings = []
-    if overflow:
-        warnings.append(
-            f"{len(people) + overflow} people were found; the {overflow} with the lowest scores are left out"
-        )
+    missing = _missing_people(parsed, parser.manifest.decoder.candidates, len(people))
     return UntimedResponse(
         request_id=request_id,
         model=ModelInfo(
@@ -69,14 +66,29 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
         ),
         image=ImageInfo(width=width, height=height, exif_transposed=header.orientation != 1),
         people=people,
-        truncated=overflow > 0,
-        warnings=warnings,
+        truncated=bool(missing),
+        warnings=[*parsed.warnings, *missing],
     )
 
 
-def with_timings(body: bytes, timings_ms: dict[str, float]) -> bytes:
-    """Append the times to an encoded JSON response: they are known only when the rest is written."""
-    return body[:-1] + b',"timings_ms":' + json.dumps(timings_ms).encode() + b"}"
+def _missing_people(parsed: Parsed, candidates: int, people: int) -> list[str]:
+    """Return why the response may lack people: slots, or candidates of a joint, ran out."""
+    warnings = []
+    if overflow := parsed.output.overflow:
+        warnings.append(f"{people + overflow} people were found; the {overflow} with the lowest scores are left out")
+    # The graph says nothing about joints beyond its limit, but it cannot have dropped one if it found fewer.
+    found = (parsed.output.keypoints[..., 2] > 0).sum(axis=0)  # [K]
+    if found.max() >= candidates:
+        warnings.append(
+            f"a joint was found {candidates} times, the most that these weights look for: people may be missing, or "
+            "joined into one; send the image in pieces with fewer people"
+        )
+    return warnings
+
+
+def with_fields(body: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Append fields to an encoded JSON response: its times are known only when the rest is written."""
+    return body[:-1] + b"," + json.dumps(fields).encode()[1:]
 
 
 def overlay_of(parser: ImageParser, parsed: Parsed, data: bytes) -> Image:
@@ -84,5 +96,5 @@ def overlay_of(parser: ImageParser, parsed: Parsed, data: bytes) -> Image:
     height, width = parsed.header.size_image
     scale = min(1.0, OVERLAY_SIDE / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    image = decode(data, parsed.header, at_least=size).resize((size[1], size[0]))
+    image = decode(data, parsed.header, at_least=size).image.resize((size[1], size[0]))
     return overlay(image, parsed, parser.manifest.taxonomy)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from model.colors import person_color
 from model.taxonomy import RGB, Taxonomy
+from service.images.stamp import stamp
 from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 
 MAX_PEOPLE_COLORS = 255
@@ -39,9 +40,9 @@ def encoded(picture: Image.Image, media_type: Literal["image/jpeg", "image/webp"
     """Encode an overlay as a file."""
     file = io.BytesIO()
     if media_type == "image/jpeg":
-        picture.save(file, "JPEG", quality=90)
+        picture.save(file, "JPEG", quality=90, exif=stamp())
     else:
-        picture.save(file, "WEBP", quality=85, method=2)
+        picture.save(file, "WEBP", quality=85, method=2, exif=stamp())
     return file.getvalue()
 
 
@@ -53,5 +54,6 @@ def _indexed_png(ids: NDArray[np.uint16], palette: tuple[RGB, ...]) -> bytes:
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)  # label maps shrink well at any level; this one is five times faster
+    # Label maps shrink well at any level; this one is five times faster.
+    image.save(file, "PNG", compress_level=1, exif=stamp())
     return file.getvalue()

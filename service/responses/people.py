@@ -91,5 +91,5 @@ def _segmentation(grid: IdGrid, id_: int, mask: Mask, masks: MaskFormat) -> Rle 
     if masks == "rle":
         return Rle(size=grid.size_image, counts=mask.counts)
     if masks == "polygon":
-        return Polygons(size=grid.size_image, polygons=polygons(grid, id_, mask.box))
+        return polygons(grid, id_, mask.box)
     return None

@@ -1,8 +1,11 @@
-"""Outlines of masks that keep every component and every hole.
+"""Converts masks to COCO polygons that keep every component and every hole.
 
-A corner is a grid point whose four neighbouring cells do not form a straight edge. Sorted along a row, corners pair up
+A corner is a grid point whose four neighboring cells do not form a straight edge. Sorted along a row, corners pair up
 into horizontal edges; sorted along a column, into vertical ones; following the two in turn closes every ring. No pixel
-centre is approximated: a polygon covers exactly the pixels of its mask.
+center is approximated: a polygon covers exactly the pixels of its mask.
+
+COCO has no holes in polygons. A hole is therefore cut open: a slit of no width leads from the outline to the hole, and
+back after its border. By the even-odd and the nonzero rule alike, and in pycocotools, the pixels are those of the mask.
 """
 
 from __future__ import annotations
@@ -13,29 +16,46 @@ from numpy.typing import NDArray
 from service.parsing.id_grid import IdGrid, Ints
 from service.responses.masks import Box
 
-Ring = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the image's left or top edge
-Polygon = list[Ring]  # the outline, then its holes
+Polygon = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the image's left or top edge
+Points = list[tuple[int, int]]
 
 
 def polygons(grid: IdGrid, id_: int, box: Box) -> list[Polygon]:
-    """One polygon for each connected component (by edges, not corners) of an id inside its `box` in image pixels."""
+    """Return one polygon per connected component (by edges, not corners) of an id inside its `box` in image pixels."""
     x, y, width, height = box
     left, right = np.searchsorted(grid.x_starts, (x, x + width))
     top, bottom = np.searchsorted(grid.y_starts, (y, y + height))
     mask = np.pad(grid.ids[top:bottom, left:right] == id_, 1)
-    corners = _rings(mask)
+    rings = _rings(mask)
+    # A ring's first corner is its topmost, and the cell to the lower right of it is on for an outline, off for a hole.
+    outlines: list[Points] = [_points(r) for r in rings if mask[r[0, 1], r[0, 0]]]
+    for hole in (r for r in rings if not mask[r[0, 1], r[0, 0]]):  # from top to bottom
+        _cut_open(outlines, _points(hole), mask)
     # A corner at padded index i lies at grid line i - 1 of the crop.
-    rings = [np.stack([grid.x_starts[r[:, 0] + left - 1], grid.y_starts[r[:, 1] + top - 1]], 1) for r in corners]
-    outlines = [k for k, r in enumerate(corners) if mask[r[0, 1], r[0, 0]]]
-    holes = [k for k, r in enumerate(corners) if not mask[r[0, 1], r[0, 0]]]
-    result = {k: [rings[k].ravel().tolist()] for k in outlines}
-    for k in holes:
-        # The cell above a hole's first corner belongs to the component around it.
-        point = corners[k][0, 0] + 0.5, corners[k][0, 1] - 0.5
-        around = [o for o in outlines if _contains(corners[o], point)]
-        owner = min(around, key=lambda o: _area(corners[o]))
-        result[owner].append(rings[k].ravel().tolist())
-    return list(result.values())
+    result = []
+    for outline in outlines:
+        corners = np.array(outline)
+        points = [grid.x_starts[corners[:, 0] + left - 1], grid.y_starts[corners[:, 1] + top - 1]]
+        result.append(np.stack(points, axis=1).ravel().tolist())
+    return result
+
+
+def _points(ring: Ints) -> Points:
+    return [(x, y) for x, y in ring.tolist()]
+
+
+def _cut_open(outlines: list[Points], hole: Points, mask: NDArray[np.bool_]) -> None:
+    """Join a hole, in place, to the outline that its topmost corner sees straight above."""
+    x, y = hole[0]
+    above = y
+    while mask[above - 1, x]:
+        above -= 1
+    # The edge there is an outline's, or that of a hole higher up, which is part of an outline by now.
+    for outline in outlines:
+        for i, ((x_1, y_1), (x_2, y_2)) in enumerate(zip(outline, [*outline[1:], outline[0]], strict=True)):
+            if y_1 == y_2 == above and min(x_1, x_2) <= x < max(x_1, x_2):
+                outline[i + 1 : i + 1] = [(x, above), *hole, hole[0], (x, above)]
+                return
 
 
 def _rings(mask: NDArray[np.bool_]) -> list[Ints]:
@@ -80,16 +100,3 @@ def _partners(order: Ints) -> list[int]:
     partner = np.empty(len(order), dtype=np.int64)
     partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
     return partner.tolist()
-
-
-def _area(ring: Ints) -> float:
-    x, y = ring.T
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
-
-
-def _contains(ring: Ints, point: tuple[float, float]) -> bool:
-    """Whether a ray from the point to the left crosses an odd number of the ring's vertical edges."""
-    x, y = ring.T
-    y_next = np.roll(y, -1)
-    crossed = (x < point[0]) & ((y > point[1]) != (y_next > point[1]))
-    return bool(crossed.sum() % 2)

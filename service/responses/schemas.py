@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MaskFormat = Literal["rle", "polygon", "none"]
+# COCO's [[x1, y1, x2, y2, ...], ...]: one per component, along pixel borders; slits of no width lead to its holes.
+Polygons = list[list[int]]
 
 
 class _Frozen(BaseModel):
@@ -21,13 +23,6 @@ class Rle(_Frozen):
 
     size: tuple[int, int] = Field(description="height, width")
     counts: str
-
-
-class Polygons(_Frozen):
-    """Outlines along pixel borders: one polygon for each component, its outline first, then its holes."""
-
-    size: tuple[int, int] = Field(description="height, width")
-    polygons: list[list[list[int]]] = Field(description="components > rings > x1, y1, x2, y2, ...")
 
 
 class Part(_Frozen):
@@ -82,7 +77,7 @@ class UntimedResponse(_Frozen):
     model: ModelInfo
     image: ImageInfo
     people: list[Person]
-    truncated: bool = Field(description="more people were found than are reported")
+    truncated: bool = Field(description="people are missing or may be: a limit was reached, which a warning names")
     warnings: list[str]
 
 

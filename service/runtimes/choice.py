@@ -30,7 +30,7 @@ def open_backend(bundle: Path, manifest: Manifest, settings: Settings) -> Backen
 
 def _has_cuda() -> bool:
     try:
-        import onnxruntime
+        from model.onnxruntime import ort
     except ImportError:
         return False
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "CUDAExecutionProvider" in ort.get_available_providers()

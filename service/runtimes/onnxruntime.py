@@ -23,19 +23,19 @@ class OnnxRuntimeBackend:
 
     def __init__(self, graph: Path, threads: int = 0) -> None:
         try:
-            import onnxruntime
+            from model.onnxruntime import ort
         except ImportError as error:
             raise BackendError(
                 "HUMANPARSE_BACKEND=onnxruntime needs ONNX Runtime: pip install 'humanparse[gpu]'"
             ) from error
-        options = onnxruntime.SessionOptions()
+        options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         providers: list[Any] = [CPU]
-        if CUDA in onnxruntime.get_available_providers():
+        if CUDA in ort.get_available_providers():
             # TF32 would round the decoder's products: the same numbers in every runtime come first.
             providers = [(CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
-        self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        self._session = ort.InferenceSession(graph, options, providers=providers)
         used = self._session.get_providers()[0]
         if len(providers) == 2 and used != CUDA:
             raise BackendError(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import skimage.data
 import torch
@@ -20,6 +19,7 @@ from export.parity import compare_runtimes, onnxruntime_run, synthetic_inputs
 from model.config import DecoderConfig, ModelConfig
 from model.maps import HeadMaps, decoder_inputs
 from model.network import Network
+from model.onnxruntime import ort
 from model.openvino import ov
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
@@ -147,7 +147,7 @@ def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Pat
     model = ov.Core().read_model(path)
     model.add_outputs(list(DECODER_INPUTS))
     in_openvino = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    in_onnxruntime = onnxruntime.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
+    in_onnxruntime = ort.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
     photo = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
     for image, times in itertools.product([*synthetic_inputs(size), photo], (1, 2)):
         views = image[None].repeat(times, 0)

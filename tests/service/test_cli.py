@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 
 from service.cli import main
@@ -35,3 +38,28 @@ def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as info:
         main(arguments)
     assert info.value.code == 2
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as info:
+        main(["--version"])
+    assert info.value.code == 0
+    assert capsys.readouterr().out.split() == ["humanparse", metadata.version("humanparse")]
+
+
+def test_ctrl_c_while_loading_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, png: bytes
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.png").write_bytes(png)
+    monkeypatch.setattr("service.cli.read_bundle", interrupted)
+    assert main(["parse", str(tmp_path / "a.png"), "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "humanparse: interrupted"
+
+
+def test_bench_of_a_broken_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert main(["bench", "--image", str(tmp_path / "a.jpg")]) == 1
+    assert "a.jpg" in capsys.readouterr().err.splitlines()[-1]

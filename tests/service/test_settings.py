@@ -30,6 +30,13 @@ def test_a_bad_value_names_its_variable() -> None:
         load_settings({"HUMANPARSE_DETAIL": "closest"})
 
 
+@pytest.mark.parametrize("value", ["example.org", "https://a.example/path", "https://a.example https://b.example"])
+def test_an_origin_has_a_scheme_and_no_path(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"HUMANPARSE_CORS_ORIGINS: .*is no origin such as https:"):
+        load_settings({"HUMANPARSE_CORS_ORIGINS": value})
+    assert load_settings({"HUMANPARSE_CORS_ORIGINS": "*"}).allowed_origins == ["*"]
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load_settings({}).port = 1

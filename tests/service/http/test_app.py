@@ -7,6 +7,8 @@ import httpx
 
 from model.taxonomy import PASCAL_PERSON_PART, Taxonomy
 from service.serving.metrics import SECONDS
+from service.settings import Settings
+from tests.service.conftest import running
 
 
 def test_live_and_ready(client: httpx.Client) -> None:
@@ -14,12 +16,36 @@ def test_live_and_ready(client: httpx.Client) -> None:
     assert (client.get("/readyz").status_code, client.get("/readyz").text) == (200, "ready")
 
 
+def test_head_answers_as_get_without_a_body(client: httpx.Client) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/model", "/docs", "/openapi.json"):
+        response = client.head(path)
+        assert (response.status_code, response.content) == (200, b""), path
+        assert response.headers["content-type"] == client.get(path).headers["content-type"]
+
+
+def test_pages_of_other_origins_may_call_only_if_they_are_listed(
+    client: httpx.Client, settings: Settings, png: bytes
+) -> None:
+    ours, theirs = "https://ours.example", "https://theirs.example"
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    assert "access-control-allow-origin" not in client.get("/model", headers={"Origin": ours}).headers
+    with running(settings.model_copy(update={"cors_origins": f"{ours}, http://localhost:3000"})) as (opened, _):
+        for origin, allowed in ((ours, ours), ("http://localhost:3000", "http://localhost:3000"), (theirs, None)):
+            preflight = opened.options("/parse", headers={"Origin": origin, **ask})
+            assert preflight.headers.get("access-control-allow-origin") == allowed
+            headers = {"Origin": origin, "Content-Type": "image/png"}
+            for content in (png, b"broken"):
+                response = opened.post("/parse", content=content, headers=headers)
+                assert response.headers.get("access-control-allow-origin") == allowed
+            assert "X-Request-ID" in response.headers.get("access-control-expose-headers", "") or allowed is None
+
+
 def test_model_tells_what_is_served(client: httpx.Client) -> None:
     model = client.get("/model").json()
     assert (model["name"], model["version"], model["detail"], model["backend"]) == ("figures", "1", "high", "openvino")
     assert model["details"] == ["fast", "standard", "high", "finest"]
     assert Taxonomy.from_dict(model["taxonomy"]) == PASCAL_PERSON_PART
-    assert model["limits"] == {"bytes": 20 * 2**20, "pixels": 50_000_000, "people": 4, "candidates": 20, "queue": 4}
+    assert model["limits"] == {"bytes": 32 * 2**20, "pixels": 8192 * 8192, "people": 4, "candidates": 20, "queue": 4}
     assert model["card"].startswith("# Figures")
     assert (model["weights_licence"], model["data"]) == ("CC0-1.0", "none")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 
@@ -36,7 +37,9 @@ def test_a_broken_image(client: httpx.Client, png: bytes) -> None:
     [
         ("image/png", b"", "holds no image"),
         ("application/json", b"{", "JSON"),
-        ("application/json", b'{"photo": ""}', "JSON"),
+        ("application/json", b'["image"]', "JSON body is no object"),
+        ("application/json", b"{}", "no field 'image'"),
+        ("application/json", b'{"image": "QQ==", "image": "QQ=="}', "2 fields 'image': send one image"),
         ("application/json", b'{"image": 3}', "JSON"),
         ("application/json", b'{"image": "%%%"}', "JSON"),
         ("application/json", b"[" * 60_000, "JSON"),
@@ -44,8 +47,24 @@ def test_a_broken_image(client: httpx.Client, png: bytes) -> None:
         ("multipart/form-data", b"--x", "multipart"),
         (
             "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\nabc\r\n--x--\r\n',
-            "field 'image'",
+            b'--x\r\nContent-Disposition: form-data; name="detail"\r\n\r\nfast\r\n--x--\r\n',
+            "no field 'image'",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nabc\r\n',
+            "ends before its last boundary",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n" * 17 + b"--x--\r\n",
+            "more than 16 parts",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="image"\r\nContent-Transfer-Encoding: BASE64\r\n\r\nQQ==\r\n'
+            b"--x--\r\n",
+            "Content-Transfer-Encoding base64",
         ),
     ],
 )
@@ -137,6 +156,40 @@ def test_an_invalid_parameter(client: httpx.Client, png: bytes, name: str, value
     response = client.post("/parse", content=png, headers=PNG, params={name: value})
     check(response, 422, "invalid-parameter", name)
     assert response.json()["errors"][0]["parameter"] == name
+
+
+def test_an_unknown_parameter_is_named_with_the_known_ones(client: httpx.Client, png: bytes) -> None:
+    known = "known: image, masks, layer, detail"
+    responses = {
+        "mask": client.post("/parse", content=png, headers=PNG, params={"mask": "none"}),
+        "photo": client.post("/parse", files={"photo": png}),
+        "detial": client.post("/parse", files={"image": png}, data={"detial": "fast"}),
+        "url": client.post("/parse", json={"url": "http://example.org/a.jpg"}),
+    }
+    for name, response in responses.items():
+        check(response, 422, "invalid-parameter", f"{name} is unknown; known: ")
+        assert response.json()["errors"][0]["parameter"] == name
+        assert name == "mask" or known in response.json()["detail"]
+
+
+def test_a_parameter_is_given_once(client: httpx.Client, png: bytes) -> None:
+    for response in (
+        client.post("/parse?detail=fast&detail=high", content=png, headers=PNG),
+        client.post("/parse?detail=fast", files={"image": png}, data={"detail": "fast"}),
+    ):
+        check(response, 422, "invalid-parameter", "detail is given more than once")
+
+
+def test_a_form_has_one_image(client: httpx.Client, png: bytes) -> None:
+    files = [("image", ("a.png", png)), ("image", ("b.png", png))]
+    check(client.post("/parse", files=files), 400, "broken-request", "2 fields 'image': send one image a request")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
+def test_a_compressed_body_is_named(client: httpx.Client, png: bytes, coding: str) -> None:
+    response = client.post("/parse", content=gzip.compress(png), headers={**PNG, "Content-Encoding": coding})
+    check(response, 415, "unsupported-media-type", f"the Content-Encoding is {coding}: send the body as it is")
+    assert client.post("/parse", content=png, headers={**PNG, "Content-Encoding": "identity"}).status_code == 200
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "1.5", "١٢", "9" * 10])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -13,11 +14,13 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from pycocotools import mask as coco
+from pycocotools.coco import COCO
 
 from model.taxonomy import PASCAL_PERSON_PART
 from service.responses.schemas import ParseResponse
+from service.settings import Settings
 from tests.bundles import figure_photo
-from tests.service.conftest import SIZE, TWO_PEOPLE, encode
+from tests.service.conftest import SIZE, TWO_PEOPLE, encode, running
 
 EDGE = 1  # photo pixels that resampling may move a contour
 AT_CORNERS = 2
@@ -92,14 +95,28 @@ def test_masks_are_coco_run_lengths_of_the_whole_photo(client: httpx.Client, png
 def test_masks_can_be_polygons_or_left_out(client: httpx.Client, png: bytes) -> None:
     rle, polygon, none = (parse(client, png, masks=m).json()["people"] for m in ("rle", "polygon", "none"))
     for with_rle, with_polygon, without in zip(rle, polygon, none, strict=True):
-        for a, b, c in zip(with_rle["parts"], with_polygon["parts"], without["parts"], strict=True):
-            (outline, *holes), *others = b["segmentation"]["polygons"]
-            if not others and not holes:
-                x, y = np.array(outline).reshape(-1, 2).T
-                assert abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2 == a["area"]
-            assert c == {**a, "segmentation": None}
+        things = zip([with_rle, *with_rle["parts"]], [with_polygon, *with_polygon["parts"]], strict=True)
+        for a, b in things:
+            decoded = coco.merge(coco.frPyObjects(b["segmentation"], *SIZE))
+            assert decoded["counts"].decode() == a["segmentation"]["counts"]
+        assert without["parts"] == [{**part, "segmentation": None} for part in with_rle["parts"]]
         assert without["segmentation"] is None
-        assert with_polygon["segmentation"]["size"] == list(SIZE)
+
+
+@pytest.mark.parametrize("masks", ["rle", "polygon"])
+def test_pycocotools_loads_the_people_as_results(
+    client: httpx.Client, png: bytes, masks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = COCO()
+    image = {"id": 7, "width": SIZE[1], "height": SIZE[0]}
+    truth.dataset = {"info": {}, "images": [image], "categories": [{"id": 1, "name": "person"}], "annotations": []}
+    truth.createIndex()
+    people = parse(client, png, masks=masks).json()["people"]
+    results = truth.loadRes(
+        [{k: p[k] for k in ("bbox", "score", "segmentation")} | {"image_id": 7, "category_id": 1} for p in people]
+    )
+    for annotation, person in zip(results.loadAnns(results.getAnnIds()), people, strict=True):
+        assert results.annToMask(annotation).sum() == person["area"]
 
 
 def test_label_maps_agree_with_the_json(client: httpx.Client, png: bytes) -> None:
@@ -147,7 +164,7 @@ def test_every_way_to_send_a_photo_gives_the_same_people(client: httpx.Client, p
     answers = [
         parse(client, png),
         client.post("/parse", content=png, headers={"Content-Type": "application/octet-stream"}),
-        client.post("/parse", files={"note": ("n.txt", b"no photo"), "image": ("p.png", png, "image/png")}),
+        client.post("/parse", data={"masks": "rle"}, files={"image": ("p.png", png, "image/png")}),
         client.post("/parse", json={"image": text}),
         client.post("/parse", json={"image": f"data:image/png;base64,{text}"}),
         client.post("/parse", content=(png[i : i + 100] for i in range(0, len(png), 100)),
@@ -157,6 +174,19 @@ def test_every_way_to_send_a_photo_gives_the_same_people(client: httpx.Client, p
     people = [a.json()["people"] for a in answers]
     assert len(people[0]) == 2
     assert all(p == people[0] for p in people)
+
+
+def test_parameters_may_stand_beside_the_image(client: httpx.Client, png: bytes) -> None:
+    text = base64.b64encode(png).decode()
+    for response in (
+        client.post("/parse", files={"image": png}, data={"detail": "fast", "masks": "none"}),
+        client.post("/parse", json={"image": text, "detail": "fast", "masks": "none", "layer": None}),
+        client.post("/parse", params={"masks": "none"}, files={"image": png}, data={"detail": "fast"}),
+    ):
+        assert response.json()["model"]["detail"] == "fast"
+        assert response.json()["people"][0]["segmentation"] is None
+    layer = client.post("/parse", files={"image": png}, data={"layer": "people"})
+    assert Image.open(io.BytesIO(layer.content)).mode == "P"
 
 
 def test_a_sideways_photo_is_answered_upright(client: httpx.Client, photo: np.ndarray) -> None:
@@ -181,6 +211,17 @@ def test_people_beyond_the_slots_are_told(client: httpx.Client) -> None:
     answer = parse(client, encode(Image.fromarray(photo), "PNG")).json()
     assert answer["truncated"] is True
     assert answer["warnings"] == ["4 people were found; the 3 with the lowest scores are left out"]
+
+
+def test_joints_at_the_limit_of_the_graph_are_told(client: httpx.Client, settings: Settings, png: bytes) -> None:
+    assert parse(client, png).json()["truncated"] is False
+    with running(settings.model_copy(update={"detail": "fast"})) as (crowded, lifecycle):
+        parser, _ = lifecycle.serving()
+        decoder = dataclasses.replace(parser.manifest.decoder, candidates=2)  # the image shows two people
+        object.__setattr__(parser, "manifest", dataclasses.replace(parser.manifest, decoder=decoder))
+        response = parse(crowded, png).json()
+    assert response["truncated"] is True
+    assert response["warnings"][0].startswith("a joint was found 2 times, the most that these weights look for")
 
 
 def test_header_json_and_histograms_tell_the_same_times(client: httpx.Client, png: bytes) -> None:

@@ -20,7 +20,7 @@ LIMIT = 10**6
 
 def pixels(data: bytes, at_least: tuple[int, int] | None = None) -> np.ndarray:
     header = read_header(data, LIMIT)
-    return np.asarray(decode(data, header, at_least or header.size_image))[..., :3].astype(int)
+    return np.asarray(decode(data, header, at_least or header.size_image).image)[..., :3].astype(int)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_tiny_and_thin_pictures(size: tuple[int, int], format_: str) -> None:
     data = encode(Image.new("RGB", size, (250, 250, 250)), format_)
     header = read_header(data, LIMIT)
     letterbox = letterbox_geometry(header.size_image, (64, 96))
-    image = decode(data, header, (letterbox.height, letterbox.width))
+    image, _ = decode(data, header, (letterbox.height, letterbox.width))
     canvas = fit_canvas(image, letterbox, (64, 96))
     content = canvas[letterbox.offset_y :, letterbox.offset_x :][: letterbox.height, : letterbox.width]
     assert (content >= 245).all()
@@ -154,3 +154,20 @@ def test_damaged_files_raise_nothing_else(seed: int, corners: Image.Image) -> No
             data[at] = rng.integers(256)
         with contextlib.suppress(ImageError):
             assert pixels(bytes(data)).ndim == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_without_its_end_marker_is_decoded_with_a_warning(mode: str, options: dict[str, object]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 48, 3), dtype=np.uint8)
+    thumbnail = encode(Image.new("RGB", (8, 8)), "JPEG")  # has an end marker of its own
+    data = encode(Image.fromarray(noise).convert(mode), "JPEG", comment=thumbnail, **options)
+    whole = decode(data, read_header(data, LIMIT), (64, 48))
+    assert whole.warnings == ()
+    assert data.endswith(b"\xff\xd9")
+    cut = decode(data[:-2], read_header(data[:-2], LIMIT), (64, 48))
+    assert cut.warnings == ("the JPEG file lacks its end marker; all its pixels are there",)
+    assert np.array_equal(np.asarray(cut.image), np.asarray(whole.image))
+    for missing in (3, 10, 200):
+        with pytest.raises(ImageError, match="the image is damaged"):
+            decode(data[:-missing], read_header(data, LIMIT), (64, 48))

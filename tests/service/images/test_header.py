@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from service.images.header import ImageError, read_header
+from service.settings import load_settings
 from tests.service.conftest import encode
 
 LIMIT = 10**6
@@ -47,3 +50,40 @@ def test_other_formats_are_named_unsupported(data: bytes) -> None:
 def test_heic_is_named() -> None:
     with pytest.raises(ImageError, match="HEIC is not supported; supported: JPEG"):
         read_header(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, LIMIT)
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def with_xmp(image: Image.Image, format_: str, exif_orientation: int | None = None) -> bytes:
+    exif = Image.Exif()
+    if exif_orientation is not None:
+        exif[0x0112] = exif_orientation
+    if format_ == "PNG":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        return encode(image, "PNG", pnginfo=text, exif=exif)
+    return encode(image, format_, xmp=XMP, exif=exif)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_in_xmp_is_ignored(corners: Image.Image, format_: str) -> None:
+    data = with_xmp(corners, format_)
+    assert b"tiff:Orientation" in data
+    header = read_header(data, LIMIT)
+    assert (header.orientation, header.size_image) == (1, (32, 48))
+    assert read_header(with_xmp(corners, format_, exif_orientation=3), LIMIT).orientation == 3
+
+
+@pytest.mark.parametrize("size", [(8160, 6144), (8192, 6144), (9248, 6936), (6144, 8192)])
+def test_phones_of_50_and_64_megapixels_are_accepted(size: tuple[int, int]) -> None:
+    data = encode(Image.new("1", size), "PNG")
+    assert read_header(data, load_settings({}).max_pixels).size_image == size[::-1]
+
+
+def test_gzip_is_named() -> None:
+    with pytest.raises(ImageError, match="this is a gzip file: unpack it"):
+        read_header(gzip.compress(b"x"), LIMIT)

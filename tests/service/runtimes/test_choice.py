@@ -21,7 +21,7 @@ def test_auto_is_openvino_without_cuda_and_says_so(bundle: Path, manifest: Manif
 def test_onnxruntime_that_is_not_installed(
     bundle: Path, manifest: Manifest, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "model.onnxruntime", None)
     asked = settings.model_copy(update={"backend": "onnxruntime"})
     with pytest.raises(BackendError, match=r"pip install 'humanparse\[gpu\]'"):
         open_backend(bundle, manifest, asked)

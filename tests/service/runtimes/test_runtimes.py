@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from model.manifest import GRAPH, Manifest
+from model.onnxruntime import ort
 from service.runtimes.choice import open_backend
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OpenVinoBackend, network_precision
@@ -67,7 +67,7 @@ def test_a_tensor_to_cut_at_must_exist(bundle: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")
 def test_cuda_that_fell_back_to_the_cpu_stops_the_start(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(ort, "get_available_providers", lambda: both)
     with pytest.raises(BackendError, match="fell back to the CPU"):
         OnnxRuntimeBackend(bundle / GRAPH)
 
