@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from model.taxonomy import Taxonomy
-from training.samples import Sample, mask_boxes
+from training.data.samples import Sample, mask_boxes
 
 # Segments of a body, far to near: name, the points between which it lies, half width as a share of body height.
 SEGMENTS = (
@@ -87,7 +87,7 @@ def draw_figures(
 
 
 def write_folder(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, source: str = "coco-sports") -> Path:
-    """Write samples as `training.datasets.folders` reads them, in PNGs; their joints count as ground truth."""
+    """Write samples as `training.data.datasets.folders` reads them, in PNGs; their joints count as ground truth."""
     kind = "synthetic" if source == "synthetic" else "ground_truth"
     images, people = [], []
     for folder in ("images", "parts", "people"):

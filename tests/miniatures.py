@@ -19,7 +19,7 @@ from scipy.io import savemat
 
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from tests.figures import draw_figures
-from training.samples import Sample
+from training.data.samples import Sample
 
 Photos = Sequence[Sample] | int
 

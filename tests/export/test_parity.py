@@ -25,7 +25,7 @@ from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
 from model.views import as_views
 from tests.figures import draw_figures
-from training.targets import encode, ideal_centers
+from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 192)  # of the shelf's canvases
 

@@ -14,8 +14,8 @@ from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from model.views import as_views, average_views, mirrored
 from tests.figures import draw_figures
-from training.samples import Sample
-from training.targets import encode, ideal_centers
+from training.data.samples import Sample
+from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 192)
 TAXONOMIES = [DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART]

@@ -9,11 +9,11 @@ from pathlib import Path
 from model.canvases import SEEN_ONCE
 from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.ablation import MeasuredOn, finish, plan, tables
-from training.datasets.open import open_dataset, open_split
-from training.recipes import ABLATIONS, RECIPES
-from training.targets import TrainingSet
-from training.variants import Budget, finish_variant, read_variants, variant_tables
+from training.config.recipes import ABLATIONS, RECIPES
+from training.data.datasets.open import open_dataset, open_split
+from training.studies.ablation import MeasuredOn, finish, plan, tables
+from training.studies.variants import Budget, finish_variant, read_variants, variant_tables
+from training.transforms.targets import TrainingSet
 
 HELP = "train variants of the method alike and compare them"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.taxonomy import TAXONOMIES, get_taxonomy
-from training.convert.coco import read_instances, read_panoptic
-from training.convert.label_studio import read_label_studio
-from training.convert.labels import Names, read_names
-from training.convert.painting import paint
-from training.convert.writer import FolderWriter
-from training.samples import DatasetError
+from training.data.convert.coco import read_instances, read_panoptic
+from training.data.convert.label_studio import read_label_studio
+from training.data.convert.labels import Names, read_names
+from training.data.convert.rasterize import paint
+from training.data.convert.writer import FolderWriter
+from training.data.samples import DatasetError
 
 HELP = "turn labels of an annotation tool into folders to train on"
 FORMATS = ("coco-panoptic", "coco-instances", "label-studio")

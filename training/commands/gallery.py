@@ -10,12 +10,12 @@ import torch
 from tqdm import tqdm
 
 from model.canvases import CANVASES
-from training.evaluate import spread
-from training.gallery import Gallery, draw_gallery
-from training.plain_photos import find_photos
-from training.predictors import open_predictor
-from training.runtime.machine import machine
-from training.samples import DatasetError
+from training.data.samples import DatasetError
+from training.data.unlabeled_images import find_photos
+from training.evaluation.evaluate import spread
+from training.inference.predictors import open_predictor
+from training.studies.latency.machine import machine
+from training.visualization.gallery import Gallery, draw_gallery
 
 HELP = "draw what a checkpoint or bundle sees in photos, on one sheet"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")

@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from model.config import DecoderConfig
 from model.taxonomy import TAXONOMIES, get_taxonomy
-from training.census import Census
-from training.checks import Sides, check_photo
-from training.datasets.base import PhotoDataset
-from training.datasets.open import open_dataset
-from training.recipes import RECIPES
-from training.samples import DatasetError
-from training.sheet import Row, draw_sheet, fit
-from training.targets import TrainingSet
+from training.config.recipes import RECIPES
+from training.data.dataset_stats import Census
+from training.data.datasets.base import PhotoDataset
+from training.data.datasets.open import open_dataset
+from training.data.label_checks import Sides, check_photo
+from training.data.samples import DatasetError
+from training.transforms.targets import TrainingSet
+from training.visualization.target_grid import Row, draw_sheet, fit
 
 HELP = "look at a data set: counts, what seems wrong, and a picture of what it teaches"
 SHOWN = 20  # warnings

@@ -9,12 +9,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.canvases import CANVASES
-from training.convert.writer import FolderWriter
-from training.drafts import draft
-from training.photo_people import parse_photo
-from training.plain_photos import find_photos, read_photo, unlabelled
-from training.predictors import open_predictor
-from training.samples import DatasetError
+from training.data.convert.writer import FolderWriter
+from training.data.samples import DatasetError
+from training.data.unlabeled_images import find_photos, read_photo, unlabelled
+from training.inference.predictions import parse_photo
+from training.inference.predictors import open_predictor
+from training.inference.pseudo_labels import draft
 
 HELP = "label photos with a checkpoint or bundle, as a folder to train on"
 

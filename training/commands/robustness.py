@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from model.canvases import CANVASES
-from training.datasets.open import open_dataset
-from training.disturbance_sheet import SHEET, write_disturbances
-from training.disturbances import DISTURBANCES
-from training.evaluate import choose
-from training.predictors import open_predictor
-from training.report import broken_photos
-from training.robustness import measure_robustness
-from training.robustness_table import robustness_table
+from training.data.datasets.open import open_dataset
+from training.evaluation.evaluate import choose
+from training.evaluation.perturbation_grid import SHEET, write_disturbances
+from training.evaluation.perturbations import DISTURBANCES
+from training.evaluation.report import broken_photos
+from training.evaluation.robustness import measure_robustness
+from training.evaluation.robustness_table import robustness_table
+from training.inference.predictors import open_predictor
 
 HELP = "measure a checkpoint or bundle on photos mirrored, turned, shrunk, darkened and compressed"
 

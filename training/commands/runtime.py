@@ -11,10 +11,10 @@ import torch
 
 from model.canvases import SEEN_ONCE
 from model.manifest import MANIFEST, SAMPLE
-from training.runtime.analysis import analyse
-from training.runtime.crowds import cut_person
-from training.runtime.plot import plot
-from training.runtime.stages import OpenVinoStages, Stages, TorchStages
+from training.studies.latency.analysis import analyse
+from training.studies.latency.plot import plot
+from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages
+from training.studies.latency.synthetic_scenes import cut_person
 
 HELP = "time a checkpoint or bundle against the number of people in a photo"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.datasets.open import open_split
-from training.recipes import RECIPES
-from training.speed import measure_speed
-from training.targets import TrainingSet
+from training.config.recipes import RECIPES
+from training.data.datasets.open import open_split
+from training.studies.training_speed import measure_speed
+from training.transforms.targets import TrainingSet
 
 HELP = "measure how fast a recipe trains on this machine"
 

@@ -10,8 +10,8 @@ import torch
 
 from model.canvases import CANVASES, SEEN_ONCE
 from model.checkpoint import load_parser
-from training.datasets.open import open_split
-from training.thresholds import CHOICES, choose_thresholds, chosen_photos, trial_table
+from training.data.datasets.open import open_split
+from training.evaluation.threshold_tuning import CHOICES, choose_thresholds, chosen_photos, trial_table
 
 HELP = "choose the decoder's thresholds for a checkpoint"
 SHOWN = 8  # trials in the table

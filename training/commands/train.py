@@ -8,10 +8,10 @@ from pathlib import Path
 
 from model.config import with_values
 from model.taxonomy import get_taxonomy
-from training.datasets.open import open_split
-from training.loop import train
-from training.recipes import RECIPES
-from training.targets import TrainingSet
+from training.config.recipes import RECIPES
+from training.data.datasets.open import open_split
+from training.engine.loop import train
+from training.transforms.targets import TrainingSet
 
 HELP = "train a recipe; run it again to continue where it was stopped"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from model.config import DecoderConfig, Matcher, ModelConfig, Projection
-from training.config import Stage, TrainConfig
+from training.config.train_config import Stage, TrainConfig
 
 Change = Callable[[TrainConfig], TrainConfig]
 

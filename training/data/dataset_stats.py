@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.samples import Sample
+from training.data.samples import Sample
 
 CANDIDATES = (20, 32)  # joints of a kind that the decoder looks at: N of the graph contract, and what it might be
 SLOTS = 32  # people: P

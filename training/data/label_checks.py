@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.samples import Float32, Sample
+from training.data.samples import Float32, Sample
 
 FAR = 0.2  # of the larger side of a person's box
 FACING = ("nose", "left_eye", "right_eye")  # visible: the person looks this way

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.samples import DatasetError, Sample, UInt8
+from training.data.samples import DatasetError, Sample, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
 

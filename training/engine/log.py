@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.losses import TYPICAL
-from training.processes import Processes
-from training.validation import Figures
+from training.engine.distributed import Processes
+from training.engine.validation import Figures
+from training.losses.dense_losses import TYPICAL
 
 FIGURES = ("mIoU", "APp50", "PCP50", "mask_IoU", "keypoint_AP")
 LOSSES = (*TYPICAL, "total", "gradient_norm")

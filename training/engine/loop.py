@@ -21,21 +21,21 @@ from model.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import get_taxonomy
-from training.batches import load_batches
-from training.channel_health import ChannelHealth
-from training.config import Stage, TrainConfig
-from training.depthwise import quicken
-from training.log import Log, Means
-from training.losses import Counts, count_labels
-from training.memory import keep_freed_memory
-from training.objective import Objective
-from training.processes import Processes, joined, share_batch_norm
-from training.schedule import Schedule
-from training.starting_weights import load_start, restore_statistics, scale_features
-from training.targets import Batch, TrainingSet
-from training.tfjs import read_tfjs
-from training.unit_rms import is_normalized, load_plain_state, normalize, plain_state
-from training.validation import Figures, validate
+from training.config.train_config import Stage, TrainConfig
+from training.engine.channel_health import ChannelHealth
+from training.engine.depthwise import quicken
+from training.engine.distributed import Processes, joined, share_batch_norm
+from training.engine.initial_weights import load_start, restore_statistics, scale_features
+from training.engine.log import Log, Means
+from training.engine.malloc import keep_freed_memory
+from training.engine.sampler import load_batches
+from training.engine.schedule import Schedule
+from training.engine.tfjs import read_tfjs
+from training.engine.unit_rms import is_normalized, load_plain_state, normalize, plain_state
+from training.engine.validation import Figures, validate
+from training.losses.dense_losses import Counts, count_labels
+from training.losses.objective import Objective
+from training.transforms.targets import Batch, TrainingSet
 
 LOG_EVERY = 20
 LAST = "last.ckpt"

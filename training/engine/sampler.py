@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from torch.utils.data import DataLoader
 
-from training.config import TrainConfig
-from training.processes import Processes
-from training.schedule import Schedule
-from training.targets import Batch, TrainingSet, View, collate
+from training.config.train_config import TrainConfig
+from training.engine.distributed import Processes
+from training.engine.schedule import Schedule
+from training.transforms.targets import Batch, TrainingSet, View, collate
 
 AHEAD = 4  # batches that each loading process has ready
 

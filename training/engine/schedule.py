@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from training.config import Stage
+from training.config.train_config import Stage
 
 FLOOR = 0.01  # share of the rate that a cosine ends with
 

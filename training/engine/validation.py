@@ -9,13 +9,13 @@ from PIL import Image
 
 from model.network import Network
 from model.parser import HumanParser
-from training.config import TrainConfig
-from training.datasets.base import PhotoDataset
-from training.evaluate import evaluate, spread
-from training.photo_people import PhotoPeople
-from training.pictures import contact_sheet, draw_people
-from training.predictors import parse_with
-from training.samples import Sample, UInt8
+from training.config.train_config import TrainConfig
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import Sample, UInt8
+from training.evaluation.evaluate import evaluate, spread
+from training.inference.predictions import PhotoPeople
+from training.inference.predictors import parse_with
+from training.visualization.drawing import contact_sheet, draw_people
 
 PICTURED = 8  # photos on the picture
 

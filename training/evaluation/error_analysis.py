@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from model.taxonomy import Taxonomy
-from training.datasets.base import PhotoDataset
-from training.evaluate import Show
-from training.metrics.parts import likeness
-from training.photo_figures import PhotoFigures
-from training.photo_people import PhotoPeople, parse_photo
-from training.pictures import contact_sheet, draw_people
-from training.predictors import Parse, Scales
-from training.samples import Sample, UInt8
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import Sample, UInt8
+from training.evaluation.evaluate import Show
+from training.evaluation.image_metrics import PhotoFigures
+from training.evaluation.metrics.parts import likeness
+from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictors import Parse, Scales
+from training.visualization.drawing import contact_sheet, draw_people
 
 CASES, COLUMNS = 12, 2  # photos on a sheet, and side by side
 SIDE = 400  # pixels of the longer side of a photo on a sheet

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from training.datasets.base import PhotoDataset
-from training.datasets.photo_lists import listed
-from training.photo_figures import PhotoFigures, measure
-from training.photo_people import PhotoPeople, parse_photo
-from training.predictors import Parse, Scales
-from training.samples import DatasetError, Sample
-from training.summary import summarise
+from training.data.datasets.base import PhotoDataset
+from training.data.datasets.image_lists import listed
+from training.data.samples import DatasetError, Sample
+from training.evaluation.image_metrics import PhotoFigures, measure
+from training.evaluation.summary import summarise
+from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictors import Parse, Scales
 
 Show = Callable[[Sample, PhotoPeople], None]
 

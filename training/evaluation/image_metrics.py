@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.metrics.boundaries import mask_boundary_f, part_contours
-from training.metrics.faults import NOTABLE
-from training.metrics.joints import joint_part_tables, joints_on_parts
-from training.metrics.parts import PersonParts, compare_parts
-from training.metrics.people import Instances, compare_masks
-from training.metrics.pixels import Float64, Int64, confusion
-from training.metrics.poses import Poses
-from training.photo_people import PhotoPeople
-from training.samples import Bool, Sample
+from training.data.samples import Bool, Sample
+from training.evaluation.metrics.boundaries import mask_boundary_f, part_contours
+from training.evaluation.metrics.detection_errors import NOTABLE
+from training.evaluation.metrics.joints import joint_part_tables, joints_on_parts
+from training.evaluation.metrics.parts import PersonParts, compare_parts
+from training.evaluation.metrics.people import Instances, compare_masks
+from training.evaluation.metrics.pixels import Float64, Int64, confusion
+from training.evaluation.metrics.poses import Poses
+from training.inference.predictions import PhotoPeople
 
 BODY_IN_BOX = 0.53  # a person's area as a share of the box, where no mask tells
 

@@ -10,16 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from model.taxonomy import Taxonomy
-from training.augment import letterbox
-from training.cases import captioned, save
-from training.datasets.base import PhotoDataset
-from training.disturbances import DISTURBANCES, NAMES_KEPT
-from training.evaluate import spread
-from training.photo_people import PhotoPeople, parse_photo
-from training.pictures import contact_sheet, draw_people
-from training.predictors import Predictor
-from training.robustness import ORIGINAL
-from training.samples import DatasetError, Sample, UInt8
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import DatasetError, Sample, UInt8
+from training.evaluation.error_analysis import captioned, save
+from training.evaluation.evaluate import spread
+from training.evaluation.perturbations import DISTURBANCES, NAMES_KEPT
+from training.evaluation.robustness import ORIGINAL
+from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictors import Predictor
+from training.transforms.augment import letterbox
+from training.visualization.drawing import contact_sheet, draw_people
 
 SHEET = "disturbances.jpg"
 PHOTOS = 6  # on a sheet, a row each

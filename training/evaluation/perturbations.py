@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from model.taxonomy import Taxonomy
-from training.augment import Affine, letterbox, mirror_names, warp
-from training.metrics.pixels import Float64
-from training.samples import Sample, UInt8
+from training.data.samples import Sample, UInt8
+from training.evaluation.metrics.pixels import Float64
+from training.transforms.augment import Affine, letterbox, mirror_names, warp
 
 Disturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
-"""The disturbed photo with its labels, and the map from the photo to it (edge coordinates, see `training.augment`)."""
+"""The disturbed photo with its labels, and the map from the photo to it (edge coordinates: `transforms.augment`)."""
 
 LIGHT = 0.15  # of the light that the photo was taken in
 FULL_WELL = 4000.0  # electrons of a white pixel in full light: a phone's small pixel

@@ -1,11 +1,11 @@
-"""The figures of `training.evaluate` as tables for a person to read."""
+"""The figures of `training.evaluation.evaluate` as tables for a person to read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.paper_tables import REGIONS
+from training.evaluation.paper_tables import REGIONS
 
 
 def table(report: dict[str, Any]) -> str:

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import Taxonomy
-from training.augment import Affine
-from training.datasets.base import PhotoDataset
-from training.disturbances import DISTURBANCES, MIRRORED
-from training.evaluate import measure_photos
-from training.metrics.agreement import Agreement, agreement_figures, compare_answers
-from training.metrics.poses import Poses, ap_difference
-from training.photo_figures import PhotoFigures, measure
-from training.photo_people import PhotoPeople, parse_photo
-from training.predictors import Predictor
-from training.samples import Float32, Sample
-from training.summary import plain, summarise
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import Float32, Sample
+from training.evaluation.evaluate import measure_photos
+from training.evaluation.image_metrics import PhotoFigures, measure
+from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
+from training.evaluation.metrics.poses import Poses, ap_difference
+from training.evaluation.perturbations import DISTURBANCES, MIRRORED
+from training.evaluation.summary import plain, summarise
+from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictors import Predictor
+from training.transforms.augment import Affine
 
 ORIGINAL = "original"
 

@@ -1,4 +1,4 @@
-"""The figures of `training.robustness` as Markdown."""
+"""The figures of `training.evaluation.robustness` as Markdown."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import TAXONOMIES, Taxonomy
-from training.datasets.base import OWN, SYNTHETIC
-from training.metrics.averages import bootstrap, mean
-from training.metrics.boundaries import boundary_f
-from training.metrics.faults import person_errors
-from training.metrics.parts import VOLUME, correct_parts
-from training.metrics.people import average_precision, coco_ap
-from training.metrics.pixels import Float64, Int64, class_ious
-from training.metrics.poses import joint_figures, keypoint_ap
-from training.metrics.regions import region_ap
-from training.photo_figures import PhotoFigures
+from training.data.datasets.base import OWN, SYNTHETIC
+from training.evaluation.image_metrics import PhotoFigures
+from training.evaluation.metrics.averages import bootstrap, mean
+from training.evaluation.metrics.boundaries import boundary_f
+from training.evaluation.metrics.detection_errors import person_errors
+from training.evaluation.metrics.parts import VOLUME, correct_parts
+from training.evaluation.metrics.people import average_precision, coco_ap
+from training.evaluation.metrics.pixels import Float64, Int64, class_ious
+from training.evaluation.metrics.poses import joint_figures, keypoint_ap
+from training.evaluation.metrics.regions import region_ap
 
 RESAMPLES = 200
 REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70

@@ -19,14 +19,14 @@ from model.letterbox import Letterbox
 from model.manifest import Size
 from model.maps import HeadMaps
 from model.parser import HumanParser
-from training.augment import letterbox
-from training.datasets.base import SYNTHETIC, PhotoDataset
-from training.evaluate import spread
-from training.photo_figures import measure
-from training.photo_people import to_image
-from training.predictors import first_canvas
-from training.samples import Sample
-from training.summary import summarise
+from training.data.datasets.base import SYNTHETIC, PhotoDataset
+from training.data.samples import Sample
+from training.evaluation.evaluate import spread
+from training.evaluation.image_metrics import measure
+from training.evaluation.summary import summarise
+from training.inference.predictions import to_image
+from training.inference.predictors import first_canvas
+from training.transforms.augment import letterbox
 
 # In the order in which they are chosen: a joint must be found before it can be joined, and joined to be a person.
 CHOICES: dict[str, tuple[Any, ...]] = {

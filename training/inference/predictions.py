@@ -11,9 +11,9 @@ from model.canvases import best_canvas
 from model.letterbox import Letterbox
 from model.manifest import Size
 from model.two_scales import unite
-from training.augment import letterbox
-from training.predictors import Parse, Scales
-from training.samples import Float32, Sample, UInt8
+from training.data.samples import Float32, Sample, UInt8
+from training.inference.predictors import Parse, Scales
+from training.transforms.augment import letterbox
 
 
 @dataclass(frozen=True)

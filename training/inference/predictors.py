@@ -17,7 +17,7 @@ from model.manifest import GRAPH, MANIFEST, Size, read_bundle
 from model.onnxruntime import ort
 from model.parser import HumanParser
 from model.taxonomy import Taxonomy
-from training.samples import UInt8
+from training.data.samples import UInt8
 
 Parse = Callable[[UInt8], CanvasPeople]  # of a canvas [H, W, 3]
 Scales = Sequence[Sequence[Size]]  # the canvases to choose from: of one scale, or of a coarse and of a fine one

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import IGNORE
-from training.convert.painting import Painted, person_record
-from training.datasets.folder_records import TEACHER
-from training.photo_people import PhotoPeople
-from training.samples import mask_boxes
+from training.data.convert.rasterize import Painted, person_record
+from training.data.datasets.folder_records import TEACHER
+from training.data.samples import mask_boxes
+from training.inference.predictions import PhotoPeople
 
 
 def draft(people: PhotoPeople, least: float) -> Painted:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.frames import canvas_to_cell, cell_grid
-from training.targets import Batch
+from training.transforms.targets import Batch
 
 SPREAD = 0.035  # standard deviation of a center's target, in units of the box's scale
 NARROWEST = 0.7  # and in cells at least

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from model.maps import HeadMaps
 from model.network import RADIUS_CELLS, canvas_logits
 from model.taxonomy import IGNORE
-from training.center_losses import center_loss, regression_loss
-from training.targets import Batch
+from training.losses.center_losses import center_loss, regression_loss
+from training.transforms.targets import Batch
 
 # Each loss's typical size after a few hundred steps. A task's log-variance starts at the logarithm, where the
 # weighted sum is balanced: learning it from zero would take longer than a short run lasts.

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from model.decoder.decode import Decoder
 from model.network import Network
-from training.losses import Counts, Criterion, dense_losses
-from training.matching_loss import matching_loss
-from training.targets import Batch
+from training.losses.dense_losses import Counts, Criterion, dense_losses
+from training.losses.matching_loss import matching_loss
+from training.transforms.targets import Batch
 
 
 class Objective(nn.Module):

@@ -14,14 +14,14 @@ from tqdm import tqdm
 from model.checkpoint import load_parser
 from model.network import Network
 from model.parser import HumanParser
-from training.augment import letterbox
-from training.config import TrainConfig
-from training.datasets.base import PhotoDataset
-from training.evaluate import evaluate
-from training.loop import LAST, train
-from training.predictors import parse_with
-from training.recipes import ABLATIONS
-from training.targets import TrainingSet, collate, encode
+from training.config.recipes import ABLATIONS
+from training.config.train_config import TrainConfig
+from training.data.datasets.base import PhotoDataset
+from training.engine.loop import LAST, train
+from training.evaluation.evaluate import evaluate
+from training.inference.predictors import parse_with
+from training.transforms.augment import letterbox
+from training.transforms.targets import TrainingSet, collate, encode
 
 REPORT = "figures.json"
 

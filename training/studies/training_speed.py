@@ -15,14 +15,14 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from training.batches import AHEAD, load_batches
-from training.config import TrainConfig
-from training.loop import Stepper, make_network, make_objective, make_optimizer, moving_average
-from training.memory import keep_freed_memory
-from training.processes import joined
-from training.runtime.machine import machine, synchronise
-from training.schedule import Schedule
-from training.targets import Batch, TrainingSet
+from training.config.train_config import TrainConfig
+from training.engine.distributed import joined
+from training.engine.loop import Stepper, make_network, make_objective, make_optimizer, moving_average
+from training.engine.malloc import keep_freed_memory
+from training.engine.sampler import AHEAD, load_batches
+from training.engine.schedule import Schedule
+from training.studies.latency.machine import machine, synchronise
+from training.transforms.targets import Batch, TrainingSet
 
 WARM_UP = 3  # steps in which libraries choose their kernels
 

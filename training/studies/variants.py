@@ -20,17 +20,17 @@ from model.checkpoint import load_parser
 from model.config import with_values
 from model.manifest import Size
 from model.network import Network
-from training.ablation import REPORT, MeasuredOn
-from training.config import TrainConfig
-from training.evaluate import evaluate
-from training.loop import FREE, train
-from training.predictors import parse_with
-from training.recipes import ABLATIONS
-from training.runtime.machine import synchronise
-from training.samples import DatasetError
-from training.schedule import Schedule
-from training.speed import measure_speed
-from training.targets import TrainingSet
+from training.config.recipes import ABLATIONS
+from training.config.train_config import TrainConfig
+from training.data.samples import DatasetError
+from training.engine.loop import FREE, train
+from training.engine.schedule import Schedule
+from training.evaluation.evaluate import evaluate
+from training.inference.predictors import parse_with
+from training.studies.ablation import REPORT, MeasuredOn
+from training.studies.latency.machine import synchronise
+from training.studies.training_speed import measure_speed
+from training.transforms.targets import TrainingSet
 
 TIMED = 10  # steps that are timed for each figure that a plan is made of
 NETWORK_RUNS = 15

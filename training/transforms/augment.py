@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.letterbox import LETTERBOX_COLOR, Letterbox, letterbox_geometry
 from model.taxonomy import Taxonomy
-from training.samples import Bool, Float32, Sample, UInt8
+from training.data.samples import Bool, Float32, Sample, UInt8
 
 Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
 Colours = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix

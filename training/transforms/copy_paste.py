@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.augment import Affine, Colours, mirror_names, random_colours, warp, without_lost
-from training.fields import grow
-from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
+from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
+from training.transforms.augment import Affine, Colours, mirror_names, random_colours, warp, without_lost
+from training.transforms.fields import grow
 
 MOST = 3  # people who are pasted into one view
 SMALLEST = 48  # pixels of a photo: the longer side of somebody worth cutting out

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.samples import Bool, Float32, UInt8
+from training.data.samples import Bool, Float32, UInt8
 
 Float16 = NDArray[np.float16]  # of offsets: at most R cells, hence exact to 1/128 cell
 

@@ -20,12 +20,12 @@ from tqdm import tqdm
 from model.config import STRIDE, DecoderConfig
 from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.augment import Augmentation, augment
-from training.config import TrainConfig
-from training.crowds import paste_people
-from training.datasets.base import SYNTHETIC, PhotoDataset
-from training.fields import Float16, center_maps, grow, joint_maps, limb_maps, projection_map
-from training.samples import Bool, DatasetError, Float32, Sample, UInt8
+from training.config.train_config import TrainConfig
+from training.data.datasets.base import SYNTHETIC, PhotoDataset
+from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8
+from training.transforms.augment import Augmentation, augment
+from training.transforms.copy_paste import paste_people
+from training.transforms.fields import Float16, center_maps, grow, joint_maps, limb_maps, projection_map
 
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`

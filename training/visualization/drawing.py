@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from model.colors import person_color
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.samples import Float32, UInt8
+from training.data.samples import Float32, UInt8
 
 UNKNOWN = (255, 0, 255)  # ignored pixels
 

@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.manifest import Size
 from model.taxonomy import Taxonomy
-from training.photo_people import PhotoPeople, parse_scales, to_image
-from training.pictures import draw_people
-from training.plain_photos import read_photo, unlabelled
-from training.predictors import Predictor
-from training.samples import UInt8
-from training.sheet import GAP, INK, LINE, PAPER, QUIET, draw_legend
+from training.data.samples import UInt8
+from training.data.unlabeled_images import read_photo, unlabelled
+from training.inference.predictions import PhotoPeople, parse_scales, to_image
+from training.inference.predictors import Predictor
+from training.visualization.drawing import draw_people
+from training.visualization.target_grid import GAP, INK, LINE, PAPER, QUIET, draw_legend
 
 GREY = 96  # in place of photos that are not shown
 FINE = 2  # tiles are drawn so many times larger, for smooth edges

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.config import STRIDE, DecoderConfig
 from model.taxonomy import BACKGROUND, IGNORE, RGB, Taxonomy
-from training.augment import letterbox
-from training.pictures import UNKNOWN, draw_people, person_colours
-from training.samples import Float32, Sample, UInt8
-from training.targets import Targets, encode
+from training.data.samples import Float32, Sample, UInt8
+from training.transforms.augment import letterbox
+from training.transforms.targets import Targets, encode
+from training.visualization.drawing import UNKNOWN, draw_people, person_colours
 
 COLUMNS = (
     "photo, outlines, joints",

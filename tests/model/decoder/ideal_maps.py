@@ -7,7 +7,7 @@ import torch
 
 from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
-from training.fields import center_maps
+from training.transforms.fields import center_maps
 
 SURE = 12.0  # logit of what is true; of what is false with the other sign
 

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from model.config import DecoderConfig
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
-from training.matcher_table import limb_like_scores
+from training.studies.matcher_table import limb_like_scores
 
 CONFIG = DecoderConfig()
 STEPS = (CONFIG.matcher_step, CONFIG.matcher_outer, CONFIG.matcher_inner)

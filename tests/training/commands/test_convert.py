@@ -11,10 +11,10 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from tests.training.convert.exports import write_instances, write_label_studio, write_panoptic, write_people
+from tests.training.data.convert.exports import write_instances, write_label_studio, write_panoptic, write_people
 from training.__main__ import main
-from training.datasets.folders import FolderDataset
-from training.samples import Sample
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import Sample
 
 T = DENSEPOSE_COCO
 NAMES = list(TAXONOMIES)

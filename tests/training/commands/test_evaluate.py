@@ -14,7 +14,7 @@ from model.taxonomy import PASCAL_PERSON_PART
 from tests.bundles import figure_bundle, figure_photo
 from tests.figures import write_folder
 from training.__main__ import main
-from training.samples import Sample, mask_boxes
+from training.data.samples import Sample, mask_boxes
 
 T = PASCAL_PERSON_PART
 SIZE = (64, 96)

@@ -8,7 +8,7 @@ import numpy as np
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.census import Census
+from training.data.dataset_stats import Census
 
 T = DENSEPOSE_COCO
 

@@ -11,8 +11,8 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.checks import Sides, check_photo
-from training.samples import Sample
+from training.data.label_checks import Sides, check_photo
+from training.data.samples import Sample
 
 T = DENSEPOSE_COCO
 

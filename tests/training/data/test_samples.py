@@ -9,7 +9,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.samples import DatasetError, mask_boxes
+from training.data.samples import DatasetError, mask_boxes
 
 
 def test_maps_of_another_size_are_refused() -> None:

@@ -10,11 +10,11 @@ import torch
 from model.backbones.build import load_pretrained
 from model.network import Network
 from tests.model.test_movenet import public_state
-from training.channel_health import LEAST_ALIVE, ChannelHealth, DeadBackboneError
-from training.config import TrainConfig
-from training.loop import make_optimizer, prepare
-from training.objective import Objective
-from training.recipes import RECIPES
+from training.config.recipes import RECIPES
+from training.config.train_config import TrainConfig
+from training.engine.channel_health import LEAST_ALIVE, ChannelHealth, DeadBackboneError
+from training.engine.loop import make_optimizer, prepare
+from training.losses.objective import Objective
 
 CANVASES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 RATE = 1.2e-3  # of version 4

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.depthwise import QuickDepthwise2d, quicken
+from training.engine.depthwise import QuickDepthwise2d, quicken
 
 
 def depthwise(channels: int = 48, size: int = 5, **changes: object) -> nn.Conv2d:

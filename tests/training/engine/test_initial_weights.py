@@ -16,7 +16,7 @@ from model.manifest import GOLDEN, BundleError, read_bundle
 from model.network import Network
 from model.parser import HumanParser
 from service.settings import DEFAULT_BUNDLE
-from training.starting_weights import load_start, restore_statistics
+from training.engine.initial_weights import load_start, restore_statistics
 
 MANIFEST = read_bundle(DEFAULT_BUNDLE)
 

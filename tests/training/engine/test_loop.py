@@ -18,16 +18,16 @@ from model.decoder.decode import Decoder
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
-from training import loop
 from training.__main__ import main
-from training.batches import load_batches
-from training.config import Stage, TrainConfig
-from training.datasets.folders import FolderDataset
-from training.objective import Objective
-from training.processes import Processes
-from training.recipes import RECIPES
-from training.schedule import Schedule
-from training.targets import TrainingSet, collate
+from training.config.recipes import RECIPES
+from training.config.train_config import Stage, TrainConfig
+from training.data.datasets.folders import FolderDataset
+from training.engine import loop
+from training.engine.distributed import Processes
+from training.engine.sampler import load_batches
+from training.engine.schedule import Schedule
+from training.losses.objective import Objective
+from training.transforms.targets import TrainingSet, collate
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 # Allocates and frees 64 MiB five times, as a step does with activations, and prints the page faults of the last four.
 PROGRAM = """
 import ctypes, resource, sys
-from training.memory import keep_freed_memory
+from training.engine.malloc import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from training.config import Stage
-from training.recipes import RECIPES, paper_mhp_v2
-from training.schedule import Schedule
+from training.config.recipes import RECIPES, paper_mhp_v2
+from training.config.train_config import Stage
+from training.engine.schedule import Schedule
 
 
 def rates(schedule: Schedule, *steps: int) -> list[float]:

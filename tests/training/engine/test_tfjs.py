@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.tfjs import read_tfjs
+from training.engine.tfjs import read_tfjs
 
 HALF = np.arange(6, dtype=np.float16).reshape(2, 3) / 4
 WHOLE = np.array([1.5, -2.25], np.float32)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.unit_rms import load_plain_state, normalize, plain_state
+from training.engine.unit_rms import load_plain_state, normalize, plain_state
 
 
 def folded() -> nn.Sequential:

@@ -21,16 +21,16 @@ from tests import oracles
 from tests.bundles import figure_bundle, figure_photo
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
-from training.augment import letterbox
-from training.datasets.folders import FolderDataset
-from training.evaluate import evaluate
-from training.photo_figures import measure
-from training.photo_people import parse_photo, to_image
-from training.plain_photos import unlabelled
-from training.predictors import Parse, open_predictor
-from training.report import table
-from training.samples import Sample, UInt8
-from training.summary import summarise
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import Sample, UInt8
+from training.data.unlabeled_images import unlabelled
+from training.evaluation.evaluate import evaluate
+from training.evaluation.image_metrics import measure
+from training.evaluation.report import table
+from training.evaluation.summary import summarise
+from training.inference.predictions import parse_photo, to_image
+from training.inference.predictors import Parse, open_predictor
+from training.transforms.augment import letterbox
 
 T = DENSEPOSE_COCO
 FAST = [CANVASES["fast"]]

@@ -12,7 +12,8 @@ from PIL import Image
 from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.disturbances import (
+from training.data.samples import Sample
+from training.evaluation.perturbations import (
     DISTURBANCES,
     FULL_WELL,
     JPEG_QUALITY,
@@ -22,7 +23,6 @@ from training.disturbances import (
     shrink,
     turn,
 )
-from training.samples import Sample
 
 T = DENSEPOSE_COCO
 IN_PLACE = ("low_light", "jpeg")

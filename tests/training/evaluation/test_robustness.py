@@ -15,17 +15,17 @@ from model.canvases import CANVASES
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from tests.oracles import nobody, oracle
-from training.augment import mirror_names
-from training.datasets.folders import FolderDataset
-from training.disturbances import DISTURBANCES, MIRRORED, NAMES_KEPT
-from training.evaluate import evaluate
-from training.metrics.poses import oks
-from training.photo_figures import measure
-from training.photo_people import PhotoPeople
-from training.predictors import Parse, Predictor
-from training.robustness import ORIGINAL, as_original, measure_robustness, mirror_people
-from training.robustness_table import robustness_table
-from training.samples import Sample, UInt8, mask_boxes
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import Sample, UInt8, mask_boxes
+from training.evaluation.evaluate import evaluate
+from training.evaluation.image_metrics import measure
+from training.evaluation.metrics.poses import oks
+from training.evaluation.perturbations import DISTURBANCES, MIRRORED, NAMES_KEPT
+from training.evaluation.robustness import ORIGINAL, as_original, measure_robustness, mirror_people
+from training.evaluation.robustness_table import robustness_table
+from training.inference.predictions import PhotoPeople
+from training.inference.predictors import Parse, Predictor
+from training.transforms.augment import mirror_names
 
 T = DENSEPOSE_COCO
 FAST = [CANVASES["fast"]]

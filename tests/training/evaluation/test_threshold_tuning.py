@@ -18,10 +18,10 @@ from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
-from training.datasets.folders import FolderDataset
-from training.samples import Sample
-from training.targets import encode, ideal_centers
-from training.thresholds import CHOICES, PASSES, Trial, choose_thresholds, chosen_photos
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import Sample
+from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, choose_thresholds, chosen_photos
+from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 128)
 CONFIG = DecoderConfig(radius=16.0)  # a joint needs 0.7 of its votes

@@ -12,7 +12,7 @@ from PIL import Image
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
 from tests.bundles import SCORES, figure_bundle, figure_photo
 from training.__main__ import main
-from training.datasets.folders import FolderDataset
+from training.data.datasets.folders import FolderDataset
 
 T = PASCAL_PERSON_PART
 FIRST, SECOND = (slice(30, 150), slice(30, 90)), (slice(30, 180), slice(180, 240))  # rows and columns

@@ -9,9 +9,9 @@ import torch
 from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.center_losses import center_loss, centers_of, regression_loss
-from training.fields import center_maps
-from training.targets import Batch, collate, encode
+from training.losses.center_losses import center_loss, centers_of, regression_loss
+from training.transforms.fields import center_maps
+from training.transforms.targets import Batch, collate, encode
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from model.maps import HeadMaps
 from model.network import RADIUS_CELLS
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.fields import center_maps
-from training.losses import Counts, Criterion, count_labels, dense_losses, projection_loss
-from training.targets import Batch, collate, encode
+from training.losses.dense_losses import Counts, Criterion, count_labels, dense_losses, projection_loss
+from training.transforms.fields import center_maps
+from training.transforms.targets import Batch, collate, encode
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from model.frames import canvas_to_cell
 from model.maps import HeadMaps
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.matching_loss import matching_loss, owners
-from training.targets import encode, ideal_centers
+from training.losses.matching_loss import matching_loss, owners
+from training.transforms.targets import encode, ideal_centers
 
 DECODER = Decoder(DENSEPOSE_COCO, DecoderConfig())
 

@@ -14,9 +14,9 @@ from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
-from training.ablation import FIELD, field_error, plan, tables
-from training.datasets.folders import FolderDataset
-from training.recipes import ABLATIONS, smoke
+from training.config.recipes import ABLATIONS, smoke
+from training.data.datasets.folders import FolderDataset
+from training.studies.ablation import FIELD, field_error, plan, tables
 
 
 def test_rows_that_train_alike_share_a_run() -> None:

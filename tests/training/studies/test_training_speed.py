@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import training.speed
+import training.studies.training_speed
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
-from training.batches import AHEAD
-from training.speed import WARM_UP
-from training.targets import Batch
+from training.engine.sampler import AHEAD
+from training.studies.training_speed import WARM_UP
+from training.transforms.targets import Batch
 
 T = DENSEPOSE_COCO
 
@@ -71,7 +71,7 @@ def test_arithmetic_with_a_clock_of_our_own(
             yield (torch.zeros(2),) * len(Batch._fields)
 
     for name, value in (("time", clock), ("Stepper", Stepper), ("load_batches", load_batches)):
-        monkeypatch.setattr(training.speed, name, value)
+        monkeypatch.setattr(training.studies.training_speed, name, value)
     assert speed(photos, "--steps", "4", "--workers", "3") == 0
     report = json.loads(capsys.readouterr().out)
     step = round(2 / alone, 2)

@@ -13,15 +13,14 @@ from model.config import ModelConfig
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
-from training import variants as module
 from training.__main__ import main
 from training.commands import ablate as command
-from training.config import TrainConfig
-from training.datasets.open import open_split
-from training.recipes import smoke
-from training.samples import DatasetError
-from training.targets import TrainingSet
-from training.variants import (
+from training.config.recipes import smoke
+from training.config.train_config import TrainConfig
+from training.data.datasets.open import open_split
+from training.data.samples import DatasetError
+from training.studies import variants as module
+from training.studies.variants import (
     COLUMNS,
     Budget,
     Variant,
@@ -30,6 +29,7 @@ from training.variants import (
     seconds_a_step,
     variant_tables,
 )
+from training.transforms.targets import TrainingSet
 
 SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
 TWO = """

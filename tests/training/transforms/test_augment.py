@@ -10,8 +10,8 @@ import pytest
 from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.augment import Augmentation, augment, letterbox
-from training.samples import Sample
+from training.data.samples import Sample
+from training.transforms.augment import Augmentation, augment, letterbox
 
 T = DENSEPOSE_COCO
 STILL = Augmentation(flip=0, scale=(1, 1), rotation=0, colour=0)

@@ -10,9 +10,9 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.crowds import cut_out, paste, paste_people
-from training.fields import grow
-from training.samples import Sample, mask_boxes
+from training.data.samples import Sample, mask_boxes
+from training.transforms.copy_paste import cut_out, paste, paste_people
+from training.transforms.fields import grow
 
 T = DENSEPOSE_COCO
 NOSE, RIGHT_KNEE = 0, T.joint_names.index("right_knee")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.fields import grow, joint_maps, limb_maps, projection_map
+from training.transforms.fields import grow, joint_maps, limb_maps, projection_map
 
 SIZE = (20, 27)
 LIMBS = DENSEPOSE_COCO.limbs

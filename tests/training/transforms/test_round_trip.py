@@ -12,7 +12,7 @@ from model.decoder.decode import Decoder, People
 from model.maps import HeadMaps
 from model.taxonomy import TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.targets import Targets, encode, ideal_centers
+from training.transforms.targets import Targets, encode, ideal_centers
 
 SURE = 8.0  # logit of what is true
 

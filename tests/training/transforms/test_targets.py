@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader
 from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
-from training.config import TrainConfig
-from training.datasets.folders import FolderDataset
-from training.recipes import smoke
-from training.samples import DatasetError, Sample
-from training.targets import Batch, Targets, TrainingSet, collate, encode
+from training.config.recipes import smoke
+from training.config.train_config import TrainConfig
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import DatasetError, Sample
+from training.transforms.targets import Batch, Targets, TrainingSet, collate, encode
 
 T = DENSEPOSE_COCO
 NOSE, LEFT_KNEE, LEFT_ANKLE = 0, 13, 15

@@ -7,7 +7,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.pictures import contact_sheet, draw_people
+from training.visualization.drawing import contact_sheet, draw_people
 
 T = DENSEPOSE_COCO
 NOBODY = np.zeros((0, 17, 3), np.float32)

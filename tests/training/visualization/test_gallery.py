@@ -11,11 +11,11 @@ from PIL import Image
 from model.taxonomy import PASCAL_PERSON_PART
 from tests.bundles import color, figure_bundle, figure_photo
 from training.__main__ import main
-from training.gallery import GREY, Gallery, Tile, draw_gallery
-from training.plain_photos import find_photos, read_photo
-from training.predictors import open_predictor
-from training.samples import DatasetError
-from training.sheet import PAPER
+from training.data.samples import DatasetError
+from training.data.unlabeled_images import find_photos, read_photo
+from training.inference.predictors import open_predictor
+from training.visualization.gallery import GREY, Gallery, Tile, draw_gallery
+from training.visualization.target_grid import PAPER
 
 T = PASCAL_PERSON_PART
 TURNED = 6  # EXIF: the camera was held upright

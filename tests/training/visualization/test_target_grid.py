@@ -8,9 +8,9 @@ import pytest
 from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.pictures import UNKNOWN, person_colours
-from training.samples import Sample
-from training.sheet import COLUMNS, GAP, LEFT, LINE, MIDDLE, RIGHT, TILE, Row, draw_sheet, fit
+from training.data.samples import Sample
+from training.visualization.drawing import UNKNOWN, person_colours
+from training.visualization.target_grid import COLUMNS, GAP, LEFT, LINE, MIDDLE, RIGHT, TILE, Row, draw_sheet, fit
 
 T = DENSEPOSE_COCO
 TOP = 2 * GAP + 3 * LINE  # of the first row's pictures

@@ -1,0 +1,1 @@
+"""From annotation tools' exports to folders that can be trained on."""

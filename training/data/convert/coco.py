@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
-from training.convert.masks import coco_mask
-from training.samples import DatasetError
+from training.data.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
+from training.data.convert.masks import coco_mask
+from training.data.samples import DatasetError
 
 Record = dict[str, Any]
 

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from training.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
-from training.convert.masks import brush_mask, polygon_mask
-from training.convert.writer import upright_size
-from training.samples import Bool, DatasetError
+from training.data.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
+from training.data.convert.masks import brush_mask, polygon_mask
+from training.data.convert.writer import upright_size
+from training.data.samples import Bool, DatasetError
 
 Record = dict[str, Any]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.samples import Bool, DatasetError
+from training.data.samples import Bool, DatasetError
 
 Joint = tuple[float, float, int]  # x, y in pixels, v
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from training.samples import Bool, DatasetError, UInt8
+from training.data.samples import Bool, DatasetError, UInt8
 
 CHANNELS = 4  # a brush stroke is an RGBA picture whose last channel is the stroke
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.convert.labels import Joint, Names, Person, PhotoLabels, Region
-from training.datasets.folder_records import GROUND_TRUTH
-from training.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
+from training.data.convert.labels import Joint, Names, Person, PhotoLabels, Region
+from training.data.datasets.folder_records import GROUND_TRUTH
+from training.data.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
 
 JOINT_MARGIN = 0.1  # of the larger side of a box around joints, for people who have nothing else
 MOST = 0.5  # more than this share of a region lies in the person it is given to

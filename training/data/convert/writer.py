@@ -1,4 +1,4 @@
-"""Writing a folder of one's own photos as `training.datasets.folders` reads it."""
+"""Writing a folder of one's own photos as `training.data.datasets.folders` reads it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 from PIL import ExifTags, Image, ImageOps
 
 from model.taxonomy import Taxonomy
-from training.convert.painting import Painted
-from training.datasets.folder_records import ANNOTATIONS
-from training.samples import DatasetError
+from training.data.convert.rasterize import Painted
+from training.data.datasets.folder_records import ANNOTATIONS
+from training.data.samples import DatasetError
 
 FOLDERS = ("images", "parts", "people")
 UPRIGHT = 1  # EXIF orientation of a photo that is stored as it is shown

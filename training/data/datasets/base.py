@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.taxonomy import Taxonomy
-from training.samples import DatasetError, Sample, UInt8
+from training.data.samples import DatasetError, Sample, UInt8
 
 SYNTHETIC = "synthetic"  # source of rendered photos: every label is exact, an absent joint is outside the frame
 OWN = "own"  # source of photos in folders that name none

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from training.datasets.base import Photo, PhotoDataset
-from training.samples import DatasetError, Sample
+from training.data.datasets.base import Photo, PhotoDataset
+from training.data.samples import DatasetError, Sample
 
 
 class JoinedDataset(PhotoDataset):

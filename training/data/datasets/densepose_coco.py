@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
 from model.taxonomy import DENSEPOSE_COCO, IGNORE
-from training.datasets.base import Photo, PhotoDataset, read_image
-from training.datasets.label_files import MAX_PEOPLE, hide
-from training.samples import Bool, DatasetError, Float32, Sample, UInt8, mask_boxes
+from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.label_files import MAX_PEOPLE, hide
+from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8, mask_boxes
 
 TRAIN, REST, MINIVAL = "train", "valminusminival", "minival"
 ANNOTATIONS = ("densepose_coco_2014_{}.json", "densepose_{}2014.json", "densepose_{}2014_cse.json")

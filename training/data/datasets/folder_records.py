@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import IGNORE, TAXONOMIES, Taxonomy
-from training.datasets.base import OWN, SYNTHETIC, Photo
-from training.samples import Bool, DatasetError, Float32
+from training.data.datasets.base import OWN, SYNTHETIC, Photo
+from training.data.samples import Bool, DatasetError, Float32
 
 ANNOTATIONS = "annotations.json"
 GROUND_TRUTH, TEACHER = "ground_truth", "teacher"

@@ -1,6 +1,6 @@
 """Photos in folders: `images/`, `parts/`, `people/` and a COCO-keypoints `annotations.json` in each.
 
-`docs/own-data.md` describes the format; `training.datasets.folder_records` reads its annotations.
+`docs/own-data.md` describes the format; `training.data.datasets.folder_records` reads its annotations.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.datasets.base import SYNTHETIC, PhotoDataset, read_image
-from training.datasets.folder_records import TRAIN, VALIDATION, FolderPhoto, read_annotations
-from training.samples import DatasetError, Sample, mask_boxes
+from training.data.datasets.base import SYNTHETIC, PhotoDataset, read_image
+from training.data.datasets.folder_records import TRAIN, VALIDATION, FolderPhoto, read_annotations
+from training.data.samples import DatasetError, Sample, mask_boxes
 
 HELD_PEOPLE, HELD_NEGATIVES = 150, 50  # photos with people and without that the rule holds out
 HELD_SHARE = 10  # and never more than one photo in ten

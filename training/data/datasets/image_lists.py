@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.datasets.base import PhotoDataset
-from training.samples import DatasetError
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import DatasetError
 
 
 def listed(photos: PhotoDataset, path: Path) -> list[int]:

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from model.taxonomy import IGNORE
-from training.datasets.base import read_image
-from training.samples import Bool, DatasetError, Float32, UInt8
+from training.data.datasets.base import read_image
+from training.data.samples import Bool, DatasetError, Float32, UInt8
 
 MAX_PEOPLE = IGNORE - 1  # a people map has 8 bits: 0 is nobody, 255 unknown
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import MHP_V2
-from training.datasets.base import Photo, PhotoDataset, read_image
-from training.datasets.label_files import MAX_PEOPLE, hide, inside, list_names, read_ids, read_labels, read_mat
-from training.samples import Bool, DatasetError, Float32, Sample, mask_boxes
+from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.label_files import MAX_PEOPLE, hide, inside, list_names, read_ids, read_labels, read_mat
+from training.data.samples import Bool, DatasetError, Float32, Sample, mask_boxes
 
 SPLITS = ("train", "val")
 FOLDER = "LV-MHP-v2"

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.taxonomy import Taxonomy
-from training.datasets.base import PhotoDataset
-from training.datasets.densepose_coco import DensePoseCoco
-from training.datasets.folder_records import ANNOTATIONS, folder_taxonomy
-from training.datasets.folders import FolderDataset
-from training.datasets.joined import JoinedDataset
-from training.datasets.mhp_v2 import MhpV2
-from training.datasets.pascal_person_part import PascalPersonPart
-from training.datasets.photo_lists import listed
-from training.samples import DatasetError
+from training.data.datasets.base import PhotoDataset
+from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.densepose_coco import DensePoseCoco
+from training.data.datasets.folder_records import ANNOTATIONS, folder_taxonomy
+from training.data.datasets.folders import FolderDataset
+from training.data.datasets.image_lists import listed
+from training.data.datasets.mhp_v2 import MhpV2
+from training.data.datasets.pascal_person_part import PascalPersonPart
+from training.data.samples import DatasetError
 
 PUBLISHED = (MhpV2, DensePoseCoco, PascalPersonPart)
 LAYOUTS = (

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from model.taxonomy import PASCAL_PERSON_PART
-from training.datasets.label_files import inside, list_names, read_mat
-from training.samples import Bool, DatasetError, Float32
+from training.data.datasets.label_files import inside, list_names, read_mat
+from training.data.samples import Bool, DatasetError, Float32
 
 FOLDERS = ("PersonJoints", "pose_annotations")
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

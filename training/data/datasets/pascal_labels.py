@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
-from training.datasets.label_files import MAX_PEOPLE, read_labels, read_mat
-from training.samples import Bool, DatasetError, UInt8
+from training.data.datasets.label_files import MAX_PEOPLE, read_labels, read_mat
+from training.data.samples import Bool, DatasetError, UInt8
 
 # Pascal-Part's names of a person's parts and the six that they became; {} is l or r.
 PARTS = {

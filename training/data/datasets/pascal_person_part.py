@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
-from training.datasets.base import Photo, PhotoDataset, read_image
-from training.datasets.label_files import hide, list_names, read_ids
-from training.datasets.pascal_joints import joint_files, read_joints
-from training.datasets.pascal_labels import LabelMaps, PartMasks
-from training.samples import DatasetError, Sample, mask_boxes
+from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.label_files import hide, list_names, read_ids
+from training.data.datasets.pascal_joints import joint_files, read_joints
+from training.data.datasets.pascal_labels import LabelMaps, PartMasks
+from training.data.samples import DatasetError, Sample, mask_boxes
 
 SPLITS = (("Training", "train"), ("Testing", "val"))  # folder of label maps, name of the list
 LISTS = ("{}_id.txt", "{}.txt")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics.pixels import Int64
+from training.evaluation.metrics.pixels import Int64
 
 
 def mean(values: Sequence[float] | NDArray[np.generic]) -> float:

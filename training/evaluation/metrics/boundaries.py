@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from model.taxonomy import BACKGROUND, IGNORE
-from training.metrics.people import Instances
-from training.metrics.pixels import Float64, Int64, ratio
-from training.samples import Bool, UInt8
+from training.data.samples import Bool, UInt8
+from training.evaluation.metrics.people import Instances
+from training.evaluation.metrics.pixels import Float64, Int64, ratio
 
 Points = NDArray[np.int64]  # [p, 3]: region, row, column
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from training.metrics.pixels import Float64
-from training.samples import Bool, Float32
+from training.data.samples import Bool, Float32
+from training.evaluation.metrics.pixels import Float64
 
 Area = tuple[float, float]
 

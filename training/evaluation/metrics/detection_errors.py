@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics.pixels import Float64
-from training.metrics.poses import FOUND, Poses, oks, pairs
+from training.evaluation.metrics.pixels import Float64
+from training.evaluation.metrics.poses import FOUND, Poses, oks, pairs
 
 NOTABLE = 64  # pixels: who is taller and not found is missed
 SAME = 0.5  # OKS above which two predictions are of one person

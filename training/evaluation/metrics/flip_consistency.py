@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from training.metrics.people import compare_masks
-from training.metrics.pixels import Float64
-from training.metrics.poses import pairs
-from training.photo_people import PhotoPeople
-from training.samples import mask_boxes
+from training.data.samples import mask_boxes
+from training.evaluation.metrics.people import compare_masks
+from training.evaluation.metrics.pixels import Float64
+from training.evaluation.metrics.poses import pairs
+from training.inference.predictions import PhotoPeople
 
 
 @dataclass(frozen=True)

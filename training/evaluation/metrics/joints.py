@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import Taxonomy
-from training.metrics.pixels import Int64
-from training.samples import Bool, Float32, UInt8
+from training.data.samples import Bool, Float32, UInt8
+from training.evaluation.metrics.pixels import Int64
 
 # Taxonomy -> joint -> parts it may lie on, sides left out: a joint between two segments belongs to both.
 JOINT_PARTS = {

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.taxonomy import IGNORE
-from training.metrics.people import Instances, match, mostly_unknown
-from training.metrics.pixels import Float64, Int64, overlaps, ratio
-from training.samples import Bool, Float32, UInt8
+from training.data.samples import Bool, Float32, UInt8
+from training.evaluation.metrics.people import Instances, match, mostly_unknown
+from training.evaluation.metrics.pixels import Float64, Int64, overlaps, ratio
 
 VOLUME = tuple(step / 10 for step in range(1, 10))  # thresholds over which APpvol and APrvol average
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.taxonomy import IGNORE
-from training.metrics.averages import mean
-from training.metrics.coco import ALL, CocoEvaluation, Detections
-from training.metrics.pixels import Float64, Int64, overlaps, ratio
-from training.samples import Bool, Float32, UInt8
+from training.data.samples import Bool, Float32, UInt8
+from training.evaluation.metrics.averages import mean
+from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
+from training.evaluation.metrics.pixels import Float64, Int64, overlaps, ratio
 
 MAX_MASKS = 100  # predictions of a photo that COCO looks at
 

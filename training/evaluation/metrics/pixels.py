@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.taxonomy import IGNORE
-from training.samples import Bool, UInt8
+from training.data.samples import Bool, UInt8
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from training.metrics.averages import bootstrap, mean
-from training.metrics.coco import ALL, CocoEvaluation, Detections
-from training.metrics.pixels import Float64, Int64, ratio
-from training.samples import Bool, Float32
+from training.data.samples import Bool, Float32
+from training.evaluation.metrics.averages import bootstrap, mean
+from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
+from training.evaluation.metrics.pixels import Float64, Int64, ratio
 
 TALL = 96  # pixels: who is taller counts for AP_tall
 FOUND = 0.3  # OKS above which a prediction finds somebody

@@ -20,10 +20,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.metrics.parts import PersonParts
-from training.metrics.people import precision_area
-from training.metrics.pixels import Float64
-from training.samples import Bool
+from training.data.samples import Bool
+from training.evaluation.metrics.parts import PersonParts
+from training.evaluation.metrics.people import precision_area
+from training.evaluation.metrics.pixels import Float64
 
 
 def region_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:

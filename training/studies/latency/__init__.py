@@ -1,0 +1,1 @@
+"""Time against the number of people in a photo, network and decoder apart."""

@@ -16,11 +16,11 @@ from tqdm import tqdm
 from model.canvases import best_canvas
 from model.config import STRIDE
 from model.manifest import Size
-from training.augment import letterbox
-from training.runtime.crowds import SIZE, crops, crowd
-from training.runtime.stages import Stages
-from training.samples import Float32, Sample
-from training.targets import Targets, encode, ideal_centers
+from training.data.samples import Float32, Sample
+from training.studies.latency.stages import Stages
+from training.studies.latency.synthetic_scenes import SIZE, crops, crowd
+from training.transforms.augment import letterbox
+from training.transforms.targets import Targets, encode, ideal_centers
 
 CROP: Size = (256, 192)  # height, width of what a top-down parser is given of a person
 TOP_DOWN_EVERY = 5  # rounds: it takes many times as long as all the rest

@@ -19,9 +19,9 @@ from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps, decoder_inputs
 from model.openvino import ov, split_model
 from model.taxonomy import Taxonomy
-from training.predictors import first_canvas
-from training.runtime.machine import machine, synchronise
-from training.samples import Float32, UInt8
+from training.data.samples import Float32, UInt8
+from training.inference.predictors import first_canvas
+from training.studies.latency.machine import machine, synchronise
 
 
 class Stages(ABC):

@@ -14,10 +14,10 @@ from scipy import ndimage
 
 from model.manifest import Size
 from model.taxonomy import Taxonomy
-from training.datasets.base import read_image
-from training.photo_people import parse_photo
-from training.predictors import Parse
-from training.samples import Bool, Float32, Sample, UInt8, mask_boxes
+from training.data.datasets.base import read_image
+from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
+from training.inference.predictions import parse_photo
+from training.inference.predictors import Parse
 
 SIZE: Size = (1080, 1920)  # of a crowd's photo
 GREY = 128

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from model.taxonomy import Taxonomy
-from training.samples import Bool, Sample
+from training.data.samples import Bool, Sample
 
 Record = dict[str, Any]
 

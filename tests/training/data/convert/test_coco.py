@@ -14,11 +14,11 @@ from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from tests.training.convert.exports import write_instances, write_panoptic, write_people
-from training.convert.coco import read_instances, read_panoptic
-from training.convert.labels import Names
-from training.convert.painting import Painted, paint
-from training.samples import DatasetError, Sample
+from tests.training.data.convert.exports import write_instances, write_panoptic, write_people
+from training.data.convert.coco import read_instances, read_panoptic
+from training.data.convert.labels import Names
+from training.data.convert.rasterize import Painted, paint
+from training.data.samples import DatasetError, Sample
 
 T = DENSEPOSE_COCO
 

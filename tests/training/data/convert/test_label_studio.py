@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO
-from tests.training.convert.exports import brush_strokes, region
-from training.convert.label_studio import read_label_studio
-from training.convert.labels import Names
-from training.convert.painting import Painted, paint
-from training.samples import DatasetError
+from tests.training.data.convert.exports import brush_strokes, region
+from training.data.convert.label_studio import read_label_studio
+from training.data.convert.labels import Names
+from training.data.convert.rasterize import Painted, paint
+from training.data.samples import DatasetError
 
 T = DENSEPOSE_COCO
 SIZE = (20, 40)

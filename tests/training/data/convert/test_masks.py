@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from tests.training.convert.exports import brush_strokes, run_lengths
-from training.convert.masks import brush_mask, coco_mask, polygon_mask
-from training.samples import Bool, DatasetError
+from tests.training.data.convert.exports import brush_strokes, run_lengths
+from training.data.convert.masks import brush_mask, coco_mask, polygon_mask
+from training.data.samples import Bool, DatasetError
 
 
 def blocks(seed: int, size: tuple[int, int]) -> Bool:

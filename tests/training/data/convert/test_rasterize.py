@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.convert.labels import Names, Person, PhotoLabels, Region
-from training.convert.painting import Painted, paint
-from training.samples import Bool, DatasetError
+from training.data.convert.labels import Names, Person, PhotoLabels, Region
+from training.data.convert.rasterize import Painted, paint
+from training.data.samples import Bool, DatasetError
 
 T = DENSEPOSE_COCO
 TORSO, HEAD = T.part_names.index("torso") + 1, T.part_names.index("head") + 1

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.convert.painting import Painted
-from training.convert.writer import FolderWriter, upright_size
-from training.datasets.folders import FolderDataset
-from training.samples import DatasetError
+from training.data.convert.rasterize import Painted
+from training.data.convert.writer import FolderWriter, upright_size
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import DatasetError
 
 T = DENSEPOSE_COCO
 ORIENTATION = 0x0112

@@ -16,8 +16,8 @@ from scipy.ndimage import binary_erosion
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from tests.miniatures import densepose_coco, drawn, part_masks
-from training.datasets.densepose_coco import DensePoseCoco
-from training.samples import DatasetError, Sample
+from training.data.datasets.densepose_coco import DensePoseCoco
+from training.data.samples import DatasetError, Sample
 
 SIZE = (120, 100)
 TRAIN = "annotations/densepose_coco_2014_train.json"

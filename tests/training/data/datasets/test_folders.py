@@ -15,9 +15,9 @@ from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures, write_folder
-from training.datasets.folder_records import folder_taxonomy
-from training.datasets.folders import FolderDataset
-from training.samples import DatasetError, Sample
+from training.data.datasets.folder_records import folder_taxonomy
+from training.data.datasets.folders import FolderDataset
+from training.data.samples import DatasetError, Sample
 
 T = DENSEPOSE_COCO
 

@@ -13,8 +13,8 @@ from scipy.io import loadmat, savemat
 from model.taxonomy import MHP_V2
 from tests.figures import draw_figures
 from tests.miniatures import drawn, mhp_v2
-from training.datasets.mhp_v2 import MhpV2
-from training.samples import DatasetError, Sample
+from training.data.datasets.mhp_v2 import MhpV2
+from training.data.samples import DatasetError, Sample
 
 SIZE = (120, 100)
 

@@ -11,14 +11,14 @@ import pytest
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from tests.figures import draw_figures, write_folder
 from tests.miniatures import densepose_coco, mhp_v2, pascal_part, pascal_person_part
-from training.datasets.base import PhotoDataset
-from training.datasets.densepose_coco import DensePoseCoco
-from training.datasets.folders import FolderDataset
-from training.datasets.joined import JoinedDataset
-from training.datasets.mhp_v2 import MhpV2
-from training.datasets.open import open_dataset, open_split
-from training.datasets.pascal_person_part import PascalPersonPart
-from training.samples import DatasetError
+from training.data.datasets.base import PhotoDataset
+from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.densepose_coco import DensePoseCoco
+from training.data.datasets.folders import FolderDataset
+from training.data.datasets.mhp_v2 import MhpV2
+from training.data.datasets.open import open_dataset, open_split
+from training.data.datasets.pascal_person_part import PascalPersonPart
+from training.data.samples import DatasetError
 
 
 def folder(root: Path, people: int = 1, photos: int = 2, taxonomy: Taxonomy = DENSEPOSE_COCO) -> Path:

@@ -13,8 +13,8 @@ from scipy.io import loadmat, savemat
 from model.taxonomy import PASCAL_PERSON_PART
 from tests.figures import draw_figures
 from tests.miniatures import drawn, pascal_part, pascal_part_file, pascal_person_part
-from training.datasets.pascal_person_part import PascalPersonPart
-from training.samples import DatasetError, Sample
+from training.data.datasets.pascal_person_part import PascalPersonPart
+from training.data.samples import DatasetError, Sample
 
 SIZE = (120, 100)
 FORMS = (pascal_person_part, pascal_part)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from training.metrics.averages import bootstrap
+from training.evaluation.metrics.averages import bootstrap
 
 
 def test_bootstrap_covers_the_mean_and_repeats_itself() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.metrics.boundaries import boundary_f, contours, mask_boundary_f, part_contours, tolerance
-from training.metrics.people import compare_masks
+from training.evaluation.metrics.boundaries import boundary_f, contours, mask_boundary_f, part_contours, tolerance
+from training.evaluation.metrics.people import compare_masks
 
 SIZE = (100, 100)  # contours agree within two pixels
 

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 
 from model.taxonomy import TAXONOMIES, Taxonomy
 from tests.naive_metrics import random_photos
-from training.metrics.people import coco_ap, compare_masks
-from training.metrics.poses import Poses, keypoint_ap
+from training.evaluation.metrics.people import coco_ap, compare_masks
+from training.evaluation.metrics.poses import Poses, keypoint_ap
 
 Record = dict[str, Any]
 

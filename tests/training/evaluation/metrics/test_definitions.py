@@ -7,12 +7,12 @@ import pytest
 
 from tests import naive_metrics as naive
 from tests.naive_metrics import Photo, random_photos
-from training.metrics.averages import mean
-from training.metrics.boundaries import boundary_f, mask_boundary_f, part_contours
-from training.metrics.parts import VOLUME, PersonParts, compare_parts, correct_parts
-from training.metrics.people import Instances, average_precision, coco_ap, compare_masks
-from training.metrics.pixels import class_ious, confusion
-from training.metrics.regions import region_ap
+from training.evaluation.metrics.averages import mean
+from training.evaluation.metrics.boundaries import boundary_f, mask_boundary_f, part_contours
+from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, correct_parts
+from training.evaluation.metrics.people import Instances, average_precision, coco_ap, compare_masks
+from training.evaluation.metrics.pixels import class_ious, confusion
+from training.evaluation.metrics.regions import region_ap
 
 C = 4
 EXACT = {"rtol": 0, "atol": 1e-12}

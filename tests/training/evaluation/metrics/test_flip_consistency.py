@@ -10,8 +10,8 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.metrics.agreement import Agreement, agreement_figures, compare_answers
-from training.photo_people import PhotoPeople
+from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
+from training.inference.predictions import PhotoPeople
 
 T = DENSEPOSE_COCO
 PARTS = len(T.part_names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2
-from training.metrics.joints import joint_part_tables, joints_on_parts
+from training.evaluation.metrics.joints import joint_part_tables, joints_on_parts
 
 T = DENSEPOSE_COCO
 

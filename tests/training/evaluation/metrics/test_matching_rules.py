@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests import naive_metrics as naive
-from training.metrics.parts import VOLUME, PersonParts
-from training.metrics.people import Instances, average_precision, coco_ap
-from training.metrics.regions import region_ap
+from training.evaluation.metrics.parts import VOLUME, PersonParts
+from training.evaluation.metrics.people import Instances, average_precision, coco_ap
+from training.evaluation.metrics.regions import region_ap
 
 seeds = pytest.mark.parametrize("seed", range(60))
 

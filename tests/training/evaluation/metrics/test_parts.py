@@ -7,9 +7,9 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.metrics.parts import PersonParts, compare_parts, correct_parts, likeness
-from training.metrics.people import average_precision
-from training.metrics.pixels import class_ious, confusion
+from training.evaluation.metrics.parts import PersonParts, compare_parts, correct_parts, likeness
+from training.evaluation.metrics.people import average_precision
+from training.evaluation.metrics.pixels import class_ious, confusion
 
 T = DENSEPOSE_COCO
 C = len(T.part_names)

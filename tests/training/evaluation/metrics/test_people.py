@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.metrics.people import Instances, average_precision, compare_masks, match
+from training.evaluation.metrics.people import Instances, average_precision, compare_masks, match
 
 
 def maps(*rows: str) -> np.ndarray:

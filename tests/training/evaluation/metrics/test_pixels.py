@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from training.metrics.pixels import class_ious, confusion
+from training.evaluation.metrics.pixels import class_ious, confusion
 
 
 def maps(*rows: str) -> np.ndarray:

@@ -11,8 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.metrics.faults import PersonErrors, person_errors
-from training.metrics.poses import Poses, ap_difference, joint_figures, keypoint_ap, oks
+from training.evaluation.metrics.detection_errors import PersonErrors, person_errors
+from training.evaluation.metrics.poses import Poses, ap_difference, joint_figures, keypoint_ap, oks
 
 T = DENSEPOSE_COCO
 K = len(T.joint_names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.metrics.parts import VOLUME, PersonParts, compare_parts
-from training.metrics.regions import region_ap
+from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts
+from training.evaluation.metrics.regions import region_ap
 
 
 def maps(*rows: str) -> np.ndarray:

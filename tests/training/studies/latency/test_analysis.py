@@ -23,13 +23,13 @@ from service.settings import DEFAULT_BUNDLE
 from tests.bundles import HEADS, figure_bundle, figure_photo
 from tests.figures import draw_figures
 from training.__main__ import main
-from training.augment import letterbox
 from training.commands.runtime import table
-from training.runtime.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
-from training.runtime.crowds import GREY, SIZE, crops, crowd, cut_person
-from training.runtime.machine import machine
-from training.runtime.stages import OpenVinoStages, Stages, TorchStages, cut
-from training.samples import Sample
+from training.data.samples import Sample
+from training.studies.latency.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
+from training.studies.latency.machine import machine
+from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages, cut
+from training.studies.latency.synthetic_scenes import GREY, SIZE, crops, crowd, cut_person
+from training.transforms.augment import letterbox
 
 T = DENSEPOSE_COCO
 BUNDLE = DEFAULT_BUNDLE

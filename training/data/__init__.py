@@ -1,0 +1,1 @@
+"""Labelled photos: what a sample is, the layouts on disk, converters, checks and statistics."""

@@ -1,0 +1,1 @@
+"""The training loop and what it runs on: sampler, schedule, processes, initial weights, log, validation."""

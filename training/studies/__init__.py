@@ -1,0 +1,1 @@
+"""Measurements across runs and machines: ablations, variants, latency, training speed, the matcher."""

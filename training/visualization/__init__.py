@@ -1,0 +1,1 @@
+"""Pictures of labels, targets and predictions, for a person to judge."""
