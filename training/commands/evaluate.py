@@ -11,9 +11,8 @@ from model.canvases import CANVASES
 from training.data.datasets.open import open_dataset
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
 from training.evaluation.evaluate import choose, measure_photos
-from training.evaluation.paper_tables import paper_table
-from training.evaluation.report import broken_photos, category_table, table
-from training.evaluation.summary import summarise
+from training.evaluation.image_metrics import summarise
+from training.evaluation.report import broken_photos, category_table, paper_table, table
 from training.inference.predictors import open_predictor
 
 HELP = "measure a checkpoint or bundle on photos held out of training"

@@ -12,9 +12,8 @@ from training.data.datasets.open import open_dataset
 from training.evaluation.evaluate import choose
 from training.evaluation.perturbation_grid import SHEET, write_disturbances
 from training.evaluation.perturbations import DISTURBANCES
-from training.evaluation.report import broken_photos
+from training.evaluation.report import broken_photos, robustness_table
 from training.evaluation.robustness import measure_robustness
-from training.evaluation.robustness_table import robustness_table
 from training.inference.predictors import open_predictor
 
 HELP = "measure a checkpoint or bundle on photos mirrored, turned, shrunk, darkened and compressed"

@@ -16,8 +16,7 @@ from tqdm import tqdm
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.image_lists import listed
 from training.data.samples import DatasetError, Sample
-from training.evaluation.image_metrics import PhotoFigures, measure
-from training.evaluation.summary import summarise
+from training.evaluation.image_metrics import PhotoFigures, measure, summarise
 from training.inference.predictions import PhotoPeople, parse_photo
 from training.inference.predictors import Parse, Scales
 

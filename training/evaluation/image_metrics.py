@@ -1,24 +1,37 @@
-"""What one photo adds to the figures: its people compared with its labels in every way, and nothing of its pixels."""
+"""The figures of one photo, its people compared with its labels in every way, and from those the figures of all.
+
+`summarise` gives them ready for JSON: numbers, None where there is no value.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.taxonomy import IGNORE, Taxonomy
+from model.taxonomy import IGNORE, TAXONOMIES, Taxonomy
+from training.data.datasets.base import OWN, SYNTHETIC
 from training.data.samples import Bool, Sample
-from training.evaluation.metrics.boundaries import mask_boundary_f, part_contours
-from training.evaluation.metrics.detection_errors import NOTABLE
+from training.evaluation.metrics.averages import bootstrap, mean
+from training.evaluation.metrics.boundaries import boundary_f, mask_boundary_f, part_contours
+from training.evaluation.metrics.detection_errors import NOTABLE, person_errors
 from training.evaluation.metrics.joints import joint_part_tables, joints_on_parts
-from training.evaluation.metrics.parts import PersonParts, compare_parts
-from training.evaluation.metrics.people import Instances, compare_masks
-from training.evaluation.metrics.pixels import Float64, Int64, confusion
-from training.evaluation.metrics.poses import Poses
+from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, correct_parts
+from training.evaluation.metrics.people import Instances, average_precision, coco_ap, compare_masks
+from training.evaluation.metrics.pixels import Float64, Int64, class_ious, confusion
+from training.evaluation.metrics.poses import Poses, joint_figures, keypoint_ap
+from training.evaluation.metrics.regions import region_ap
 from training.inference.predictions import PhotoPeople
 
 BODY_IN_BOX = 0.53  # a person's area as a share of the box, where no mask tells
+
+RESAMPLES = 200
+REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
 
 
 @dataclass(frozen=True)
@@ -88,3 +101,138 @@ def _poses(sample: Sample, people: PhotoPeople) -> Poses:
 def _areas(pixels: NDArray[np.int64], sides: NDArray[np.floating]) -> NDArray[np.float64]:
     """The mask's pixels; of people without any, a share of the box."""
     return np.where(pixels > 0, pixels, BODY_IN_BOX * sides.prod(axis=1)).astype(float)
+
+
+def summarise(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
+    """All figures of some photos; of each part and joint under `categories`."""
+    poses = [photo.poses for photo in photos]
+    parts = _part_tables(photos, taxonomy)
+    return plain(
+        {
+            "photos": len(photos),
+            "people": sum(len(photo.poses.truth) for photo in photos),
+            "keypoints": keypoint_ap(poses, taxonomy.joint_sigmas, RESAMPLES),
+            "masks": _mask_figures(photos),
+            "parts": _part_figures(photos, taxonomy, parts),
+            "joints_on_parts": _joints_on_parts(photos),
+            "persons": _person_figures(photos, taxonomy),
+            "categories": {
+                "parts": _by_name(
+                    taxonomy.part_names,
+                    {
+                        "IoU": parts.iou[1:],
+                        "boundary_F": parts.boundary,
+                        "APr50": parts.regions["one_to_one"][VOLUME.index(0.5)],
+                        "APr50_de_facto": parts.regions["de_facto"][VOLUME.index(0.5)],
+                    },
+                ),
+                "joints": _by_name(taxonomy.joint_names, joint_figures(poses, taxonomy.joint_sigmas)),
+            },
+            "noise": f"intervals: 95 %, bootstrap over photos, {RESAMPLES} resamples",
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _PartTables:
+    """Figures of each part, NaN where it is neither labelled nor found."""
+
+    iou: Float64  # [C+1], background first
+    boundary: Float64  # [C]
+    regions: dict[str, Float64]  # definition -> AP^r [T, C] at the thresholds of VOLUME
+
+
+def _part_tables(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> _PartTables:
+    classes = len(taxonomy.part_names) + 1
+    matrix = sum((photo.confusion for photo in photos), np.zeros((classes, classes), np.int64))
+    contours = sum((photo.part_contours for photo in photos), np.zeros((classes - 1, 4), np.int64))
+    parts = [photo.parts for photo in photos]
+    return _PartTables(
+        iou=class_ious(matrix),
+        boundary=boundary_f(contours),
+        regions={name: region_ap(parts, VOLUME, name == "one_to_one") for name in ("de_facto", "one_to_one")},
+    )
+
+
+def _part_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
+    people = [photo.parts.people for photo in photos]
+    return {
+        "labels": _label_quality(photos),
+        "mIoU": mean(tables.iou),
+        "IoU": dict(zip(("background", *taxonomy.part_names), tables.iou.tolist(), strict=True)),
+        "APp50": average_precision(people, 0.5),
+        "APpvol": float(np.mean([average_precision(people, threshold) for threshold in VOLUME])),
+        "PCP50": correct_parts([photo.parts for photo in photos]),
+        "APr": {name: _region_figures(ap) for name, ap in tables.regions.items()},
+        "boundary_F": mean(tables.boundary),
+    }
+
+
+def _label_quality(photos: Sequence[PhotoFigures]) -> str:
+    """What is known of how the part labels were made."""
+    sources = {photo.source for photo in photos if len(photo.poses.truth)}
+    if sources <= {SYNTHETIC}:
+        return "exact"
+    if sources <= {SYNTHETIC, OWN, *TAXONOMIES}:  # the published sets are named so
+        return "as annotated"
+    return "not known to be exact: other models may have made them"
+
+
+def _region_figures(ap: Float64) -> dict[str, float]:
+    """Means over parts of AP^r [T, C]."""
+    at = {f"APr{percent}": mean(ap[VOLUME.index(percent / 100)]) for percent in REGION_THRESHOLDS}
+    return {**at, "APrvol": mean([mean(row) for row in ap])}
+
+
+def _mask_figures(photos: Sequence[PhotoFigures]) -> dict[str, Any]:
+    chosen = [photo.tall & photo.masks.countable for photo in photos]  # [n] of each photo
+    best = [photo.masks.similarity[rows].max(axis=1, initial=0) for photo, rows in zip(photos, chosen, strict=True)]
+    everyone = np.concatenate([np.zeros(0), *best])
+    boundary = [photo.mask_boundary[rows] for photo, rows in zip(photos, chosen, strict=True)]
+
+    def mean_of(rows: Int64) -> float:
+        return mean(np.concatenate([best[row] for row in rows]))
+
+    return {
+        "people": len(everyone),
+        "mean_IoU": mean(everyone),
+        "mean_IoU_interval": bootstrap(mean_of, len(best), RESAMPLES),
+        "recall50": mean(everyone > 0.5),
+        "boundary_F": mean(np.concatenate([np.zeros(0), *boundary])),
+        **coco_ap([photo.masks for photo in photos]),
+    }
+
+
+def _person_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
+    false_people = [len(photo.poses.found) for photo in photos if photo.negative]
+    errors = person_errors([photo.poses for photo in photos], taxonomy.joint_sigmas, taxonomy.joint_flip)
+    return {
+        **dataclasses.asdict(errors),
+        "photos_of_nobody": len(false_people),
+        "nobody_found": mean([count == 0 for count in false_people]),
+        "people_found_there": sum(false_people),
+    }
+
+
+def _joints_on_parts(photos: Sequence[PhotoFigures]) -> dict[str, Any] | None:
+    counts = [photo.joints for photo in photos if photo.joints is not None]
+    if not counts:
+        return None
+    visible, any_part, either, own = np.sum(counts, axis=0).tolist()
+    share = 1 / visible if visible else float("nan")
+    return {"visible": visible, "on_a_part": any_part * share, "right_part": either * share, "right_side": own * share}
+
+
+def _by_name(names: Sequence[str], columns: dict[str, Float64]) -> dict[str, dict[str, float]]:
+    return {name: {column: float(values[i]) for column, values in columns.items()} for i, name in enumerate(names)}
+
+
+def plain(value: Any) -> Any:
+    """Floats rounded to 4 digits, NaN to None, all the way down."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 4)
+    return value

@@ -1,11 +1,43 @@
-"""The figures of `training.evaluation.evaluate` as tables for a person to read."""
+"""Figures as tables: those of `evaluate`, also in the paper's columns, and those of `robustness` in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from training.evaluation.paper_tables import REGIONS
+PARTS = ("mIoU", "APp50", "APpvol", "PCP50")
+REGIONS = ("APr50", "APr60", "APr70", "APrvol")
+DEFINITIONS = {"de_facto": "AP^r de facto", "one_to_one": "AP^r one-to-one"}
+
+# Column: where `summarise` says it.
+ROBUSTNESS_COLUMNS = {
+    "AP50": ("keypoints", "AP50"),
+    "AP tall": ("keypoints", "AP_tall"),
+    "AP50 tall": ("keypoints", "AP50_tall"),
+    "mask IoU": ("masks", "mean_IoU"),
+    "mIoU": ("parts", "mIoU"),
+    "right part": ("joints_on_parts", "right_side"),
+    "swapped": ("persons", "swapped"),
+    "nobody found": ("persons", "nobody_found"),
+}
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper: where it stands, on what it was measured, the row of the paper's own method."""
+
+    number: int
+    data: str
+    columns: tuple[str, ...]
+    own: tuple[float, ...]  # percent
+
+
+PAPER_TABLES = {
+    "mhp_v2": PaperTable(1, "MHPv2 val", PARTS, (41.4, 39.0, 44.3, 42.3)),
+    "densepose_coco": PaperTable(2, "DensePose-COCO test", PARTS, (69.1, 49.7, 54.7, 52.8)),
+    "pascal_person_part": PaperTable(3, "PASCAL-Person-Part test", REGIONS, (59.0, 52.3, 38.1, 55.9)),
+}
 
 
 def table(report: dict[str, Any]) -> str:
@@ -71,3 +103,83 @@ def _wrapped(cells: Iterable[str], width: int = 100) -> list[str]:
             lines.append("")
         lines[-1] += f"{cell}   "
     return [line.rstrip() for line in lines]
+
+
+def paper_table(report: dict[str, Any], taxonomy: str, label: str) -> str:
+    """The paper's table for data of that taxonomy with the figures of `evaluate` below; empty where it has none.
+
+    `label` names parser and photos: the rows compare only where the photos are those of the paper.
+    """
+    table = PAPER_TABLES.get(taxonomy)
+    if table is None:
+        return ""
+    rows: list[tuple[str, Sequence[float | None]]] = [(f"the paper, on {table.data}", table.own)]
+    if table.columns == REGIONS:
+        rows += [
+            (f"{label} ({name})", _percent(report["parts"]["APr"][key], table.columns))
+            for key, name in DEFINITIONS.items()
+        ]
+    else:
+        rows.append((label, _percent(report["parts"], table.columns)))
+    title = f"Table {table.number} of the paper, %"
+    width = max(len(name) for name in (title, *(name for name, _ in rows)))
+    lines = [f"{title:<{width}}" + "".join(f"{column:>9}" for column in table.columns)]
+    return "\n".join(
+        [*lines, *(f"{name:<{width}}" + "".join(f"{_show_percent(v):>9}" for v in values) for name, values in rows)]
+    )
+
+
+def _percent(figures: dict[str, Any], columns: Sequence[str]) -> list[float | None]:
+    return [None if figures[column] is None else 100 * figures[column] for column in columns]
+
+
+def _show_percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def robustness_table(report: dict[str, Any]) -> str:
+    """A row for the original and each disturbance, then how far the answer mirrors with the photo."""
+    original = next(iter(report["rows"].values()))
+    lines = [
+        f"{report['parser']}, detail {report['detail']}: {original['photos']} photos, {original['people']} people, "
+        f"{original['masks']['people']} of them with a mask and over 64 px",
+        "",
+        "| photos | | AP | to the original | " + " | ".join(ROBUSTNESS_COLUMNS) + " |",
+        "|---|---" + "|---:" * (2 + len(ROBUSTNESS_COLUMNS)) + "|",
+    ]
+    for name, row in report["rows"].items():
+        cells = [_cell(row, *path) for path in ROBUSTNESS_COLUMNS.values()]
+        lines.append(
+            f"| `{name}` | {row['meaning']} | {_show(row['keypoints']['AP'])} | {_difference(row)} | "
+            f"{' | '.join(cells)} |"
+        )
+    return "\n".join([*lines, *_mirror(report["mirror"])])
+
+
+def _cell(row: dict[str, Any], group: str, key: str) -> str:
+    figures = row[group]
+    if figures is None:
+        return "-"
+    return f"{figures[key]}/{figures['matched']}" if key == "swapped" else _show(figures[key])
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if row.get("AP_difference") is None:
+        return ""
+    low, high = row["AP_difference_interval"]
+    return f"{row['AP_difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _mirror(figures: dict[str, Any] | None) -> list[str]:
+    """Sentences on `agreement_figures`."""
+    if figures is None:
+        return []
+    return [
+        "",
+        "The answer on the mirrored photo, mirrored back, against the answer on the photo:",
+        "",
+        f"- same part on {_show(figures['same_part'])} of the pixels that either gives a part;",
+        f"- {figures['paired']} of {figures['people']} people have a partner; the same joint of both is "
+        f"{_show(figures['joint_distance'])} of the person's height apart (median; nine in ten: below "
+        f"{_show(figures['joint_distance90'])}).",
+    ]

@@ -18,11 +18,10 @@ from model.taxonomy import Taxonomy
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import Float32, Sample
 from training.evaluation.evaluate import measure_photos
-from training.evaluation.image_metrics import PhotoFigures, measure
+from training.evaluation.image_metrics import PhotoFigures, measure, plain, summarise
 from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
 from training.evaluation.metrics.poses import Poses, ap_difference
 from training.evaluation.perturbations import DISTURBANCES, MIRRORED
-from training.evaluation.summary import plain, summarise
 from training.inference.predictions import PhotoPeople, parse_photo
 from training.inference.predictors import Predictor
 from training.transforms.augment import Affine

@@ -22,8 +22,7 @@ from model.parser import HumanParser
 from training.data.datasets.base import SYNTHETIC, PhotoDataset
 from training.data.samples import Sample
 from training.evaluation.evaluate import spread
-from training.evaluation.image_metrics import measure
-from training.evaluation.summary import summarise
+from training.evaluation.image_metrics import measure, summarise
 from training.inference.predictions import to_image
 from training.inference.predictors import first_canvas
 from training.transforms.augment import letterbox

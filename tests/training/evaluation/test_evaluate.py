@@ -25,9 +25,8 @@ from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample, UInt8
 from training.data.unlabeled_images import unlabelled
 from training.evaluation.evaluate import evaluate
-from training.evaluation.image_metrics import measure
+from training.evaluation.image_metrics import measure, summarise
 from training.evaluation.report import table
-from training.evaluation.summary import summarise
 from training.inference.predictions import parse_photo, to_image
 from training.inference.predictors import Parse, open_predictor
 from training.transforms.augment import letterbox

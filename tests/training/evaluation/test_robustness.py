@@ -21,8 +21,8 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.image_metrics import measure
 from training.evaluation.metrics.poses import oks
 from training.evaluation.perturbations import DISTURBANCES, MIRRORED, NAMES_KEPT
+from training.evaluation.report import robustness_table
 from training.evaluation.robustness import ORIGINAL, as_original, measure_robustness, mirror_people
-from training.evaluation.robustness_table import robustness_table
 from training.inference.predictions import PhotoPeople
 from training.inference.predictors import Parse, Predictor
 from training.transforms.augment import mirror_names

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model.taxonomy import TAXONOMIES
-from training.evaluation.paper_tables import PAPER_TABLES, paper_table
+from training.evaluation.report import PAPER_TABLES, paper_table
 
 
 def report(**parts: float | None) -> dict[str, Any]:
