@@ -9,7 +9,7 @@ from pathlib import Path
 from export.bundle import read_accuracy, write_bundle
 from export.parity import compare_runtimes, image_input, synthetic_inputs
 from model.canvases import CANVASES
-from model.checkpoint import CheckpointError
+from model.errors import UserError
 from model.manifest import GRAPH
 
 
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             sample=chosen.sample,
             decoder=chosen.decoder,
         )
-    except (CheckpointError, OSError, ValueError) as error:
+    except (UserError, OSError) as error:
         print(f"python -m export: {error}", file=sys.stderr)
         return 2
     size = CANVASES["fast"][0]

@@ -35,7 +35,7 @@ def write_bundle(
     """Write graph, card, sample image, golden maps and manifest into `folder`; return the parser the graph equals.
 
     `decoder` sets fields of the checkpoint's `DecoderConfig` by NAME=VALUE: thresholds are chosen after training.
-    Raises CheckpointError for a bad checkpoint, ValueError for a bad field.
+    Raises CheckpointError for a bad checkpoint, InputError for a bad field.
     """
     trained = load_parser(checkpoint)
     parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()

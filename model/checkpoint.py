@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from model.config import DecoderConfig, ModelConfig
+from model.errors import InputError
 from model.network import Network
 from model.parser import HumanParser
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A file is not a checkpoint of this program, or belongs to another configuration."""
 
 

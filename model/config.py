@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from model.errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -71,36 +75,49 @@ def with_values(config: Config, assignments: Sequence[str]) -> Config:
     """`config` with fields set by NAME=VALUE texts, as commands take them.
 
     A field of a nested configuration is named `model.width`, a pair is written `256,384`, a truth value `true`.
-    Raises ValueError, naming the fields there are, for another name or a value of another type.
+    Raises InputError for a name that there is not, with those there are, and for a value that the field's annotation
+    does not allow, with those it allows.
     """
     for text in assignments:
         name, _, value = text.partition("=")
-        try:
-            config = _with_value(config, name.split("."), value)
-        except (AttributeError, KeyError, ValueError):
-            raise ValueError(f"cannot set {text!r}; there are {', '.join(_settable(config))}") from None
+        config = _with_value(config, name.split("."), value, text, config)
     return config
 
 
-def _with_value(config: Config, path: Sequence[str], text: str) -> Config:
+def _with_value(config: Config, path: Sequence[str], value: str, text: str, outermost: DataclassInstance) -> Config:
     name, *rest = path
-    now = getattr(config, name)
+    kind = get_type_hints(type(config)).get(name)
+    if kind is None or bool(rest) != dataclasses.is_dataclass(kind):
+        raise InputError(f"cannot set {text!r}; there are {', '.join(_settable(outermost))}")
     if rest:
-        return dataclasses.replace(config, **{name: _with_value(now, rest, text)})
-    return dataclasses.replace(config, **{name: _parsed(text, now)})
+        nested = _with_value(getattr(config, name), rest, value, text, outermost)
+        return dataclasses.replace(config, **{name: nested})
+    try:
+        parsed = TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(_raw(value, kind))
+    except ValidationError:
+        raise InputError(f"cannot set {text!r}: {name} takes {_allowed(kind)}") from None
+    return dataclasses.replace(config, **{name: parsed})
 
 
-def _parsed(text: str, now: object) -> object:
-    """`text` as a value of the type of `now`."""
-    if isinstance(now, tuple):
-        values = text.split(",")
-        if len(values) != len(now):
-            raise ValueError(text)
-        return tuple(_parsed(value, old) for value, old in zip(values, now, strict=True))
-    parse: dict[type, Callable[[str], object]] = {
-        int: int, float: float, str: str, bool: {"true": True, "false": False}.__getitem__,
-    }  # fmt: skip
-    return parse[type(now)](text)
+def _raw(value: str, kind: object) -> object:
+    """`value` as pydantic takes it: pairs in a list, truth values in one spelling."""
+    if get_origin(kind) is tuple:
+        texts = value.split(",")
+        kinds = get_args(kind)
+        return [_raw(text, one) for text, one in zip(texts, kinds, strict=True)] if len(texts) == len(kinds) else None
+    if kind is bool:
+        return {"true": True, "false": False}.get(value)
+    return value
+
+
+def _allowed(kind: object) -> str:
+    """What a field of this annotation takes, in words."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple and Ellipsis not in get_args(kind):
+        return f"{len(get_args(kind))} values with commas between them: {', '.join(map(_allowed, get_args(kind)))}"
+    words: dict[object, str] = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+    return words.get(kind, "no text: it is set in a recipe")
 
 
 def _settable(config: DataclassInstance, prefix: str = "") -> list[str]:

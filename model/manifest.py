@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import CANVAS_MULTIPLE, DecoderConfig, ModelConfig
+from model.errors import UserError
 from model.taxonomy import Taxonomy
 
 FORMAT = 1  # raised when a field changes its meaning; a service reads exactly one format
@@ -23,7 +24,7 @@ GOLDEN = "golden.npz"  # optional: a canvas and its maps for each level of detai
 Size = tuple[int, int]  # height, width
 
 
-class BundleError(Exception):
+class BundleError(UserError):
     """A bundle cannot be served: a file is missing, altered, or of another format. The message names the remedy."""
 
 

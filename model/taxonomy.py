@@ -10,13 +10,15 @@ import colorsys
 from dataclasses import dataclass
 from typing import Any
 
+from model.errors import InputError
+
 BACKGROUND = 0
 IGNORE = 255  # pixels whose label is unknown; never a category
 
 RGB = tuple[int, int, int]
 
 
-class TaxonomyError(ValueError):
+class TaxonomyError(InputError):
     """A taxonomy contradicts itself, or its name is unknown."""
 
 

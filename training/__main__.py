@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from model.checkpoint import CheckpointError
-from model.manifest import BundleError
+from model.errors import UserError
 from training.commands import (
     ablate,
     convert,
@@ -21,7 +20,6 @@ from training.commands import (
     thresholds,
     train,
 )
-from training.data.samples import DatasetError
 
 COMMANDS = {
     "convert": convert,
@@ -39,7 +37,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 2 where data, checkpoint or arguments are unusable."""
+    """Run one command; the exit status is 2 for a `UserError`."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
@@ -50,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], int] = chosen.run_command
         return run(chosen)
-    except (DatasetError, CheckpointError, BundleError, ValueError) as error:
+    except UserError as error:
         print(f"python -m training: {error}", file=sys.stderr)
         return 2
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from model.errors import InputError
 from model.pose_prior import PosePrior
 
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -32,9 +33,9 @@ class Backbone(nn.Module, ABC):
     def pose_prior(self, features: Pyramid) -> PosePrior:
         """What a backbone that was trained on people predicts of their poses.
 
-        Raises ValueError for the others.
+        Raises InputError for the others.
         """
-        raise ValueError(f"{type(self).__name__} predicts no poses: set model.pose_prior=false")
+        raise InputError(f"{type(self).__name__} predicts no poses: set model.pose_prior=false")
 
     def is_pretrained(self, name: str) -> bool:
         """Whether the module, parameter or buffer called `name` is part of the public checkpoint."""
@@ -50,9 +51,9 @@ class Backbone(nn.Module, ABC):
             parameter.requires_grad_(False)
 
     def freeze_first(self, blocks: int) -> None:
-        """Keep the stem and the first `blocks` blocks as they are. Raises ValueError where there are not so many."""
+        """Keep the stem and the first `blocks` blocks as they are. Raises InputError where there are not so many."""
         if blocks:
-            raise ValueError(f"{type(self).__name__} cannot keep some blocks alone: set freeze_blocks=0")
+            raise InputError(f"{type(self).__name__} cannot keep some blocks alone: set freeze_blocks=0")
 
     def adapt(self, state: StateDict) -> StateDict:
         """The public checkpoint as this backbone can load it."""

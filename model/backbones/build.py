@@ -13,12 +13,13 @@ from model.backbones.movenet import MoveNet
 from model.backbones.resnet import ResNet
 from model.config import Backbone as BackboneName
 from model.config import ModelConfig
+from model.errors import InputError
 
 LISTED = 5  # names an error message spells out
 
 
 def build_backbone(config: ModelConfig) -> Backbone:
-    """The backbone of `config`, with fresh weights. Raises ValueError where its name is unknown."""
+    """The backbone of `config`, with fresh weights. Raises InputError where its name is unknown."""
     match config.backbone:
         case "resnet18" | "resnet50" | "resnet101":
             return ResNet(config.backbone)
@@ -28,7 +29,7 @@ def build_backbone(config: ModelConfig) -> Backbone:
             return DinoV2(config.backbone_blocks)
         case "movenet_multipose":
             return MoveNet()
-    raise ValueError(f"unknown backbone {config.backbone!r}; known: {', '.join(get_args(BackboneName))}")
+    raise InputError(f"unknown backbone {config.backbone!r}; known: {', '.join(get_args(BackboneName))}")
 
 
 def load_pretrained(backbone: Backbone, state: StateDict) -> None:
@@ -38,7 +39,7 @@ def load_pretrained(backbone: Backbone, state: StateDict) -> None:
     weights they have. Nothing is loaded unless everything fits.
 
     Raises:
-        ValueError: keys are missing, unexpected or of another shape; the first of them are named.
+        InputError: keys are missing, unexpected or of another shape; the first of them are named.
     """
     public = backbone.adapt(state)
     own = {name: value for name, value in backbone.state_dict().items() if backbone.is_pretrained(name)}
@@ -56,7 +57,7 @@ def load_pretrained(backbone: Backbone, state: StateDict) -> None:
         if names
     ]
     if problems:
-        raise ValueError(
+        raise InputError(
             f"these weights are not those of {type(backbone).__name__} ({'; '.join(problems)}); "
             "give the public checkpoint of the configured backbone"
         )

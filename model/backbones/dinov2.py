@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid, StateDict
+from model.errors import InputError
 
 BLOCKS = 12  # of the public checkpoint
 WIDTH = 384
@@ -112,10 +113,10 @@ class DinoV2(Backbone):
     discarded = ("mask_token",)
 
     def __init__(self, blocks: int = BLOCKS) -> None:
-        """Raises ValueError unless `blocks` is 4..12: four taps need four blocks."""
+        """Raises InputError unless `blocks` is 4..12: four taps need four blocks."""
         super().__init__()
         if not 4 <= blocks <= BLOCKS:
-            raise ValueError(f"backbone_blocks is {blocks}; dinov2_vits14 takes 4..{BLOCKS}")
+            raise InputError(f"backbone_blocks is {blocks}; dinov2_vits14 takes 4..{BLOCKS}")
         self.taps = tuple(-(-blocks * level // 4) for level in (1, 2, 3, 4))  # after how many blocks
         self.frozen = False
 

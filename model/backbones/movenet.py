@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid, StateDict
 from model.backbones.same_padding import SameConv2d
+from model.errors import InputError
 from model.pose_prior import PosePrior
 
 STEM, TOP = 48, 1280  # channels of the first and of the last convolution
@@ -130,7 +131,7 @@ class MoveNet(Backbone):
         The first three, at strides 2 and 4, cost half of a training step, and what they know is edges.
         """
         if not 0 <= blocks <= len(BLOCKS):
-            raise ValueError(f"freeze_blocks={blocks}: MoveNet has {len(BLOCKS)} blocks")
+            raise InputError(f"freeze_blocks={blocks}: MoveNet has {len(BLOCKS)} blocks")
         if blocks:
             for module in (self.stem, *self.blocks[:blocks]):
                 module.requires_grad_(False)

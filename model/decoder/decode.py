@@ -17,6 +17,7 @@ from model.decoder.limbs import limb_responses, without_gaps
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
 from model.decoder.painting import paint
 from model.decoder.peaks import Candidates, find_peaks
+from model.errors import InputError
 from model.frames import cell_to_canvas
 from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
@@ -43,7 +44,7 @@ class Decoder(nn.Module):
     through the matching.
 
     Raises:
-        ValueError: the configuration contradicts itself or the taxonomy.
+        InputError: the configuration contradicts itself or the taxonomy.
     """
 
     limbs: Tensor  # [2, L] int64
@@ -52,11 +53,11 @@ class Decoder(nn.Module):
         super().__init__()
         joints, parts = len(taxonomy.joint_names), len(taxonomy.part_names)
         if not 1 <= config.people <= min(_MAX_LABEL, joints * config.candidates):
-            raise ValueError(f"people={config.people}: use 1 to min({_MAX_LABEL}, joints * candidates)")
+            raise InputError(f"people={config.people}: use 1 to min({_MAX_LABEL}, joints * candidates)")
         if parts > _MAX_LABEL:
-            raise ValueError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
+            raise InputError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
         if config.peak_window % 2 == 0:
-            raise ValueError(f"peak_window={config.peak_window}: use an odd number of cells")
+            raise InputError(f"peak_window={config.peak_window}: use an odd number of cells")
         self.taxonomy = taxonomy
         self.config = config
         self.register_buffer("limbs", torch.tensor(taxonomy.limbs).T.contiguous(), persistent=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from model.canvases import SEEN_ONCE
 from model.config import with_values
+from model.errors import InputError
 from model.taxonomy import get_taxonomy
 from training.config.recipes import ABLATIONS, RECIPES
 from training.data.datasets.open import open_dataset, open_split
@@ -45,9 +46,9 @@ def run(chosen: argparse.Namespace) -> int:
     """Train what is not yet trained; print the tables of all that is."""
     rows = chosen.rows or ([] if chosen.variants else list(ABLATIONS))
     if rows and (chosen.minutes or chosen.detail):
-        raise ValueError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
+        raise InputError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
     if chosen.minutes is not None and chosen.minutes <= 0:
-        raise ValueError(f"--minutes {chosen.minutes}: give each variant some time to train")
+        raise InputError(f"--minutes {chosen.minutes}: give each variant some time to train")
     base = with_values(RECIPES[chosen.recipe](), chosen.set)
     variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.pretrained)
     taxonomy = get_taxonomy(base.model.taxonomy)
@@ -65,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
             try:
                 data = TrainingSet(photos, training, config)
                 finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
-            except ValueError as error:  # one that cannot be trained, or diverges, must not hold up the others
+            except InputError as error:  # one that cannot be trained, or diverges, must not hold up the others
                 failed.append(f"variant {variant.name}, seed {seed}: {error}")
     if rows:
         print(tables(chosen.out))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.data.convert.coco import read_instances, read_panoptic
 from training.data.convert.label_studio import read_label_studio
@@ -40,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     taxonomy = get_taxonomy(chosen.taxonomy)
     names = Names(taxonomy, {} if chosen.names is None else read_names(chosen.names))
     if chosen.people is not None and chosen.format != "coco-panoptic":
-        raise ValueError(f"--people belongs to coco-panoptic; {chosen.format} names people itself")
+        raise InputError(f"--people belongs to coco-panoptic; {chosen.format} names people itself")
     if chosen.format == "coco-panoptic":
         entries = read_panoptic(chosen.source, names, chosen.images, chosen.people)
     else:

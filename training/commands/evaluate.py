@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from model.canvases import CANVASES
+from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
 from training.evaluation.evaluate import choose, measure_photos
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print the tables, and write what was asked for."""
     if chosen.every_picture and chosen.pictures is None:
-        raise ValueError("--every-picture: say where with --pictures FOLDER")
+        raise InputError("--every-picture: say where with --pictures FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(photos, chosen.all, chosen.limit, chosen.photos)

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from model.canvases import CANVASES
+from model.errors import InputError
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos
 from training.evaluation.evaluate import spread
@@ -38,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Draw the sheet; photos that cannot be read are named and left out."""
     if chosen.out.suffix.lower() not in PICTURES or not chosen.out.parent.is_dir():
-        raise ValueError(f"--out {chosen.out}: name one of {', '.join(PICTURES)} in a folder that there is")
+        raise InputError(f"--out {chosen.out}: name one of {', '.join(PICTURES)} in a folder that there is")
     if chosen.columns < 1 or chosen.limit < 1:
-        raise ValueError(f"--columns {chosen.columns} --limit {chosen.limit}: choose at least 1")
+        raise InputError(f"--columns {chosen.columns} --limit {chosen.limit}: choose at least 1")
     paths = find_photos(chosen.photos)
     predictor = open_predictor(chosen.parser, chosen.detail)
     gallery = Gallery(predictor, chosen.side, chosen.hidden)

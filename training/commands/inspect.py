@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from model.config import DecoderConfig
+from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.dataset_stats import Census
@@ -41,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print counts and warnings, and draw the picture."""
     if chosen.photos < 1 or chosen.read < 0:
-        raise ValueError(
+        raise InputError(
             f"--photos {chosen.photos} --read {chosen.read}: draw at least one photo, read 0 (all) or more"
         )
     if chosen.out is not None and chosen.out.suffix.lower() not in PICTURES:
-        raise ValueError(f"--out {chosen.out}: name a .png or .jpg")
+        raise InputError(f"--out {chosen.out}: name a .png or .jpg")
     if chosen.out is not None and not chosen.out.parent.is_dir():
-        raise ValueError(f"--out {chosen.out}: there is no folder {chosen.out.parent}")
+        raise InputError(f"--out {chosen.out}: there is no folder {chosen.out.parent}")
     photos = open_dataset(chosen.data, None if chosen.taxonomy is None else get_taxonomy(chosen.taxonomy))
     training, validation = photos.split()
     total = len(photos)

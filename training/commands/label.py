@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.canvases import CANVASES
+from model.errors import InputError
 from training.data.convert.writer import FolderWriter
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos, read_photo, unlabelled
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Label what can be read; photos that cannot are named and left out."""
     if not 0 <= chosen.least <= 1:
-        raise ValueError(f"--least {chosen.least}: choose a score from 0 to 1")
+        raise InputError(f"--least {chosen.least}: choose a score from 0 to 1")
     paths = find_photos(chosen.photos)
     predictor = open_predictor(chosen.parser, chosen.detail)
     writer = FolderWriter(chosen.out, predictor.taxonomy, chosen.link)

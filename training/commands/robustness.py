@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from model.canvases import CANVASES
+from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.evaluation.evaluate import choose
 from training.evaluation.perturbation_grid import SHEET, write_disturbances
@@ -36,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     names = list(DISTURBANCES) if chosen.only is None else list(dict.fromkeys(chosen.only))
     unknown = [name for name in names if name not in DISTURBANCES]
     if unknown:
-        raise ValueError(f"--only {unknown[0]}: no such disturbance; choose of {', '.join(DISTURBANCES)}")
+        raise InputError(f"--only {unknown[0]}: no such disturbance; choose of {', '.join(DISTURBANCES)}")
     predictor = open_predictor(chosen.parser, chosen.detail)
     photos = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(photos, chosen.all, chosen.limit)

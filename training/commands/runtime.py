@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from model.canvases import SEEN_ONCE
+from model.errors import InputError
 from model.manifest import MANIFEST, SAMPLE
 from training.studies.latency.analysis import analyse
 from training.studies.latency.plot import plot
@@ -39,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the table, and write what was asked for."""
     stages, photo = _open(chosen)
     if chosen.detail not in stages.canvases:
-        raise ValueError(f"no level of detail {chosen.detail!r}: choose one of {', '.join(stages.canvases)}")
+        raise InputError(f"no level of detail {chosen.detail!r}: choose one of {', '.join(stages.canvases)}")
     with torch.no_grad():
         person = cut_person(photo, stages.parse, stages.canvases[chosen.detail], stages.taxonomy)
         figures = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
@@ -79,8 +80,8 @@ def _open(chosen: argparse.Namespace) -> tuple[Stages, Path]:
     if path.is_dir() or path.name == MANIFEST:
         folder = path if path.is_dir() else path.parent
         if chosen.precision != "float32":
-            raise ValueError(f"{path} is timed in float32: --precision is for checkpoints")
+            raise InputError(f"{path} is timed in float32: --precision is for checkpoints")
         return OpenVinoStages(folder), chosen.photo or folder / SAMPLE
     if chosen.photo is None:
-        raise ValueError(f"{path} is a checkpoint: name a photo of a person with --photo")
+        raise InputError(f"{path} is a checkpoint: name a photo of a person with --photo")
     return TorchStages(path, chosen.precision), chosen.photo

@@ -10,6 +10,7 @@ import torch
 
 from model.canvases import CANVASES, SEEN_ONCE
 from model.checkpoint import load_parser
+from model.errors import InputError
 from training.data.datasets.open import open_split
 from training.evaluation.threshold_tuning import CHOICES, choose_thresholds, chosen_photos, trial_table
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print the best trials, and what `python -m export` takes to use the first of them."""
     if chosen.photos < 1:
-        raise ValueError(f"--photos {chosen.photos}: choose on at least one")
+        raise InputError(f"--photos {chosen.photos}: choose on at least one")
     parser = load_parser(chosen.checkpoint)
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
     photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)

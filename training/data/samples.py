@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import UserError
+
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 
-class DatasetError(Exception):
+class DatasetError(UserError):
     """A data set cannot be read; the message names the file and the remedy."""
 
 

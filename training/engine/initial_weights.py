@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model.checkpoint import read_checkpoint
+from model.errors import InputError
 from model.manifest import GRAPH, read_bundle
 from model.network import Network
 
@@ -26,14 +27,14 @@ def load_start(network: Network, start: Path) -> str:
 
     Raises:
         CheckpointError, BundleError: the file or folder is no such thing.
-        ValueError: the weights are of another backbone.
+        InputError: the weights are of another backbone.
     """
     state = _of_bundle(start, network) if start.is_dir() else read_checkpoint(start)["weights"]
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     afresh = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
     if lacking := [name for name in afresh if name.startswith("backbone.")]:
-        raise ValueError(
+        raise InputError(
             f"{start} has another backbone than {network.config.backbone}, or an older form of it (no {lacking[0]}): "
             "set model.backbone to its own, or start from the public weights"
         )

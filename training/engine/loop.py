@@ -19,6 +19,7 @@ from tqdm import tqdm
 from model.backbones.build import freeze_batch_norm, load_pretrained
 from model.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from model.decoder.decode import Decoder
+from model.errors import InputError
 from model.network import Network
 from model.taxonomy import get_taxonomy
 from training.config.train_config import Stage, TrainConfig
@@ -73,7 +74,7 @@ def train(
     Returns the path of the last checkpoint.
 
     Raises:
-        ValueError: the configuration contradicts itself or `start`, or a loss is no longer a number.
+        InputError: the configuration contradicts itself or `start`, or a loss is no longer a number.
         DeadBackboneError: pretrained features no longer vary.
         CheckpointError: the run folder holds a run with another configuration, or `start` is no checkpoint.
         BundleError: `start` is a folder and no bundle.
@@ -166,7 +167,7 @@ class Stepper:
     def __call__(self, parts: Sequence[Batch], rate: float, stage: Stage) -> dict[str, Tensor]:
         """Learn from the batches of this process; returns each loss's share that they make up, and more for the log.
 
-        Raises ValueError where a loss is no longer a number.
+        Raises InputError where a loss is no longer a number.
         """
         device, processes = self.processes.device, self.processes
         backbone_rate = self.config.backbone_rate if stage.backbone_rate is None else stage.backbone_rate
@@ -182,7 +183,7 @@ class Stepper:
             with self._exchange(last=i == len(parts) - 1):
                 total, losses = self.objective(part, counts, stage.matching, share)
                 if not total.isfinite():
-                    raise ValueError(
+                    raise InputError(
                         f"the loss is {float(total.detach())}: continue from the last checkpoint, "
                         "with a lower learning rate or precision=float32"
                     )

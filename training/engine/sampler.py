@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch.utils.data import DataLoader
 
+from model.errors import InputError
 from training.config.train_config import TrainConfig
 from training.engine.distributed import Processes
 from training.engine.schedule import Schedule
@@ -20,10 +21,10 @@ def load_batches(
     """Endless batches of one process from a step on, `config.accumulate` a step.
 
     A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
-    Raises ValueError for a batch that cannot be divided evenly.
+    Raises InputError for a batch that cannot be divided evenly.
     """
     if config.batch % (processes.count * config.accumulate):
-        raise ValueError(
+        raise InputError(
             f"a batch of {config.batch} cannot be divided by {processes.count} processes times "
             f"{config.accumulate} passes; choose a multiple"
         )

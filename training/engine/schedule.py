@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from model.errors import InputError
 from training.config.train_config import Stage
 
 FLOOR = 0.01  # share of the rate that a cosine ends with
@@ -20,17 +21,17 @@ class Schedule:
         steps: instead of the stages' own total; all are shortened or lengthened alike, to at least a step each.
 
     Raises:
-        ValueError: there is no stage, a stage has no length, or `steps` is less than the number of stages.
+        InputError: there is no stage, a stage has no length, or `steps` is less than the number of stages.
     """
 
     def __init__(self, stages: Sequence[Stage], epoch_steps: int, steps: int | None = None) -> None:
         lengths = [round(stage.epochs * epoch_steps) or stage.steps for stage in stages]
         if not lengths or min(lengths) < 1:
-            raise ValueError(f"stages {stages}: give each a length of epochs or steps")
+            raise InputError(f"stages {stages}: give each a length of epochs or steps")
         self.stages = tuple(stages)
         if steps is not None:
             if steps < len(stages):
-                raise ValueError(f"{steps} steps are too few for {len(stages)} stages; take at least one for each")
+                raise InputError(f"{steps} steps are too few for {len(stages)} stages; take at least one for each")
             ends = [round(steps * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
             for i in reversed(range(len(ends) - 1)):  # a stage that rounding left without a step takes one
                 ends[i] = min(ends[i], ends[i + 1] - 1)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.errors import InputError
+
 
 def read_tfjs(path: Path) -> dict[str, Tensor]:
     """The float variables of a graph model by name, as float32, axes in TensorFlow's order.
@@ -19,7 +21,7 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
             the JSON's own name and the suffix .bin, as some packages rename them.
 
     Raises:
-        ValueError: the file is no such description, or the weights are missing, cut or in an unknown encoding.
+        InputError: the file is no such description, or the weights are missing, cut or in an unknown encoding.
     """
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
@@ -36,7 +38,7 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
                 if entry["dtype"] == "float32":
                     found[entry["name"]] = torch.from_numpy(values.astype(np.float32).reshape(entry["shape"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot read the weights of TensorFlow.js graph {path}: {error}") from error
+        raise InputError(f"cannot read the weights of TensorFlow.js graph {path}: {error}") from error
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from model.errors import InputError
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.image_lists import listed
 from training.data.samples import DatasetError, Sample
@@ -41,7 +42,7 @@ def spread(indices: Sequence[int], count: int) -> list[int]:
 def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path | None = None) -> list[int]:
     """Indices of the photos to measure: those held out, all, or those of the list `only`; at most `limit` of them.
 
-    Raises DatasetError where there are none, ValueError for a limit below one.
+    Raises DatasetError where there are none, InputError for a limit below one.
     """
     if only is not None:
         indices = listed(photos, only)
@@ -50,7 +51,7 @@ def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path |
     else:
         indices = photos.split()[1]
     if limit is not None and limit < 1:
-        raise ValueError(f"--limit {limit}: take at least one photo")
+        raise InputError(f"--limit {limit}: take at least one photo")
     if limit is not None:
         indices = spread(indices, limit)
     if not indices:

@@ -13,6 +13,7 @@ from model.canvases import CANVASES, SCALES, VIEWS
 from model.checkpoint import load_parser
 from model.config import with_values
 from model.decoder.decode import People
+from model.errors import InputError
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
 from model.onnxruntime import ort
 from model.parser import HumanParser
@@ -38,11 +39,11 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
     """A bundle where `path` is a folder with a manifest, else a checkpoint; both in float32.
 
     `decoder` sets fields of a checkpoint's `DecoderConfig` by NAME=VALUE; a bundle's graph is fixed.
-    Raises BundleError or CheckpointError for unusable files, ValueError for a level of detail it does not have.
+    Raises BundleError or CheckpointError for unusable files, InputError for a level of detail it does not have.
     """
     if path.is_dir() or path.name == MANIFEST:
         if decoder:
-            raise ValueError(f"the decoder of {path} is in its graph: export it with other values instead")
+            raise InputError(f"the decoder of {path} is in its graph: export it with other values instead")
         return _open_bundle(path if path.is_dir() else path.parent, detail)
     trained = load_parser(path)
     parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
@@ -87,5 +88,5 @@ def _open_bundle(folder: Path, detail: str) -> Predictor:
 
 def _scales(table: dict[str, tuple[Size, ...]], united: dict[str, tuple[str, ...]], detail: str) -> Scales:
     if detail not in table:
-        raise ValueError(f"no level of detail {detail!r}: choose one of {', '.join(table)}")
+        raise InputError(f"no level of detail {detail!r}: choose one of {', '.join(table)}")
     return [table[name] for name in united.get(detail, (detail,))]

@@ -15,6 +15,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from model.errors import InputError
 from training.config.train_config import TrainConfig
 from training.engine.distributed import joined
 from training.engine.loop import Stepper, make_network, make_objective, make_optimizer, moving_average
@@ -43,10 +44,10 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
     `data_share` is what part of a step together the step alone does not need; `waited_share` is the part in which the
     program waits for photos: on an accelerator less than that is lost, as it goes on computing.
 
-    Raises ValueError for less than one step, and as `load_batches` does.
+    Raises InputError for less than one step, and as `load_batches` does.
     """
     if steps < 1:
-        raise ValueError(f"{steps} steps: measure at least one")
+        raise InputError(f"{steps} steps: measure at least one")
     with joined() as processes:
         device = processes.device
         keep_freed_memory()

@@ -18,6 +18,7 @@ import torch
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import with_values
+from model.errors import InputError
 from model.manifest import Size
 from model.network import Network
 from training.config.recipes import ABLATIONS
@@ -65,13 +66,13 @@ class Variant:
     weights: Path | None = None  # checkpoint of an earlier run
 
     def config(self, base: TrainConfig, seed: int) -> TrainConfig:
-        """The recipe to train. Raises ValueError, naming the variant, for what cannot be set."""
+        """The recipe to train. Raises InputError, naming the variant, for what cannot be set."""
         try:
             config = with_values(base, self.set)
-        except ValueError as error:
-            raise ValueError(f"variant {self.name}: {error}") from None
+        except InputError as error:
+            raise InputError(f"variant {self.name}: {error}") from None
         if config.model.taxonomy != base.model.taxonomy:
-            raise ValueError(f"variant {self.name}: its parts are not the recipe's; compare recipes of one taxonomy")
+            raise InputError(f"variant {self.name}: its parts are not the recipe's; compare recipes of one taxonomy")
         return replace(config, seed=seed)
 
 
@@ -99,7 +100,7 @@ def read_variants(path: Path, base: TrainConfig, pretrained: Path | None = None)
     """The variants of a TOML file: a table each, under the variant's name; paths in it are relative to the file.
 
     One that names no `pretrained` and has the backbone of `base` starts from the one given here.
-    Raises DatasetError for an unreadable file, ValueError for what is no variant.
+    Raises DatasetError for an unreadable file, InputError for what is no variant.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +130,7 @@ def finish_variant(
     Its `figures.json` is written when the steps are planned, and completed when it is measured, so that a run that was
     killed goes on with its plan. `detail` names the canvases to measure on; without, it is the one of training.
 
-    Raises ValueError where the folder holds a run with another configuration, start or budget.
+    Raises InputError where the folder holds a run with another configuration, start or budget.
     """
     folder = out / f"{variant.name}-{config.seed}"
     asked = {
@@ -214,14 +215,14 @@ def network_milliseconds(network: Network, size: Size) -> float:
 
 def _variant(path: Path, name: str, table: object) -> Variant:
     if not isinstance(table, dict):
-        raise ValueError(f"{path}: {name} stands outside of a table; write a table [NAME] for each variant")
+        raise InputError(f"{path}: {name} stands outside of a table; write a table [NAME] for each variant")
     if not re.fullmatch(r"[\w.+-]+", name) or name in ABLATIONS:
-        raise ValueError(f"{path}: {name!r} cannot name a folder and a row; choose other letters, digits, - and _")
+        raise InputError(f"{path}: {name!r} cannot name a folder and a row; choose other letters, digits, - and _")
     values = {"set": [], "pretrained": "", "weights": "", **table}
     kinds = {"meaning": str, "set": list, "pretrained": str, "weights": str}
     wrong = sorted(key for key in kinds.keys() | values.keys() if not isinstance(values.get(key), kinds.get(key, ())))
     if wrong or not all(isinstance(text, str) for text in values["set"]):
-        raise ValueError(
+        raise InputError(
             f"{path}: variant {name}: {', '.join(wrong) or 'set'}; it takes the texts meaning (always), pretrained and "
             'weights, and a list of texts set = ["NAME=VALUE"]'
         )
@@ -238,11 +239,11 @@ def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
         return {**asked, "figures": {}}
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "variant" not in report:
-        raise ValueError(f"{path.parent} holds another kind of run; choose another --out folder")
+        raise InputError(f"{path.parent} holds another kind of run; choose another --out folder")
     other = [name for name in asked if name != "config" and report[name] != asked[name]]
     other += [name for name, value in report["config"].items() if asked["config"].get(name) != value]
     if other:
-        raise ValueError(
+        raise InputError(
             f"{path.parent} was trained with another {', '.join(other)}; name the variant otherwise, or remove it"
         )
     return report

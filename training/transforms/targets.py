@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from model.config import STRIDE, DecoderConfig
+from model.errors import InputError
 from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.config.train_config import TrainConfig
@@ -74,7 +75,7 @@ class Batch(NamedTuple):
 
 
 def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets:
-    """Targets of a canvas whose sides are multiples of the stride (ValueError otherwise).
+    """Targets of a canvas whose sides are multiples of the stride (InputError otherwise).
 
     What nobody labelled has weight 0: heatmaps and limbs in ignored regions outside every labelled joint's disk, and
     around a person the heatmap of each joint that was not looked for, with the limbs that end in it. A limb that the
@@ -83,7 +84,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
     """
     height, width = sample.size
     if height % STRIDE or width % STRIDE:
-        raise ValueError(f"{sample.key}: canvas {height}x{width} is not a multiple of {STRIDE}; choose one that is")
+        raise InputError(f"{sample.key}: canvas {height}x{width} is not a multiple of {STRIDE}; choose one that is")
     size = (height // STRIDE, width // STRIDE)
     joints = (sample.keypoints[:, :, :2] - _FIRST_CELL) / np.float32(STRIDE)  # [n, K, 2], canvas pixels to cells
     present = sample.keypoints[:, :, 2] > 0
@@ -158,7 +159,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     it; of none but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known.
     Its DatasetError ends the run if `strict`, or if it has been so with most photos.
 
-    Raises ValueError for shares and probabilities that are none.
+    Raises InputError for shares and probabilities that are none.
     """
 
     def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
@@ -168,10 +169,10 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         )
         share = config.synthetic_share
         if not 0 <= share < 1:
-            raise ValueError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
+            raise InputError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
         for name, value in (("teacher_share", config.teacher_share), ("paste", config.paste)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name}={value}: use a number from 0 to 1")
+                raise InputError(f"{name}={value}: use a number from 0 to 1")
         chosen = np.array(indices, int)
         rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
         human = np.array([photos.photos[i].ground_truth for i in indices], bool)
@@ -184,7 +185,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             real = len(self._human) + self._taught_drawn
             self._drawn = min(self._drawn, round(real * share / (1 - share)))
         if not len(self) and self._taught.size:
-            raise ValueError(f"teacher_share={config.teacher_share} leaves no photo to train on: use a larger one")
+            raise InputError(f"teacher_share={config.teacher_share} leaves no photo to train on: use a larger one")
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:

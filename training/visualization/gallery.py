@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from model.errors import InputError
 from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.data.samples import UInt8
@@ -37,12 +38,12 @@ class Tile(NamedTuple):
 class Gallery:
     """Tiles of photos parsed by `predictor`, at most `side` pixels long; on grey, without the photo, if `hidden`.
 
-    Raises ValueError for a side below 32 pixels.
+    Raises InputError for a side below 32 pixels.
     """
 
     def __init__(self, predictor: Predictor, side: int, hidden: bool = False) -> None:
         if side < 32:
-            raise ValueError(f"tiles of {side} pixels: choose at least 32")
+            raise InputError(f"tiles of {side} pixels: choose at least 32")
         self.predictor, self.side, self.hidden = predictor, side, hidden
         self._warm: set[Size] = set()  # sizes of images that were parsed before: the first time takes longer
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.config import ModelConfig
+from model.errors import InputError
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
@@ -112,7 +113,7 @@ def test_a_variant_that_fails_holds_up_no_other(
 
     def finish(variant: Variant, config: TrainConfig, *_: object) -> None:
         if variant.name == "narrow":
-            raise ValueError("the loss is nan")
+            raise InputError("the loss is nan")
         done.append((variant.name, config.seed))
 
     monkeypatch.setattr(command, "finish_variant", finish)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from model.canvases import best_canvas
 from model.config import STRIDE
+from model.errors import InputError
 from model.manifest import Size
 from training.data.samples import Float32, Sample
 from training.studies.latency.stages import Stages
@@ -40,10 +41,10 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
         decoder_on_labels: the decoder on maps that a perfect network would return, with all n people in them.
         top_down: the network once a person, on crops of 256 x 192. top_down_batch: on all crops at once.
 
-    Raises ValueError for no counts or rounds.
+    Raises InputError for no counts or rounds.
     """
     if not counts or rounds < 1:
-        raise ValueError("name at least one number of people, and at least one round")
+        raise InputError("name at least one number of people, and at least one round")
     counts = sorted(set(counts))
     size = best_canvas(SIZE, stages.canvases[detail])
     found: dict[str, dict[int, int]] = {"in_photo": {}, "in_labels": {}}

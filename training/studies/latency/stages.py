@@ -15,6 +15,7 @@ from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import DecoderConfig
 from model.decoder.decode import People
+from model.errors import InputError
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps, decoder_inputs
 from model.openvino import ov, split_model
@@ -126,10 +127,10 @@ class OpenVinoStages(Stages):
     kind, batched, precision, runtime = "bundle", False, "float32", f"openvino {ov.__version__.partition('-')[0]}"
 
     def __init__(self, folder: Path) -> None:
-        """Raises BundleError; ValueError for a graph whose network ends at other tensors than the head maps."""
+        """Raises BundleError; InputError for a graph whose network ends at other tensors than the head maps."""
         manifest = read_bundle(folder)
         if manifest.decoder_inputs != decoder_inputs(manifest.decoder):
-            raise ValueError(
+            raise InputError(
                 f"the network of {folder} ends at {', '.join(manifest.decoder_inputs)}, not at "
                 f"{', '.join(decoder_inputs(manifest.decoder))}: export it again with this version"
             )

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from model.errors import InputError
 from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.data.datasets.base import read_image
@@ -26,7 +27,7 @@ GREY = 128
 def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Taxonomy) -> Sample:
     """The person that a parser sees largest in one piece in a photo, cut out by that piece's box and labelled by it.
 
-    Raises DatasetError for an unreadable photo, ValueError where nobody is found in it.
+    Raises DatasetError for an unreadable photo, InputError where nobody is found in it.
     """
     nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
     image = read_image(path, "RGB")
@@ -35,7 +36,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
     pieces = [_largest_piece(found.person_map == row) for row in range(1, len(found.keypoints) + 1)]
     areas = [int(piece.sum()) for piece in pieces]
     if not any(areas):
-        raise ValueError(f"nobody is found in {path}: name a photo of one person, seen large, with --photo")
+        raise InputError(f"nobody is found in {path}: name a photo of one person, seen large, with --photo")
     row = int(np.argmax(areas))
     left, top, right, bottom = mask_boxes(pieces[row].astype(np.uint8), 1)[0].astype(int)
     box = slice(top, bottom + 1), slice(left, right + 1)
@@ -52,10 +53,10 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
 def crowd(person: Sample, count: int, size: Size = SIZE) -> Sample:
     """A grey photo with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
 
-    Raises ValueError where `count` is not from 1 to 254: label maps hold no more.
+    Raises InputError where `count` is not from 1 to 254: label maps hold no more.
     """
     if not 1 <= count <= 254:
-        raise ValueError(f"{count} people: choose from 1 to 254")
+        raise InputError(f"{count} people: choose from 1 to 254")
     height, width = size
     shapes = [(-(-count // columns), columns) for columns in range(1, count + 1)]
     scales = [min(height // r / person.size[0], width // c / person.size[1]) for r, c in shapes]
