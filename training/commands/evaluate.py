@@ -10,10 +10,13 @@ from pathlib import Path
 from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.datasets.open import open_dataset
+from training.data.samples import Sample
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
 from training.evaluation.evaluate import choose, measure_photos
 from training.evaluation.image_metrics import summarise
-from training.evaluation.report import broken_photos, category_table, paper_table, table
+from training.evaluation.report import broken_photos, category_table, paper_table, table, true_masks_line
+from training.evaluation.true_masks import read_true_masks
+from training.inference.predictions import PhotoPeople
 from training.inference.predictors import open_predictor
 
 HELP = "measure a checkpoint or bundle on photos held out of training"
@@ -31,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
     which.add_argument("--photos", type=Path, metavar="LIST", help="photos left out of training by such a list")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
+    parser.add_argument(
+        "--true-masks", type=Path, metavar="FILE", help="COCO instances of these photos: compare person masks with them"
+    )
     parser.add_argument("--strict", action="store_true", help="stop at a photo that cannot be read")
     parser.add_argument("--categories", action="store_true", help="print the figures of each part and joint too")
     parser.add_argument("--json", type=Path, help="write all figures there")
@@ -45,7 +51,15 @@ def run(chosen: argparse.Namespace) -> int:
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(photos, chosen.all, chosen.limit, chosen.photos)
-    show = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
+    truth = read_true_masks(chosen.true_masks) if chosen.true_masks else None
+    draw = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
+
+    def show(sample: Sample, people: PhotoPeople) -> None:
+        if truth is not None:
+            truth.show(sample, people)
+        if draw is not None:
+            draw(sample, people)
+
     measured = measure_photos(predictor.parse, photos, indices, predictor.scales, show, chosen.strict)
     report = {
         "command": _command(chosen),
@@ -54,12 +68,15 @@ def run(chosen: argparse.Namespace) -> int:
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
         **summarise(list(measured.figures.values()), photos.taxonomy),
+        "true_masks": None if truth is None else truth.report(),
         "broken": measured.broken,
     }
     label = f"{predictor.name}, on {len(measured.figures)} photos of {' '.join(_names(chosen.data))}"
     sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
     if chosen.categories:
         sections.append(category_table(report))
+    if truth is not None:
+        sections.append(true_masks_line(report["true_masks"]))
     print("\n\n".join(section for section in sections if section))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -75,8 +92,9 @@ def _command(chosen: argparse.Namespace) -> str:
     options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
     decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     names = " ".join(_names([chosen.parser, *chosen.data]))
+    masks = f" --true-masks {chosen.true_masks.name}" if chosen.true_masks else ""
     which = " --all" if chosen.all else f" --photos {chosen.photos.name}" if chosen.photos else ""
-    return f"python -m training evaluate {names}{options}{decoder}{which}"
+    return f"python -m training evaluate {names}{options}{decoder}{which}{masks}"
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -86,6 +86,14 @@ def broken_photos(report: dict[str, Any]) -> str:
     return "\n".join([f"{len(lines)} photos could not be read and are left out:", *lines])
 
 
+def true_masks_line(figures: dict[str, Any]) -> str:
+    """What `TrueMasks.report` says, on a line."""
+    return (
+        f"true masks: {figures['people']} people, mean best IoU {_show(figures['mean_IoU'])}, "
+        f"found (IoU over 0.5) {_show(figures['found'])}"
+    )
+
+
 def _named(figures: dict[str, Any], *names: str) -> list[str]:
     return [f"{name} {_show(figures[name])}" for name in names]
 
