@@ -48,7 +48,7 @@ class Parsed:
     detail: str
     size_canvas: Size
     output: Output
-    placed_score: float  # of joints that were not found, but placed by the person's center
+    placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
     warnings: tuple[str, ...] = ()  # about the file
 
     def id_grid(self) -> IdGrid:

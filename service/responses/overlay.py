@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from model.colors import person_color
 from model.taxonomy import Taxonomy
 from service.parsing.parser import Parsed
-from service.responses.people import keypoints_image
+from service.responses.people import FOUND, keypoints_image
 
 OPACITY = 0.55  # of a part's color over the image
 SOFTNESS = 1.2  # canvas pixels, standard deviation: rounds the steps of the canvas off the contours
@@ -81,7 +81,7 @@ def _paint_skeleton(picture: Image.Image, parsed: Parsed, taxonomy: Taxonomy, sl
     points = {
         joint: ((k.x + 0.5) * scale_x, (k.y + 0.5) * scale_y)
         for joint, k in enumerate(keypoints_image(parsed, slot))
-        if k.score > 0
+        if k.visibility == FOUND
     }
     if not points:
         return

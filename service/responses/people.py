@@ -68,10 +68,11 @@ def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Per
 def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
     """Return a person's joints in the image, clamped to its pixels; all 0 if not found."""
     height, width = parsed.header.size_image
+    placed = np.float32(parsed.placed_score)  # as the graph writes it
     keypoints = []
     for x_canvas, y_canvas, score in parsed.output.keypoints[slot].tolist():
         x, y = parsed.letterbox.to_image(x_canvas, y_canvas)
-        visibility = FOUND if score > parsed.placed_score else PLACED
+        visibility = FOUND if score > placed else PLACED
         found = Keypoint(min(max(x, 0.0), width - 1), min(max(y, 0.0), height - 1), score, visibility)
         keypoints.append(found if score > 0 else Keypoint(0, 0, 0, NOT_FOUND))
     return keypoints
@@ -79,7 +80,7 @@ def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
 
 def _keypoint_box(keypoints: list[Keypoint]) -> tuple[float, float, float, float]:
     """Return the box around the found keypoints; all 0 if there are none."""
-    found = [k for k in keypoints if k.score > 0]
+    found = [k for k in keypoints if k.visibility == FOUND]
     if not found:
         return 0, 0, 0, 0
     x, y = min(k.x for k in found), min(k.y for k in found)
