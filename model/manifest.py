@@ -92,6 +92,8 @@ class Manifest:
                 raise BundleError(f"bundle format {found!r} is not {FORMAT}: export it again with this version")
             value["taxonomy"] = Taxonomy.from_dict(value["taxonomy"])
             value["model"] = ModelConfig(**value["model"])
+            if "calibration" in value["decoder"]:
+                value["decoder"]["calibration"] = tuple(value["decoder"]["calibration"])
             value["decoder"] = DecoderConfig(**value["decoder"])
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
             value["decoder_inputs"] = tuple(value["decoder_inputs"])

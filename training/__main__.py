@@ -9,6 +9,7 @@ from collections.abc import Callable
 from model.errors import UserError
 from training.commands import (
     ablate,
+    calibrate,
     convert,
     evaluate,
     gallery,
@@ -27,6 +28,7 @@ COMMANDS = {
     "inspect": inspect,
     "train": train,
     "thresholds": thresholds,
+    "calibrate": calibrate,
     "evaluate": evaluate,
     "robustness": robustness,
     "gallery": gallery,

@@ -19,9 +19,13 @@ def person_scale(poses: Poses) -> Tensor:
     Differs from the paper: a box thinner than 1:4 counts as 1:4, and no box is smaller than 8 x 8 canvas pixels;
     a person of one joint, or of joints in a line, would divide by zero.
     """
-    found = poses.found[..., None]
-    low = torch.where(found, poses.xy_cell, torch.inf).amin(2)  # [B, P, 2]
-    high = torch.where(found, poses.xy_cell, -torch.inf).amax(2)
+    return box_scale(poses.xy_cell, poses.found)
+
+
+def box_scale(xy_cell: Tensor, found: Tensor) -> Tensor:
+    """`person_scale` of joints [B, P, K, 2] in cells, of which those `found` [B, P, K] exist."""
+    low = torch.where(found[..., None], xy_cell, torch.inf).amin(2)  # [B, P, 2]
+    high = torch.where(found[..., None], xy_cell, -torch.inf).amax(2)
     side = (high - low).clamp(min=0.0)  # an empty slot has none
     return torch.maximum(side.prod(-1).sqrt(), side.amax(-1) / 2).clamp(min=_SMALLEST_CELL)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model.config import STRIDE, DecoderConfig
 from model.decoder.association import assign_cells
+from model.decoder.calibration import calibrate
 from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.grouping_by_center import group_by_center
@@ -130,5 +131,7 @@ class Decoder(nn.Module):
         config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
         if evidence is None:
-            return collect_people(candidates, labels, config.people, config.person_threshold)
-        return group_by_center(candidates, labels, evidence, config, like)
+            poses = collect_people(candidates, labels, config.people, config.person_threshold)
+        else:
+            poses = group_by_center(candidates, labels, evidence, config, like)
+        return calibrate(poses, config.calibration) if any(config.calibration) else poses

@@ -30,7 +30,7 @@ def test_a_joint_that_the_center_placed_has_v_1_and_one_that_was_found_v_2(parse
     people = people_of(with_a_placed_joint(parsed, PLACED), PASCAL_PERSON_PART, "none")
     assert people[0].keypoints[2::3][:4] == [2, 2, 1, 0]
     assert people[0].keypoint_scores[:4] == [0.9, 0.9, PLACED, 0]
-    assert people[0].keypoints[6:8] == [31.8, 117.5]  # canvas (20, 75) in the image
+    assert people[0].keypoints[6:8] == [31.5, 117.5]  # canvas (20, 75) in the image
     assert people[1].keypoints[2::3][:4] == [2, 2, 0, 0]
 
 

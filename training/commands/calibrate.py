@@ -1,0 +1,61 @@
+"""Fit person scores of a checkpoint to the share of people that are right, on images that it was trained on."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from model.canvases import CANVASES, SEEN_ONCE
+from model.checkpoint import load_parser
+from model.config import with_values
+from model.errors import InputError
+from model.parser import HumanParser
+from training.data.datasets.open import open_split
+from training.evaluation.calibration import (
+    calibrated,
+    calibration_error,
+    fit_calibration,
+    reliability,
+    score_people,
+)
+from training.evaluation.threshold_tuning import chosen_photos
+
+HELP = "fit person scores to the share of people that are right"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
+    parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
+    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of images not to fit on, one a line")
+    parser.add_argument("--detail", choices=SEEN_ONCE, default="standard", help="how large images are shown")
+    parser.add_argument("--images", type=int, default=200, metavar="N", help="with people, and as many without")
+    parser.add_argument(
+        "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the checkpoint's own"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the reliability before and after, and what `python -m export` takes to use the fit."""
+    if chosen.images < 1:
+        raise InputError(f"--images {chosen.images}: fit on at least one")
+    trained = load_parser(chosen.checkpoint)
+    decoder = replace(with_values(trained.decoder.config, chosen.decoder), calibration=(0.0, 0.0, 0.0))
+    parser = HumanParser(trained.network, decoder).eval()
+    parser.to("cuda" if torch.cuda.is_available() else "cpu")
+    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
+    people = score_people(parser, photos, chosen_photos(photos, training, chosen.images), CANVASES[chosen.detail])
+    weights = fit_calibration(people)
+    before, after = (
+        reliability(probability, people.right) for probability in (people.score, calibrated(people, weights))
+    )
+    print(f"{len(people.score)} people, {people.right.mean():.0%} right (OKS over 0.5), detail {chosen.detail}\n")
+    print("| mean score | right | people |\n|---:|---:|---:|")
+    for said, was, count in after:
+        print(f"| {said:.2f} | {was:.2f} | {count} |")
+    print(f"\nexpected calibration error {calibration_error(before):.3f} before, {calibration_error(after):.3f} after")
+    print(f"\n--decoder calibration={','.join(f'{weight:g}' for weight in weights)}")
+    return 0

@@ -1,0 +1,113 @@
+"""Fit what turns a person's score into the probability that the person is right.
+
+A person is right if the pose has an OKS over 0.5 with a labelled person, whom no better one has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from tqdm import tqdm
+
+from model.canvases import best_canvas
+from model.config import STRIDE
+from model.decoder.association import box_scale
+from model.manifest import Size
+from model.parser import HumanParser
+from training.data.datasets.base import PhotoDataset
+from training.data.samples import Bool
+from training.evaluation.image_metrics import measure
+from training.evaluation.metrics.pixels import Float64
+from training.evaluation.metrics.poses import oks, pairs
+from training.inference.predictions import to_image
+from training.inference.predictors import parse_with
+from training.transforms.augment import letterbox
+
+RIGHT = 0.5  # OKS
+BINS = 10  # of the reliability curve
+_PULL = 1e-4  # towards weights of 0
+
+
+@dataclass(frozen=True)
+class ScoredPeople:
+    """n people that a parser found: their uncalibrated scores, the areas of their joints in cells, and who is right."""
+
+    score: Float64
+    area: Float64
+    right: Bool
+
+
+@torch.inference_mode()
+def score_people(
+    parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size]
+) -> ScoredPeople:
+    """The people of `parser`, without calibration; those on pixels that nobody labelled are left out.
+
+    Raises DatasetError if an image cannot be read.
+    """
+    config = replace(parser.decoder.config, calibration=(0.0, 0.0, 0.0))
+    parse = parse_with(HumanParser(parser.network, config).eval())
+    rows: list[tuple[float, float, bool]] = []
+    for index in tqdm(indices, desc="people", unit="image"):
+        sample = photos.load(index)
+        canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
+        people = parse(canvas.image)
+        found = to_image(people, box, sample.size)
+        poses = measure(sample, found, photos.taxonomy, photos.photos[index].negative).poses
+        similarity = oks(poses.truth, poses.area, poses.found, photos.taxonomy.joint_sigmas)
+        right = {column for row, column in pairs(similarity) if similarity[row, column] > RIGHT}
+        joints = torch.from_numpy(people.keypoints)[None]
+        area = box_scale(joints[..., :2] / STRIDE, joints[..., 2] > 0)[0].square().tolist()
+        rows += [
+            (float(poses.score[i]), area[i], i in right)
+            for i in range(len(poses.score))
+            if i in right or not poses.excused[i]
+        ]
+    table = np.array(rows, float).reshape(-1, 3)
+    return ScoredPeople(table[:, 0], table[:, 1], table[:, 2] > 0)
+
+
+def fit_calibration(people: ScoredPeople) -> tuple[float, float, float]:
+    """The weights of `model.decoder.calibration.calibrate` with the least log loss.
+
+    A higher score never makes a person less likely. Raises ValueError if all people are right, or none.
+    """
+    if people.right.all() or not people.right.any():
+        raise ValueError(f"{people.right.sum()} of {len(people.right)} people are right: fit on images with both kinds")
+    features = np.stack((np.ones_like(people.score), np.log(people.score), np.log(people.area)))  # [3, n]
+    sign = np.where(people.right, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        return float(np.logaddexp(0, -sign * (weights @ features)).mean() + _PULL * (weights**2).sum() / 2)
+
+    found = minimize(loss, np.array([1.0, 1.0, 0.0]), method="L-BFGS-B", bounds=[(None, None), (0, None), (None, None)])
+    constant, of_score, of_area = found.x.round(4).tolist()
+    return constant, of_score, of_area
+
+
+def calibrated(people: ScoredPeople, weights: tuple[float, float, float]) -> Float64:
+    """The probabilities [n] that `calibrate` gives."""
+    constant, of_score, of_area = weights
+    logit = constant + of_score * np.log(people.score) + of_area * np.log(people.area)
+    probability: Float64 = 1 / (1 + np.exp(-logit))
+    return probability
+
+
+def reliability(probability: Float64, right: Bool) -> list[tuple[float, float, int]]:
+    """Mean probability, share that is right and number of people in each of `BINS` equal intervals that has any."""
+    number = np.minimum((probability * BINS).astype(int), BINS - 1)
+    return [
+        (float(probability[number == i].mean()), float(right[number == i].mean()), int((number == i).sum()))
+        for i in range(BINS)
+        if (number == i).any()
+    ]
+
+
+def calibration_error(curve: Sequence[tuple[float, float, int]]) -> float:
+    """Expected calibration error: the mean distance of the curve to the diagonal, weighted by people."""
+    return sum(abs(said - was) * count for said, was, count in curve) / sum(count for *_, count in curve)
