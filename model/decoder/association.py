@@ -30,7 +30,7 @@ def box_scale(xy_cell: Tensor, found: Tensor) -> Tensor:
     return torch.maximum(side.prod(-1).sqrt(), side.amax(-1) / 2).clamp(min=_SMALLEST_CELL)
 
 
-def assign_cells(projection_field: Tensor, poses: Poses) -> Tensor:
+def assign_cells(projection_field: Tensor, poses: Poses) -> tuple[Tensor, Tensor]:
     """The person slot whose joints are nearest to where each cell points (Eq. 17).
 
     psi_h(u) = min over n of |u + D(u) - p_nh| / ((s_nh + s_h) * sigma_h), s_h the mean score of the joints found.
@@ -41,7 +41,8 @@ def assign_cells(projection_field: Tensor, poses: Poses) -> Tensor:
 
     Returns:
         [B, h, w] int64, the slot with the smallest psi for every cell, background too; the first of equals. Without
-        people it is 0 everywhere.
+        people it is 0 everywhere. And [B, h, w], that psi: how far a cell is from the person, whose size is 1; without
+        people it is large everywhere.
     """
     x, y = cell_grid(projection_field)
     x_target = (x + projection_field[:, 0]).flatten(1)[:, None]  # [B, 1, hw]
@@ -59,4 +60,5 @@ def assign_cells(projection_field: Tensor, poses: Poses) -> Tensor:
         dy = y_target * scale - anchor[:, :, k, 1:]
         distance = dx * dx + dy * dy  # psi^2, [B, P, hw]
         nearest = torch.minimum(nearest, distance)
-    return nearest.argmin(1).reshape(projection_field[:, 0].shape)
+    like = projection_field[:, 0]
+    return nearest.argmin(1).reshape(like.shape), nearest.amin(1).sqrt().reshape(like.shape)

@@ -73,9 +73,11 @@ class Decoder(nn.Module):
         )
         matches = self.match(self._combined(limbs, evidence), candidates)
         poses = self.group(candidates, matches, evidence, maps.center_logits)
-        cell_person = assign_cells(maps.projection_field, poses)
-        anyone = poses.score[:, 0] > 0
-        painting = paint(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
+        cell_person, distance = assign_cells(maps.projection_field, poses)
+        owned = (poses.score[:, :1, None] > 0).expand_as(distance)
+        if self.config.association_limit:
+            owned = owned & (distance <= self.config.association_limit)
+        painting = paint(maps.part_logits, cell_person, owned, self.config.people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
         return People(

@@ -19,7 +19,7 @@ class Painting(NamedTuple):
     part_score: Tensor  # [B, P, C], mean probability over the pixels; 0 exactly where the maps have none
 
 
-def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int, vote: Vote) -> Painting:
+def paint(part_logits: Tensor, cell_person: Tensor, owned: Tensor, people: int, vote: Vote) -> Painting:
     """Parts from upsampled logits, so that contours do not follow the cells; people from their cells, corners cut.
 
     Evaluating Eq. 17 for each pixel would cost 16 times as much. Instead `enlarge` smoothes borders between people.
@@ -30,14 +30,14 @@ def paint(part_logits: Tensor, cell_person: Tensor, anyone: Tensor, people: int,
     Args:
         part_logits: [B, C+1, h, w].
         cell_person: [B, h, w] int64, from `assign_cells`.
-        anyone: [B] bool; without people both maps are 0.
+        owned: [B, h, w] bool, cells that belong to somebody; both maps are 0 elsewhere.
         people: P.
         vote: how scores are summed per person and part, as in `hough_scores`.
     """
     height, width = part_logits.shape[-2:]
     rows = torch.stack(_interpolate(weigh_background(part_logits), 2), 2)  # [B, C+1, 4, h, w]
     part = torch.stack([pixels.argmax(1) for pixels in _interpolate(rows, 4)], 2)  # [B, 4, 4, h, w]
-    part = torch.where(anyone[:, None, None, None, None], part, 0).flatten(3).flatten(1, 2)  # [B, 16, hw]
+    part = torch.where(owned[:, None, None], part, 0).flatten(3).flatten(1, 2)  # [B, 16, hw]
     pixel_person = enlarge(enlarge(cell_person.int()))  # [B, 4h, 4w]
     person = _to_places(pixel_person).long()  # [B, 16, hw]
 

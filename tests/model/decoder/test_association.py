@@ -30,7 +30,7 @@ def test_cells_go_to_the_person_with_the_smallest_psi() -> None:
     keypoints[0, 2, :, 2] = 0  # an empty slot
     keypoints[1, 1, :, 2] = [0, 0, 0.8, 0, 0, 0]  # a single joint
     field = 4 * g.standard_normal((2, 2, 12, 20)).astype(np.float32)
-    person = assign_cells(torch.from_numpy(field), poses_of(keypoints))
+    person, distance = assign_cells(torch.from_numpy(field), poses_of(keypoints))
     for b, i, j in np.ndindex(2, 12, 20):
         target = np.array((j, i)) + field[b, :, i, j]
         psi = []
@@ -46,6 +46,7 @@ def test_cells_go_to_the_person_with_the_smallest_psi() -> None:
         best = np.sort(psi)
         if best[1] - best[0] > 1e-4:
             assert person[b, i, j] == np.argmin(psi)
+        assert float(distance[b, i, j]) == pytest.approx(best[0], rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,9 @@ def test_scale_is_never_zero(points: list[tuple[float, float]], expected: float)
 
 def test_the_first_of_equal_people_wins_and_nobody_is_finite() -> None:
     twins = np.array([[[[2, 3, 0.9]], [[8, 3, 0.9]], [[0, 0, 0]]]], dtype=float)  # mirrored about x = 5
-    person = assign_cells(torch.zeros(1, 2, 7, 11), poses_of(twins))
+    person, _ = assign_cells(torch.zeros(1, 2, 7, 11), poses_of(twins))
     assert person[0, :, 5].tolist() == [0] * 7
     assert person[0, 3].tolist() == [0] * 6 + [1] * 5
-    assert not assign_cells(torch.zeros(1, 2, 7, 11), poses_of(np.zeros((1, 2, 3, 3)))).any()
+    nobody, distance = assign_cells(torch.zeros(1, 2, 7, 11), poses_of(np.zeros((1, 2, 3, 3))))
+    assert not nobody.any()
+    assert distance.min() > 1e3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,3 +190,20 @@ def test_a_wrong_grouping_is_unlearned_through_the_matching() -> None:
         if grouped_rightly():
             break
     assert grouped_rightly()
+
+
+def test_a_body_far_from_every_joint_is_nobodys_with_a_limit() -> None:
+    """What was a person who reaches across the canvas: a body whose joints were not found."""
+    found, lost = standing_person(12, 24, 36), standing_person(52, 24, 36)
+    maps = scene(found, lost)
+    heat = maps.heatmap_logits.clone()
+    heat[..., 32:] = -12.0
+    maps = maps._replace(heatmap_logits=heat, projection_field=torch.zeros_like(maps.projection_field))
+    across = decode(maps)
+    limited = decode(maps, replace(CONFIG, association_limit=0.5))
+    assert int((across.person_score > 0).sum()) == int((limited.person_score > 0).sum()) == 1
+    right = np.s_[0, :, 160:]
+    assert (across.person_map[right] == 1).any()
+    assert not limited.person_map[right].any()
+    left = np.s_[0, :, :96]
+    assert torch.equal(limited.person_map[left], across.person_map[left])

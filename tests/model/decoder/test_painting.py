@@ -52,7 +52,7 @@ def test_borders_between_people_lose_their_stairs() -> None:
 @pytest.mark.parametrize("vote", ["scatter", "tent"])
 def test_maps_and_scores(vote: str) -> None:
     logits, cell_person = random_case()
-    painting = paint(logits, cell_person, torch.tensor([True, True]), PEOPLE, vote)
+    painting = paint(logits, cell_person, torch.ones_like(cell_person) > 0, PEOPLE, vote)
     upsampled = F.interpolate(weigh_background(logits), scale_factor=4, mode="bilinear", align_corners=False)
     part_map, person_map = painting.part_map.numpy(), painting.person_map.numpy()
     np.testing.assert_array_equal(part_map, upsampled.argmax(1))
@@ -82,6 +82,19 @@ def test_somebody_is_where_the_parts_together_are_likelier_than_the_background()
 
 def test_nobody_is_an_empty_canvas() -> None:
     logits, cell_person = random_case()
-    painting = paint(logits, cell_person, torch.tensor([True, False]), PEOPLE, "scatter")
+    owned = torch.stack((torch.ones(8, 11), torch.zeros(8, 11))) > 0
+    painting = paint(logits, cell_person, owned, PEOPLE, "scatter")
     assert not any(t[1].any() for t in painting)
     assert painting.part_map[0].any()
+
+
+def test_cells_that_belong_to_nobody_are_background() -> None:
+    logits, cell_person = random_case()
+    owned = torch.ones(2, 8, 11) > 0
+    whole = paint(logits, cell_person, owned, PEOPLE, "scatter")
+    owned[0, :, :6] = False
+    part = paint(logits, cell_person, owned, PEOPLE, "scatter")
+    assert not part.part_map[0, :, :24].any()
+    assert not part.person_map[0, :, :24].any()
+    assert torch.equal(part.part_map[0, :, 24:], whole.part_map[0, :, 24:])
+    assert torch.equal(part.part_map[1], whole.part_map[1])
