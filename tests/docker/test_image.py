@@ -48,6 +48,7 @@ def test_every_package_has_hashes(device: str) -> None:
 @pytest.mark.parametrize("device", ASKED)
 def test_neither_torch_nor_telemetry(device: str) -> None:
     assert not {"torch", "openvino-telemetry"} & set(pins(device))
+    assert "ORT_DISABLE_TELEMETRY=1" in DOCKERFILE
 
 
 def test_both_images_have_the_same_packages() -> None:
