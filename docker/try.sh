@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Tries the stack for real: builds, starts, measures, breaks and removes it. Needs Docker, Python 3 and five minutes.
-# Project, ports and volumes are its own: it may run beside a stack in use, though not on the same processors if its
-# figures are to mean anything. Alert rules, windows and intervals are those of production. A Prometheus that has just
-# been started has seen minutes, and its windows of an hour hold no more than these; so load alone brings the page.
+# Project, ports and volumes are its own: it may run beside a stack in use. On a machine that is busy otherwise one client
+# alone is answered too late: HUMANPARSE_DETAIL=fast docker/try.sh. Alert rules, windows and intervals are those of
+# production. A Prometheus that has just been started has seen minutes, and its window of an hour holds no more than
+# these; so a minute of load brings the page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export COMPOSE_PROJECT_NAME=humanparse-try COMPOSE_FILE=compose.yaml:compose.key.yaml
+export COMPOSE_PROJECT_NAME=humanparse-try
 export PUBLISH_APP=127.0.0.1:18000 PUBLISH_PROMETHEUS=127.0.0.1:19090 PUBLISH_GRAFANA=127.0.0.1:13000
 export APP=http://$PUBLISH_APP PROMETHEUS=http://$PUBLISH_PROMETHEUS
 photo=bundles/default/sample.jpg
@@ -31,13 +32,14 @@ clean_up() {
   exit "$status"
 }
 trap clean_up EXIT
-export API_KEY_FILE=$secrets/api_key
+echo 'services: {app: {environment: [HUMANPARSE_DETAIL]}}' >"$secrets/compose.yaml" # where the caller has set it
+export COMPOSE_FILE=compose.yaml:compose.key.yaml:$secrets/compose.yaml API_KEY_FILE=$secrets/api_key
 od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$API_KEY_FILE"
 chmod 755 "$secrets" && chmod 444 "$API_KEY_FILE" # user 10001 reads it
 key=$(cat "$API_KEY_FILE")
 
 step "Building"
-docker compose build --quiet app
+docker compose build app >"$secrets/build" 2>&1 || fail "$(tail -n 20 "$secrets/build")"
 size() { echo $(($(docker image inspect --format '{{.Size}}' "$1") / 1000000)); }
 echo "humanparse:cpu: $(size humanparse:cpu) MB, of which its base image: $(size python:3.11-slim-bookworm) MB"
 [ "$(size humanparse:cpu)" -lt 700 ] || fail "the image is too large"
@@ -61,7 +63,8 @@ for service in "${services[@]}"; do
     | awk '/^(Uid|CapEff|CapBnd|NoNewPrivs):/ {printf "%s %s  ", $1, $2}')
   held+="read-only $(docker inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$(container "$service")")"
   echo "$service: $held"
-  [[ $held =~ ^"Uid: "[1-9][0-9]*"  CapEff: 0000000000000000  CapBnd: 0000000000000000  NoNewPrivs: 1  read-only true"$ ]] \
+  none="0000000000000000"
+  [[ $held =~ ^"Uid: "[1-9][0-9]*"  CapEff: $none  CapBnd: $none  NoNewPrivs: 1  read-only true"$ ]] \
     || fail "$service may do more than it should"
 done
 docker compose exec -T app sh -c '! touch /app/written 2>/dev/null && touch /tmp/written ~/written' \
@@ -76,17 +79,18 @@ grep -q ': 401' "$secrets/without" && grep -q ': 200' "$secrets/with" || fail "t
 step "Half a minute with one client, seen by Prometheus"
 say "answers:" load $photo "$key" 1 30
 say "all of them scraped after" scraped 60
-for p in 0.5 0.95 0.99; do
+for p in 0.50 0.95 0.99; do
   say "p${p#0.}, s:" value "histogram_quantile($p, sum by (le) (rate(humanparse_request_duration_seconds_bucket[5m])))"
 done
 say "the ratio is recorded after" wait 'slo:sli_error:ratio_rate5m >= 0' 60
 say "share within 0.15 s:" value '1 - slo:sli_error:ratio_rate5m'
 
 step "Sixteen clients at once, until the page"
-probe load $photo "$key" 16 120 >"$secrets/load" &
-loading=$!
 page='ALERTS{alertname="HumanparseBurnsItsBudget",alertstate="firing",severity="page",windows="5m/1h"}'
-say "5m/1h x 14.4 fires after" wait "$page" 120
+say "firing before that (1 where one client is answered too late already):" value "count($page) or vector(0)"
+probe load $photo "$key" 16 90 >"$secrets/load" &
+loading=$!
+say "5m/1h x 14.4 fires after" wait "$page" 85
 say "share within 0.15 s now:" value '1 - slo:sli_error:ratio_rate5m'
 say "dashboard:" dashboard docker/grafana/dashboards/humanparse.json
 wait $loading
