@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from service.problems import Problem
+from service.problems import TITLES, Problem
 from service.serving.timing import TOTAL
 
 # No default bucket set has 0.15, the promised time of a response.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5)
 COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+OUTCOMES = ("ok", "client_error", "rejected", "server_error", "cancelled")
+REFUSALS = (429, 503, 504)  # the service's doing; other problems are the client's
 
 
 class Metrics:
@@ -32,9 +34,8 @@ class Metrics:
             registry=registry,
         )
         self.requests = Counter(
-            "humanparse_requests", "Images by outcome: ok, client_error, rejected, server_error, cancelled",
-            ["outcome"], registry=registry,
-        )  # fmt: skip
+            "humanparse_requests", f"Images by outcome: {', '.join(OUTCOMES)}", ["outcome"], registry=registry
+        )
         self.rejected = Counter(
             "humanparse_rejected", "Images refused under load: the problem's name", ["reason"], registry=registry
         )
@@ -50,6 +51,12 @@ class Metrics:
             "humanparse_backend_info", "1 for what is served", ["model", "version", "backend"], registry=registry
         )
         self.model_ready = Gauge("humanparse_model_ready", "1 once the model is warm and checked", registry=registry)
+        # Every series is there from the start: rate() does not see the failure with which a counter appears.
+        for outcome in OUTCOMES:
+            self.requests.labels(outcome)
+        for kind, (status, _) in TITLES.items():
+            if status in REFUSALS:
+                self.rejected.labels(kind)
 
     def observe(self, timings_ms: dict[str, float], people: int) -> None:
         """Record an image with the very times that its client got."""
@@ -61,7 +68,7 @@ class Metrics:
 
     def refuse(self, problem: Problem) -> None:
         """Record a refused image; 429, 503 and 504 are the service's doing, other problems the client's."""
-        if problem.status in (429, 503, 504):
+        if problem.status in REFUSALS:
             self.rejected.labels(problem.kind).inc()
             self.requests.labels("rejected").inc()
         else:
