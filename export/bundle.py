@@ -11,7 +11,7 @@ from typing import Any
 from export.golden import write_golden
 from export.onnx_graph import write_graph
 from model.canvases import CANVASES, SCALES, VIEWS
-from model.checkpoint import load_parser
+from model.checkpoint import load_parser, read_checkpoint
 from model.config import with_values
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
 from model.maps import decoder_inputs
@@ -59,6 +59,7 @@ def write_bundle(
         weights_licence=weights_licence,
         sha256={file: sha256_of(folder / file) for file in (GRAPH, CARD, SAMPLE, GOLDEN)},
         accuracy=accuracy,
+        data_licenses=read_checkpoint(checkpoint).get("data_licenses", {}),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return parser

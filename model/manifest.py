@@ -39,6 +39,7 @@ class Manifest:
     `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
     computes the network in a lower precision cuts there, because the decoder must stay float32.
     `accuracy` is what the evaluation measured; `data` and `weights_licence` say what the weights may be used for.
+    `data_licenses` counts the photos that they learned from by licence, where the training recorded it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Manifest:
     accuracy: dict[str, Any] = field(default_factory=dict)
     views: dict[str, int] = field(default_factory=dict)
     scales: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    data_licenses: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for detail, sizes in self.canvases.items():
@@ -98,6 +100,7 @@ class Manifest:
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
             value["decoder_inputs"] = tuple(value["decoder_inputs"])
             value["scales"] = {name: tuple(of) for name, of in value.get("scales", {}).items()}
+            value["data_licenses"] = {str(k): int(n) for k, n in dict(value.get("data_licenses", {})).items()}
             return cls(**value)
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"manifest.json is damaged ({error!r}): copy or export the bundle again") from error

@@ -81,6 +81,7 @@ def write_manifest(folder: Path, *, name: str = "figures", scales: dict[str, tup
         scales=scales or {},
         decoder_inputs=HEADS,
         data="none",
+        data_licenses={"cc0": 3},
         weights_licence="CC0-1.0",
         sha256={name: sha256_of(folder / name) for name in (GRAPH, CARD, GOLDEN)},
     )

@@ -86,8 +86,17 @@ def draw_figures(
     )
 
 
-def write_folder(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, source: str = "coco-sports") -> Path:
-    """Write samples as `training.data.datasets.folders` reads them, in PNGs; their joints count as ground truth."""
+def write_folder(
+    root: Path,
+    samples: Sequence[Sample],
+    taxonomy: Taxonomy,
+    source: str = "coco-sports",
+    fields: Sequence[dict[str, object]] = (),
+) -> Path:
+    """Write samples as `training.data.datasets.folders` reads them, in PNGs; their joints count as ground truth.
+
+    `fields`, one for each sample, are added to the images' records.
+    """
     kind = "synthetic" if source == "synthetic" else "ground_truth"
     images, people = [], []
     for folder in ("images", "parts", "people"):
@@ -100,7 +109,7 @@ def write_folder(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, sour
             {
                 "id": number, "key": sample.key, "source": source, "original_id": number,
                 "file_name": names["images"], "parts_file": names["parts"], "people_file": names["people"],
-                "negative": len(sample.keypoints) == 0,
+                "negative": len(sample.keypoints) == 0, **(fields[number] if fields else {}),
             }
         )  # fmt: skip
         for row, (x0, y0, x1, y1) in enumerate(sample.boxes.tolist()):

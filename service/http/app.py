@@ -109,6 +109,7 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "taxonomy": manifest.taxonomy.to_dict(),
         "accuracy": manifest.accuracy,
         "data": manifest.data,
+        "data_licenses": manifest.data_licenses,
         "weights_licence": manifest.weights_licence,
         "card": card.read_text(encoding="utf-8") if card.is_file() else None,
     }

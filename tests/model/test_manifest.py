@@ -35,6 +35,16 @@ def test_reading_gives_back_what_was_written(tmp_path: Path) -> None:
     assert make_bundle(tmp_path) == read_bundle(tmp_path)
 
 
+def test_counts_by_licence_are_kept_and_older_manifests_have_none(tmp_path: Path) -> None:
+    make_bundle(tmp_path, data_licenses={"by": 2, "unknown": 1})
+    assert read_bundle(tmp_path).data_licenses == {"by": 2, "unknown": 1}
+    path = tmp_path / "manifest.json"
+    value = json.loads(path.read_text())
+    del value["data_licenses"]
+    path.write_text(json.dumps(value))
+    assert read_bundle(tmp_path).data_licenses == {}
+
+
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="python -m export"):
         read_bundle(tmp_path)
@@ -61,7 +71,13 @@ def test_a_manifest_that_does_not_pin_the_graph_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"format": 99}, "format 99"), ({"taxonomy": {}}, "damaged"), ({"extra": 1}, "damaged")]
+    ("change", "message"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"taxonomy": {}}, "damaged"),
+        ({"extra": 1}, "damaged"),
+        ({"data_licenses": 3}, "damaged"),
+    ],
 )
 def test_a_manifest_of_another_format_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     make_bundle(tmp_path)

@@ -13,7 +13,7 @@ from model.config import DecoderConfig
 from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.config.recipes import RECIPES
-from training.data.dataset_stats import Census
+from training.data.dataset_stats import Census, license_table
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.open import open_dataset
 from training.data.label_checks import Sides, check_photo
@@ -55,6 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"{total:,} photos of {photos.taxonomy.name}: {len(training):,} to train on, {len(validation):,} held out")
     if not total:
         raise DatasetError(f"no photos in {', '.join(map(str, chosen.data))}: name folders that hold some")
+    print(f"\n{license_table(photos)}\n")
     order = np.random.default_rng(chosen.seed).permutation(total).tolist()
     readable = _count(photos, order[: chosen.read or total], chosen.strict)
     if chosen.out is not None:

@@ -11,7 +11,9 @@ import torch
 from model.canvases import CANVASES, SEEN_ONCE
 from model.checkpoint import load_parser
 from model.errors import InputError
+from training.data.datasets.license_filter import with_licenses
 from training.data.datasets.open import open_split
+from training.data.licenses import chosen_licenses
 from training.evaluation.threshold_tuning import CHOICES, choose_thresholds, chosen_photos, trial_table
 
 HELP = "choose the decoder's thresholds for a checkpoint"
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
+    parser.add_argument("--licenses", metavar="CODE,CODE", help="those that the run was restricted to")
     parser.add_argument("--detail", choices=SEEN_ONCE, default="standard", help="how large photos are shown")
     parser.add_argument("--photos", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
@@ -34,6 +37,8 @@ def run(chosen: argparse.Namespace) -> int:
     parser = load_parser(chosen.checkpoint)
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
     photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
+    if chosen.licenses is not None:
+        training, _ = with_licenses(photos, training, chosen_licenses(chosen.licenses))
     indices = chosen_photos(photos, training, chosen.photos)
     trials = choose_thresholds(parser, photos, indices, CANVASES[chosen.detail])
     best = asdict(trials[0].config)

@@ -9,7 +9,9 @@ from pathlib import Path
 from model.config import with_values
 from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
+from training.data.datasets.license_filter import with_licenses
 from training.data.datasets.open import open_split
+from training.data.licenses import chosen_licenses
 from training.engine.loop import train
 from training.transforms.targets import TrainingSet
 
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # Names that torchrun's own options do not begin with: it would take them for abbreviations.
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
+    parser.add_argument("--licenses", metavar="CODE,CODE", help="train on photos that state one of these licences")
     parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, or a bundle, to start from")
     length = parser.add_mutually_exclusive_group()
@@ -43,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
     config = with_values(RECIPES[chosen.recipe](), chosen.set)
+    licenses = () if chosen.licenses is None else chosen_licenses(chosen.licenses)
     photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.leave_out)
+    said = ""
+    if licenses:
+        training, said = with_licenses(photos, training, licenses)
     data = TrainingSet(photos, training, config, chosen.strict)
     steps = chosen.steps
     if chosen.epochs is not None:
@@ -51,7 +58,9 @@ def run(chosen: argparse.Namespace) -> int:
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print(f"{len(training)} photos to train on, {len(validation)} held out")
-    last = train(config, data, validation, chosen.out, chosen.pretrained, chosen.weights, steps)
+        if licenses:
+            print(f"under {', '.join(licenses)}; {said}")
+    last = train(config, data, validation, chosen.out, chosen.pretrained, chosen.weights, steps, licenses)
     if first:
         print(f"checkpoint: {last}")
     return 0

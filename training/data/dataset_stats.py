@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import IGNORE, Taxonomy
+from training.data.datasets.base import PhotoDataset
+from training.data.licenses import count_licenses
 from training.data.samples import Sample
 
 CANDIDATES = (20, 32)  # joints of a kind that the decoder looks at: N of the graph contract, and what it might be
@@ -76,3 +78,13 @@ class Census:
             photos, shares = (excess > 0).sum(), ((excess > 0).mean(), excess.sum() / people.sum())
             lines.append(f"{f'beyond {name}':<26}{photos:>7,} photos, {shares[0]:.2%}, {shares[1]:.2%} of people")
         return lines
+
+
+def license_table(photos: PhotoDataset) -> str:
+    """Photos by licence, of the whole set and of its two parts; needs no photo to be read."""
+    parts = (range(len(photos)), *photos.split())
+    total, training, validation = (count_licenses(photos.photos[i].license for i in part) for part in parts)
+    lines = [f"{'licence':<22}{'photos':>9}{'to train on':>14}{'held out':>11}"]
+    for code, count in total.items():
+        lines.append(f"{code:<22}{count:>9,}{training.get(code, 0):>14,}{validation.get(code, 0):>11,}")
+    return "\n".join(lines)

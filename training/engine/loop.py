@@ -27,6 +27,7 @@ from training.engine.channel_health import ChannelHealth
 from training.engine.depthwise import quicken
 from training.engine.distributed import Processes, joined, share_batch_norm
 from training.engine.initial_weights import load_start, restore_statistics, scale_features
+from training.engine.license_record import count_learned, warn_of_start
 from training.engine.log import Log, Means
 from training.engine.malloc import keep_freed_memory
 from training.engine.sampler import load_batches
@@ -57,6 +58,7 @@ def train(
     pretrained: Path | None = None,
     start: Path | None = None,
     steps: int | None = None,
+    licenses: Sequence[str] = (),
 ) -> Path:
     """Train through all stages; continues by itself from the run folder's last checkpoint.
 
@@ -70,6 +72,7 @@ def train(
         pretrained: public checkpoint of the backbone, used when the run starts anew.
         start: checkpoint or bundle whose weights the run starts from.
         steps: instead of the stages' own total.
+        licenses: those that the photos of `data` were restricted to, where they were; a resumed run keeps to them.
 
     Returns the path of the last checkpoint.
 
@@ -99,15 +102,19 @@ def train(
         optimizer = make_optimizer(config, objective)
         schedule = Schedule(config.stages, data.epoch_steps, steps)
         state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
-        step = _resume(run / LAST, _identity(config, schedule), state, average, health)
+        identity = {**_identity(config, schedule), "licenses": list(licenses) or None}  # None: as in older checkpoints
+        data_licenses = count_learned(data, run / LAST, start)
+        step = _resume(run / LAST, identity, state, average, health)
+        if processes.first and step == 0:
+            warn_of_start(start, licenses)
 
         def save() -> None:
             values = {name: part.state_dict() for name, part in state.items()}
-            identity, averaged = _identity(config, schedule), int(average.n_averaged)
-            weights = plain_state(average.module)
+            averaged, weights = int(average.n_averaged), plain_state(average.module)
             save_checkpoint(
                 run / LAST, weights, config.model, config.decoder,
-                step=step, identity=identity, averaged=averaged, health=health.state(), **values,
+                step=step, identity=identity, averaged=averaged, health=health.state(),
+                licenses=list(licenses), data_licenses=data_licenses, **values,
             )  # fmt: skip
 
         log = Log(run, step) if processes.first else None

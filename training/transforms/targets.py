@@ -164,6 +164,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
 
     def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
         self.photos, self.config, self.strict = photos, config, strict
+        self.indices = list(indices)
         self.augmentation = Augmentation(
             flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
         )

@@ -48,6 +48,7 @@ def test_model_tells_what_is_served(client: httpx.Client) -> None:
     assert model["limits"] == {"bytes": 32 * 2**20, "pixels": 8192 * 8192, "people": 4, "candidates": 20, "queue": 4}
     assert model["card"].startswith("# Figures")
     assert (model["weights_licence"], model["data"]) == ("CC0-1.0", "none")
+    assert model["data_licenses"] == {"cc0": 3}
 
 
 def test_metrics_have_a_bucket_at_the_promised_time(client: httpx.Client, png: bytes) -> None:

@@ -31,6 +31,7 @@ def test_counts_and_a_picture(folder: Path, tmp_path: Path, capsys: pytest.Captu
     captured = capsys.readouterr()
     assert "6 photos of densepose_coco: 6 to train on, 0 held out" in captured.out
     assert "counted in all of them" in captured.out
+    assert f"unknown{6:>24}{6:>14}{0:>11}" in captured.out  # by licence
     assert "people    6, 6 with a mask; 2 photos show nobody" in captured.out
     assert f"picture: {out}" in captured.out
     with Image.open(out) as picture:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from model.taxonomy import DENSEPOSE_COCO
-from tests.figures import draw_figures
-from training.data.dataset_stats import Census
+from tests.figures import draw_figures, write_folder
+from training.data.dataset_stats import Census, license_table
+from training.data.datasets.folders import FolderDataset
 
 T = DENSEPOSE_COCO
 
@@ -72,3 +74,18 @@ def test_nobody_at_all_is_no_crowd() -> None:
     census = Census(T)
     census.add(draw_figures(T, (32, 32), people=0))
     assert "beyond" not in census.table()
+
+
+def test_photos_are_counted_by_licence_without_reading_them(tmp_path: Path) -> None:
+    samples = [draw_figures(T, (32, 32), people=1, seed=seed) for seed in range(4)]
+    fields = [{"license_id": 4}, {}, {"license_id": 4, "split": "val"}, {"license": "CC0-1.0"}]
+    write_folder(tmp_path, samples, T, fields=fields)
+    for path in tmp_path.glob("images/*"):
+        path.unlink()
+    rows = [line.split() for line in license_table(FolderDataset([tmp_path], T)).splitlines()]
+    assert rows == [
+        ["licence", "photos", "to", "train", "on", "held", "out"],
+        ["by", "2", "1", "1"],
+        ["unknown", "1", "1", "0"],
+        ["cc0", "1", "1", "0"],
+    ]

@@ -25,6 +25,7 @@ class Photo:
     source: str  # the collection it comes from
     negative: bool = False  # known to show nobody
     ground_truth: bool = True  # every person's joints are human work
+    license: str = ""  # what its record says, one of `training.data.licenses.CODES`; else empty: unknown
 
 
 class PhotoDataset(ABC):

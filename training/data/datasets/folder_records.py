@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from model.taxonomy import IGNORE, TAXONOMIES, Taxonomy
 from training.data.datasets.base import OWN, SYNTHETIC, Photo
+from training.data.licenses import image_license, read_license_list
 from training.data.samples import Bool, DatasetError, Float32
 
 ANNOTATIONS = "annotations.json"
@@ -81,10 +82,12 @@ def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderPhoto]:
         )
 
     marked = any(image.get("split") in (TRAIN, VALIDATION) for image in images)
+    licenses = read_license_list(value.get("licenses"))
     photos = []
     for image in images:
         try:
-            photos.append(_photo(root, image, people[image["id"]], taxonomy, marked))
+            photo = _photo(root, image, people[image["id"]], taxonomy, marked)
+            photos.append(replace(photo, license=image_license(image, licenses)))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             name = image.get("key", image.get("file_name", f"with id {image['id']!r}"))
             raise DatasetError(f"{path}: photo {name}: {_explain(error)}; correct its record") from error

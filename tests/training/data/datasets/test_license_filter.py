@@ -1,0 +1,57 @@
+"""Licences in a folder's annotations, and photos chosen by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.taxonomy import DENSEPOSE_COCO, PASCAL_PERSON_PART
+from tests.figures import draw_figures, write_folder
+from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.folders import FolderDataset
+from training.data.datasets.license_filter import with_licenses
+from training.data.samples import DatasetError
+
+T = DENSEPOSE_COCO
+FIELDS: list[dict[str, object]] = [
+    {"license_id": 4},
+    {"license": "CC-BY-SA-2.0"},
+    {"license": 7},
+    {},
+    {"license_id": 3},
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    samples = [draw_figures(T, (32, 32), people=1, seed=seed) for seed in range(5)]
+    root = write_folder(tmp_path / "set", samples, T, fields=FIELDS)
+    path = root / "annotations.json"
+    listed = [{"id": 7, "name": "mine", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"licenses": listed}))
+    return root
+
+
+def test_a_folders_photos_have_licences(folder: Path) -> None:
+    photos = FolderDataset([folder], T)
+    assert [photo.license for photo in photos.photos] == ["by", "by-sa", "cc0", "", "by-nc-nd"]
+    joined = JoinedDataset([photos, photos])
+    assert joined.photos[6].license == "by-sa"
+
+
+def test_photos_of_other_and_unknown_licences_are_left_out(folder: Path) -> None:
+    photos = FolderDataset([folder], T)
+    kept, said = with_licenses(photos, [4, 3, 2, 1, 0], ("by", "cc0"))
+    assert kept == [2, 0]
+    assert said == "2 photos with other licences and 1 without a known one are left out"
+    with pytest.raises(DatasetError, match=r"is under us-government: 4 photos with other licences and 1 without a kno"):
+        with_licenses(photos, range(5), ("us-government",))
+
+
+def test_a_licence_list_that_is_none_does_no_harm(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, [draw_figures(PASCAL_PERSON_PART, (32, 32), people=1)], PASCAL_PERSON_PART)
+    path = root / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"licenses": {"1": "by"}}))
+    assert FolderDataset([root], PASCAL_PERSON_PART).photos[0].license == ""

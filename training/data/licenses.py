@@ -1,0 +1,129 @@
+"""The licence of a photo as a short code: read from numbers, texts and addresses, counted, and chosen by.
+
+A licence's version and country are dropped. Whatever is not understood as a whole is unknown, never guessed from a
+part: "COCO image; annotations CC BY 4.0" says nothing of the photo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from model.errors import InputError
+
+UNKNOWN = "unknown"  # what tables and records call the empty code
+COCO = ("by-nc-sa", "by-nc", "by-nc-nd", "by", "by-sa", "by-nd", "no-known-restrictions", "us-government")  # 1, 2, ...
+CODES = ("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "cc0", "public-domain", *COCO[-2:])
+
+COUNTRIES = "at|au|de|fr|igo|jp|nl|uk|us"  # of SPDX's identifiers; never sa or nd, which are terms
+CREATIVE_COMMONS = re.compile(
+    r"(?:cc )?(by(?: nc)?(?: sa| nd)?)(?: v?[1-4](?:\.\d)?)?(?: (?:generic|unported|international))?"
+    rf"(?: (?:{COUNTRIES}))?"
+)
+NAMES = (  # of the whole text in lower case, with one space between words
+    (r"cc ?(?:0|zero)(?: v?1\.0)?(?: universal)?", "cc0"),
+    (r"public domain(?: mark)?(?: 1\.0)?", "public-domain"),
+    (r"no known (?:copyright )?restrictions", "no-known-restrictions"),
+    (r"(?:united states|u\.?s\.?) government(?: work)?", "us-government"),
+)
+SHORTER = (  # the licences' long names
+    (r"creative commons", "cc"),
+    (r"attribution", "by"),
+    (r"non[ -]?commercial", "nc"),
+    (r"share[ -]?alike", "sa"),
+    (r"no[ -]?deriv(?:ative)?s", "nd"),
+    (r"(?: public)? licen[cs]e$", ""),
+)
+SITE, REST = r"(?:(?:https?:)?//)?(?:www\.)?", r"(?:/[\w./-]*)?"
+ADDRESSES = (
+    *((rf"{SITE}creativecommons\.org/licenses/{code}{REST}", code) for code in CODES if code.startswith("by")),
+    (rf"{SITE}creativecommons\.org/publicdomain/zero{REST}", "cc0"),
+    (rf"{SITE}creativecommons\.org/publicdomain/mark{REST}", "public-domain"),
+    (rf"{SITE}flickr\.com/commons/usage/?", "no-known-restrictions"),
+    (rf"{SITE}usa\.gov/(?:copyright|government-copyright|government-works)(?:\.shtml)?/?", "us-government"),
+)
+# "COCO image (Flickr, individual CC licence id 4 BY); COCO annotations CC BY 4.0": the number, and the photo's terms.
+COCO_TEXT = re.compile(r"coco image \([^()]*\blicen[cs]e id (\d{1,9})\b([^()]*)\).*")
+
+
+def license_of_text(text: str) -> str:
+    """The code of a licence's code, name or address (`by-sa`, "CC-BY-SA-4.0", "Attribution License"); else ""."""
+    text = " ".join(text.lower().split())
+    if about_photo := COCO_TEXT.fullmatch(text):
+        return _agreed(license_of_number(int(about_photo[1])), license_of_text(about_photo[2]))
+    if twice := re.fullmatch(r"([^()]+)\(([^()]+)\)", text):  # Attribution 4.0 International (CC BY 4.0)
+        codes = {license_of_text(part) for part in twice.groups()}
+        return codes.pop() if len(codes) == 1 else ""
+    for pattern, code in ADDRESSES:
+        if re.fullmatch(pattern, text):
+            return code
+    for pattern, short in SHORTER:
+        text = re.sub(pattern, short, text)
+    text = " ".join(re.split(r"[\s_-]+", text.strip()))
+    if found := CREATIVE_COMMONS.fullmatch(text):
+        return found[1].replace(" ", "-")
+    return next((code for pattern, code in NAMES if re.fullmatch(pattern, text)), "")
+
+
+def license_of_number(number: int) -> str:
+    """The code of COCO's number; "" for one that COCO does not have."""
+    return COCO[number - 1] if 1 <= number <= len(COCO) else ""
+
+
+def read_license_list(value: Any) -> dict[int, str]:
+    """Codes by number, from the `licenses` of a COCO file (`id`, `url`, `name`); what is no such list has none."""
+    codes: dict[int, str] = {}
+    for entry in value if isinstance(value, list) else []:
+        if isinstance(entry, dict) and (number := _number(entry.get("id"))) is not None:
+            code = _agreed(*(license_of_text(str(entry.get(name) or "")) for name in ("url", "name")))
+            codes[number] = code if codes.get(number, code) == code else ""
+    return codes
+
+
+def image_license(image: dict[str, Any], listed: dict[int, str]) -> str:
+    """The code of an image's record; "" where it says none, nothing that is known, or two that differ.
+
+    `license_id` is COCO's number. `license` is a text, or a number in the file's own list (`read_license_list`).
+    """
+    number, terms = _number(image.get("license_id")), image.get("license")
+    said = "" if number is None else license_of_number(number)
+    if (own := _number(terms)) is not None:
+        return _agreed(said, listed.get(own, ""))
+    return _agreed(said, license_of_text(terms) if isinstance(terms, str) else "")
+
+
+def count_licenses(codes: Iterable[str]) -> dict[str, int]:
+    """How many photos have each licence, most first, those with "" as `unknown`."""
+    return dict(Counter(code or UNKNOWN for code in codes).most_common())
+
+
+def chosen_licenses(text: str) -> tuple[str, ...]:
+    """The codes of a list with commas, in the order of CODES. Raises InputError for others, and for none."""
+    names = {name.strip().lower() for name in text.split(",")} - {""}
+    if strangers := sorted(names - set(CODES)):
+        raise InputError(f"--licenses: {', '.join(strangers)}: no such licence; choose from {', '.join(CODES)}")
+    if not names:
+        raise InputError(f"--licenses names no licence; choose from {', '.join(CODES)}")
+    return tuple(code for code in CODES if code in names)
+
+
+def is_within(counts: dict[str, int], licenses: Sequence[str]) -> bool:
+    """Whether photos were counted, and all of them have one of these licences."""
+    return bool(counts) and set(counts) <= set(licenses)
+
+
+def _agreed(*codes: str) -> str:
+    """The one code that is said, once or more often."""
+    said = {code for code in codes if code}
+    return said.pop() if len(said) == 1 else ""
+
+
+def _number(value: Any) -> int | None:
+    """A whole number of JSON, also as text."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"\d{1,9}", value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value
