@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model import legacy_names
 from model.config import CANVAS_MULTIPLE, DecoderConfig, ModelConfig
 from model.errors import UserError
 from model.taxonomy import Taxonomy
@@ -94,6 +95,7 @@ class Manifest:
             value["model"] = ModelConfig(**value["model"])
             value["decoder"] = DecoderConfig(**value["decoder"])
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
+            value["accuracy"] = legacy_names.current(value.get("accuracy", {}), legacy_names.METRICS)
             value["decoder_inputs"] = tuple(value["decoder_inputs"])
             value["scales"] = {name: tuple(of) for name, of in value.get("scales", {}).items()}
             return cls(**value)

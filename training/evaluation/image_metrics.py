@@ -208,9 +208,9 @@ def _person_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[
     errors = person_errors([photo.poses for photo in photos], taxonomy.joint_sigmas, taxonomy.joint_flip)
     return {
         **dataclasses.asdict(errors),
-        "photos_of_nobody": len(false_people),
-        "nobody_found": mean([count == 0 for count in false_people]),
-        "people_found_there": sum(false_people),
+        "negative_images": len(false_people),
+        "true_negative_rate": mean([count == 0 for count in false_people]),
+        "negative_false_positives": sum(false_people),
     }
 
 
@@ -220,7 +220,12 @@ def _joints_on_parts(photos: Sequence[PhotoFigures]) -> dict[str, Any] | None:
         return None
     visible, any_part, either, own = np.sum(counts, axis=0).tolist()
     share = 1 / visible if visible else float("nan")
-    return {"visible": visible, "on_a_part": any_part * share, "right_part": either * share, "right_side": own * share}
+    return {
+        "visible": visible,
+        "on_any_part": any_part * share,
+        "on_correct_part": either * share,
+        "on_correct_side": own * share,
+    }
 
 
 def _by_name(names: Sequence[str], columns: dict[str, Float64]) -> dict[str, dict[str, float]]:

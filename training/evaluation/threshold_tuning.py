@@ -44,12 +44,12 @@ class Trial(NamedTuple):
     config: DecoderConfig
     keypoint_ap: float
     mask_iou: float
-    nobody_found: float  # share of the photos of nobody; 1 where there are none
+    true_negative_rate: float  # of the person-free images; 1 if there are none
 
     @property
     def merit(self) -> float:
         """Of two trials the better has more of it."""
-        return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.nobody_found)
+        return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.true_negative_rate)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose_thresholds(
             found = to_image(people, photo.box, photo.sample.size)
             figures.append(measure(photo.sample, found, taxonomy, photo.negative))
         report = summarise(figures, taxonomy)
-        nobody = report["persons"]["nobody_found"]
+        nobody = report["persons"]["true_negative_rate"]
         ap, iou = report["keypoints"]["AP"] or 0.0, report["masks"]["mean_IoU"] or 0.0
         return Trial(config, ap, iou, 1.0 if nobody is None else nobody)
 
@@ -111,10 +111,10 @@ def choose_thresholds(
 def trial_table(trials: Sequence[Trial]) -> str:
     """A Markdown table of trials."""
     names = list(CHOICES)
-    head = ["merit", "keypoint AP", "mask IoU", "nobody found", *names]
+    head = ["merit", "keypoint AP", "mask IoU", "TNR", *names]
     lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
     for trial in trials:
-        figures = [f"{x:.3f}" for x in (trial.merit, trial.keypoint_ap, trial.mask_iou, trial.nobody_found)]
+        figures = [f"{x:.3f}" for x in (trial.merit, trial.keypoint_ap, trial.mask_iou, trial.true_negative_rate)]
         lines.append("| " + " | ".join([*figures, *(f"{getattr(trial.config, name):g}" for name in names)]) + " |")
     return "\n".join(lines)
 

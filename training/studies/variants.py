@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from model import legacy_names
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import with_values
@@ -41,13 +42,13 @@ OWN_CANVAS = "its own canvas"
 COLUMNS = {
     "AP": ("keypoints.AP", ".3f"),
     "AP50": ("keypoints.AP50", ".3f"),
-    "AP tall": ("keypoints.AP_tall", ".3f"),
-    "AP50 tall": ("keypoints.AP50_tall", ".3f"),
+    "AP h96": ("keypoints.AP_h96", ".3f"),
+    "AP50 h96": ("keypoints.AP50_h96", ".3f"),
     "mask IoU": ("masks.mean_IoU", ".3f"),
     "mIoU": ("parts.mIoU", ".3f"),
-    "joint on a part": ("joints_on_parts.on_a_part", ".3f"),
-    "right part, side": ("joints_on_parts.right_side", ".3f"),
-    "nobody found": ("persons.nobody_found", ".3f"),
+    "on any part": ("joints_on_parts.on_any_part", ".3f"),
+    "on correct side": ("joints_on_parts.on_correct_side", ".3f"),
+    "TNR": ("persons.true_negative_rate", ".3f"),
     "steps": ("spent.steps", ",.0f"),
     "s/step": ("spent.seconds", ".2f"),
     "parameters, M": ("spent.parameters", ".1f"),
@@ -186,7 +187,7 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
 
 def reports(out: Path, name: str) -> list[dict[str, Any]]:
     """What is written of a variant's runs under `out`, by seed."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob(f"{name}-*/{REPORT}")]
+    found = [_read(path) for path in out.glob(f"{name}-*/{REPORT}")]
     return sorted((report for report in found if report.get("variant") == name), key=lambda report: report["seed"])
 
 
@@ -237,7 +238,7 @@ def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """The report at `path`, or a new one. Settings that it does not know, as newer versions add them, do not count."""
     if not path.exists():
         return {**asked, "figures": {}}
-    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    report = _read(path)
     if "variant" not in report:
         raise InputError(f"{path.parent} holds another kind of run; choose another --out folder")
     other = [name for name in asked if name != "config" and report[name] != asked[name]]
@@ -271,6 +272,11 @@ def _cell(values: Sequence[float | None], form: str) -> str:
     if len(set(each)) == 1:
         return each[0]
     return f"{format(statistics.mean(known), form)} ({', '.join(each)})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = legacy_names.current(json.loads(path.read_text(encoding="utf-8")), legacy_names.COLUMNS)
+    return report
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
         "original": 1, "mirrored": 1, "half_size": 1, "low_light": 0,
     }  # fmt: skip
     assert report["rows"]["low_light"]["AP_difference"] == -1
-    assert {row["persons"]["nobody_found"] for row in report["rows"].values()} == {1}
+    assert {row["persons"]["true_negative_rate"] for row in report["rows"].values()} == {1}
     assert report["mirror"]["same_part"] > 0.95
     assert report["broken"] == []
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| `")]

@@ -90,11 +90,11 @@ def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path
     assert GHOST < trials[0].config.keypoint_threshold < SURE
     assert trials[0].keypoint_ap > 0.95
     assert trials[0].mask_iou > 0.7  # arms of such small figures are a cell wide
-    assert trials[0].nobody_found == 1
+    assert trials[0].true_negative_rate == 1
     assert [t.merit for t in trials] == sorted((t.merit for t in trials), reverse=True)
     own, ghostly = by_threshold(trials)[CONFIG.keypoint_threshold], by_threshold(trials)[0.1]
-    assert (own.keypoint_ap, own.nobody_found) == (0, 1)
-    assert ghostly.nobody_found == 0
+    assert (own.keypoint_ap, own.true_negative_rate) == (0, 1)
+    assert ghostly.true_negative_rate == 0
     assert ghostly.merit == pytest.approx(ghostly.keypoint_ap + ghostly.mask_iou - 0.95)
     assert len({t.config for t in trials}) == len(trials) <= 1 + PASSES * sum(map(len, CHOICES.values()))
 
@@ -108,7 +108,7 @@ def test_the_command_prints_what_export_takes(
     assert main(["thresholds", "last.ckpt", str(folder), "--photos", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("trials on 3 photos that were trained on, detail standard")
-    assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "nobody found"]
+    assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "TNR"]
     assert len(lines[4:-2]) == command.SHOWN
     assert lines[-1].startswith("--decoder peak_window=")
     assert [part.partition("=")[0] for part in lines[-1].split()[1:]] == list(CHOICES)
