@@ -71,7 +71,7 @@ class DecoderConfig:
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT
 
 
-def with_values(config: Config, assignments: Sequence[str]) -> Config:
+def apply_overrides(config: Config, assignments: Sequence[str]) -> Config:
     """`config` with fields set by NAME=VALUE texts, as commands take them.
 
     A field of a nested configuration is named `model.width`, a pair is written `256,384`, a truth value `true`.

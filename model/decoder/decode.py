@@ -13,9 +13,9 @@ from model.decoder.centers import CenterEvidence, center_agreement, center_respo
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.grouping_by_center import group_by_center
 from model.decoder.hough import hough_scores
-from model.decoder.limbs import limb_responses, without_gaps
+from model.decoder.label_maps import assemble
+from model.decoder.limbs import filter_limb_coverage, limb_responses
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
-from model.decoder.painting import paint
 from model.decoder.peaks import Candidates, find_peaks
 from model.errors import InputError
 from model.frames import cell_to_canvas
@@ -67,19 +67,17 @@ class Decoder(nn.Module):
         maps = HeadMaps(*(m.float() for m in maps))
         candidates = self.detect(maps)
         evidence = self.locate(maps, candidates)
-        limbs = without_gaps(
+        limbs = filter_limb_coverage(
             self._responses(maps, candidates), self.config.limb_threshold / 2, self.config.limb_coverage
         )
         matches = self.match(self._combined(limbs, evidence), candidates)
         poses = self.group(candidates, matches, evidence, maps.center_logits)
         cell_person = assign_cells(maps.projection_field, poses)
         anyone = poses.score[:, 0] > 0
-        painting = paint(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
+        canvas = assemble(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
-        return People(
-            painting.part_map, painting.person_map, keypoints, poses.score, painting.part_score, poses.overflow
-        )
+        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, poses.overflow)
 
     def detect(self, maps: HeadMaps) -> Candidates:
         """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""

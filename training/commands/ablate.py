@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.canvases import SEEN_ONCE
-from model.config import with_values
+from model.canvases import SINGLE_PASS
+from model.config import apply_overrides
 from model.errors import InputError
 from model.taxonomy import get_taxonomy
 from training.config.recipes import ABLATIONS, RECIPES
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="instead of the recipe's")
     budget.add_argument("--minutes", type=float, help="of training, for each variant and seed, instead of equal steps")
-    parser.add_argument("--detail", choices=SEEN_ONCE, help="what variants are measured at, not as trained")
+    parser.add_argument("--detail", choices=SINGLE_PASS, help="what variants are measured at, not as trained")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe")
 
 
@@ -49,7 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise InputError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
     if chosen.minutes is not None and chosen.minutes <= 0:
         raise InputError(f"--minutes {chosen.minutes}: give each variant some time to train")
-    base = with_values(RECIPES[chosen.recipe](), chosen.set)
+    base = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
     variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.pretrained)
     taxonomy = get_taxonomy(base.model.taxonomy)
     photos, training, validation = open_split(chosen.data, taxonomy)

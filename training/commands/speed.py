@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from model.config import with_values
+from model.config import apply_overrides
 from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.datasets.open import open_split
@@ -34,7 +34,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.canvas is not None:
         asked["canvas"] = chosen.canvas.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
-    config = with_values(RECIPES[chosen.recipe](), [*values, *chosen.set])
+    config = apply_overrides(RECIPES[chosen.recipe](), [*values, *chosen.set])
     photos, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
     figures = measure_speed(config, TrainingSet(photos, training, config), chosen.steps)
     print(json.dumps({"recipe": chosen.recipe, "photos": len(training), **figures}, indent=2, allow_nan=False))

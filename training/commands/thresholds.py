@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from model.canvases import CANVASES, SEEN_ONCE
+from model.canvases import CANVASES, SINGLE_PASS
 from model.checkpoint import load_parser
 from model.errors import InputError
 from training.data.datasets.open import open_split
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
-    parser.add_argument("--detail", choices=SEEN_ONCE, default="standard", help="how large photos are shown")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large photos are shown")
     parser.add_argument("--photos", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from model.config import with_values
+from model.config import apply_overrides
 from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.datasets.open import open_split
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
-    config = with_values(RECIPES[chosen.recipe](), chosen.set)
+    config = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
     photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.leave_out)
     data = TrainingSet(photos, training, config, chosen.strict)
     steps = chosen.steps

@@ -261,7 +261,7 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
 
 def prepare(network: Network, config: TrainConfig) -> None:
     """Freeze what `config` keeps, and make the rest fit to learn; what the network computes stays the same."""
-    network.backbone.freeze_first(config.freeze_blocks)
+    network.backbone.freeze_stages(config.freeze_blocks)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)

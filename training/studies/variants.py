@@ -18,7 +18,7 @@ import torch
 from model import legacy_names
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
-from model.config import with_values
+from model.config import apply_overrides
 from model.errors import InputError
 from model.manifest import Size
 from model.network import Network
@@ -62,14 +62,14 @@ class Variant:
 
     name: str  # of its row and folders
     meaning: str
-    set: tuple[str, ...] = ()  # NAME=VALUE, as `with_values` takes them
+    set: tuple[str, ...] = ()  # NAME=VALUE, as `apply_overrides` takes them
     pretrained: Path | None = None  # public checkpoint of the backbone
     weights: Path | None = None  # checkpoint of an earlier run
 
     def config(self, base: TrainConfig, seed: int) -> TrainConfig:
         """The recipe to train. Raises InputError, naming the variant, for what cannot be set."""
         try:
-            config = with_values(base, self.set)
+            config = apply_overrides(base, self.set)
         except InputError as error:
             raise InputError(f"variant {self.name}: {error}") from None
         if config.model.taxonomy != base.model.taxonomy:
