@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Old name: today's. Keys of `accuracy` in a manifest, and of an evaluation's JSON.
+# Old name: today's. Fields of `ModelConfig` and `DecoderConfig`, in checkpoints and manifests.
+MODEL = {"width": "hidden_dim", "refine": "refinement_dim"}
+DECODER = {"candidates": "max_candidates", "people": "max_people"}
+# Fields of `TrainConfig` and `Stage`, by which a checkpoint says what it was trained with.
+TRAIN = {
+    **MODEL,
+    **DECODER,
+}
+# Keys of `accuracy` in a manifest, and of an evaluation's JSON.
 METRICS = {
     "AP_tall": "AP_h96",
     "AP50_tall": "AP50_h96",

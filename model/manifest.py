@@ -92,8 +92,8 @@ class Manifest:
             if found != FORMAT:
                 raise BundleError(f"bundle format {found!r} is not {FORMAT}: export it again with this version")
             value["taxonomy"] = Taxonomy.from_dict(value["taxonomy"])
-            value["model"] = ModelConfig(**value["model"])
-            value["decoder"] = DecoderConfig(**value["decoder"])
+            value["model"] = ModelConfig(**legacy_names.current(value["model"], legacy_names.MODEL))
+            value["decoder"] = DecoderConfig(**legacy_names.current(value["decoder"], legacy_names.DECODER))
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
             value["accuracy"] = legacy_names.current(value.get("accuracy", {}), legacy_names.METRICS)
             value["decoder_inputs"] = tuple(value["decoder_inputs"])

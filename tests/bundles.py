@@ -75,7 +75,7 @@ def write_manifest(folder: Path, *, name: str = "figures", scales: dict[str, tup
         version="1",
         taxonomy=PASCAL_PERSON_PART,
         model=ModelConfig(taxonomy="pascal_person_part"),
-        decoder=DecoderConfig(people=PEOPLE),
+        decoder=DecoderConfig(max_people=PEOPLE),
         canvases=CANVASES,
         views={} if scales else VIEWS,
         scales=scales or {},

@@ -52,8 +52,8 @@ class Decoder(nn.Module):
     def __init__(self, taxonomy: Taxonomy, config: DecoderConfig) -> None:
         super().__init__()
         joints, parts = len(taxonomy.joint_names), len(taxonomy.part_names)
-        if not 1 <= config.people <= min(_MAX_LABEL, joints * config.candidates):
-            raise InputError(f"people={config.people}: use 1 to min({_MAX_LABEL}, joints * candidates)")
+        if not 1 <= config.max_people <= min(_MAX_LABEL, joints * config.max_candidates):
+            raise InputError(f"max_people={config.max_people}: use 1 to min({_MAX_LABEL}, joints * max_candidates)")
         if parts > _MAX_LABEL:
             raise InputError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
         if config.peak_window % 2 == 0:
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         poses = self.group(candidates, matches, evidence, maps.center_logits)
         cell_person = assign_cells(maps.projection_field, poses)
         anyone = poses.score[:, 0] > 0
-        canvas = assemble(maps.part_logits, cell_person, anyone, self.config.people, self.config.vote)
+        canvas = assemble(maps.part_logits, cell_person, anyone, self.config.max_people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
         return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, poses.overflow)
@@ -83,13 +83,15 @@ class Decoder(nn.Module):
         """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""
         config = self.config
         hough = hough_scores(maps.heatmap_logits, maps.offsets, config.radius / STRIDE, config.vote)
-        return find_peaks(hough, config.candidates, config.peak_window, config.keypoint_threshold)
+        return find_peaks(hough, config.max_candidates, config.peak_window, config.keypoint_threshold)
 
     def locate(self, maps: HeadMaps, candidates: Candidates) -> CenterEvidence | None:
         """People's centers and what they say of each candidate; None without `center_weight`, as in the paper."""
         if not self.config.center_weight:
             return None
-        centers = find_centers(maps.center_logits, maps.regression, self.config.people, self.config.center_threshold)
+        centers = find_centers(
+            maps.center_logits, maps.regression, self.config.max_people, self.config.center_threshold
+        )
         return CenterEvidence(centers, center_responses(candidates, centers))
 
     def score(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
@@ -128,5 +130,5 @@ class Decoder(nn.Module):
         config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
         if evidence is None:
-            return collect_people(candidates, labels, config.people, config.person_threshold)
+            return collect_people(candidates, labels, config.max_people, config.person_threshold)
         return group_by_center(candidates, labels, evidence, config, like)

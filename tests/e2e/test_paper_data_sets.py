@@ -34,8 +34,8 @@ SETS = {
 }
 # The paper's recipe but for what makes it take days, and its graph large.
 SMALL = [
-    "canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "precision=float32", "workers=0",
-    "decoder.candidates=6", "decoder.people=6", "decoder.matcher_outer=2",
+    "canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "precision=float32", "workers=0",
+    "decoder.max_candidates=6", "decoder.max_people=6", "decoder.matcher_outer=2",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ pytestmark = [
 
 def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
-    config = ModelConfig(backbone="resnet18", width=16)
+    config = ModelConfig(backbone="resnet18", hidden_dim=16)
     checkpoint, card, accuracy = tmp_path / "last.ckpt", tmp_path / "card.md", tmp_path / "accuracy.json"
     save_checkpoint(checkpoint, Network(config).state_dict(), config, DecoderConfig())
     card.write_text("# Card\n")

@@ -94,7 +94,7 @@ SHELF = {
 }
 
 
-PAPER = DecoderConfig(people=6, keypoint_threshold=0.4)
+PAPER = DecoderConfig(max_people=6, keypoint_threshold=0.4)
 CENTERS = replace(PAPER, center_weight=0.5, fill_score=0.05)
 DECODER_INPUTS = decoder_inputs(CENTERS)
 
@@ -112,7 +112,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path
     """An untrained parser. Its decisions would be near ties everywhere, so only its head maps are compared."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "parser.onnx"
-    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, width=16)), CENTERS).eval()
+    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, hidden_dim=16)), CENTERS).eval()
     write_graph(parser, path)
     return parser, path
 

@@ -8,8 +8,8 @@ from model.config import DecoderConfig, apply_overrides
 
 
 def test_values_take_their_fields_type() -> None:
-    config = apply_overrides(DecoderConfig(), ["keypoint_threshold=0.25", "people=8", "matcher=greedy"])
-    assert config == DecoderConfig(keypoint_threshold=0.25, people=8, matcher="greedy")
+    config = apply_overrides(DecoderConfig(), ["keypoint_threshold=0.25", "max_people=8", "matcher=greedy"])
+    assert config == DecoderConfig(keypoint_threshold=0.25, max_people=8, matcher="greedy")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Outer:
 
 
 def test_nested_fields_pairs_and_truth_values() -> None:
-    config = apply_overrides(Outer(), ["decoder.people=8", "canvas=96,128", "frozen=true"])
-    assert config == Outer(DecoderConfig(people=8), (96, 128), True)
+    config = apply_overrides(Outer(), ["decoder.max_people=8", "canvas=96,128", "frozen=true"])
+    assert config == Outer(DecoderConfig(max_people=8), (96, 128), True)
 
 
 @pytest.mark.parametrize("text", ["decoder=8", "decoder.width=8", "canvas.width=8", "decoder.matcher.name=greedy"])

@@ -57,7 +57,7 @@ def test_mirrored_maps_decode_to_the_mirror_image(taxonomy: Taxonomy) -> None:
 @pytest.fixture(scope="module")
 def parser() -> HumanParser:
     torch.manual_seed(0)
-    return HumanParser(Network(ModelConfig(backbone="resnet18", width=16)), DecoderConfig()).eval()
+    return HumanParser(Network(ModelConfig(backbone="resnet18", hidden_dim=16)), DecoderConfig()).eval()
 
 
 @torch.no_grad()

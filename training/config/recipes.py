@@ -25,7 +25,7 @@ def default_weights() -> TrainConfig:
             Stage(steps=3000, learning_rate=1.6e-3, decay="cosine", warmup=50),
             Stage(steps=500, learning_rate=4e-4, decay="cosine", warmup=20, matching=True, canvas=(512, 512)),
         ),
-        model=ModelConfig(backbone="movenet_multipose", width=64, refine=128, pose_prior=True),
+        model=ModelConfig(backbone="movenet_multipose", hidden_dim=64, refinement_dim=128, pose_prior=True),
         decoder=DecoderConfig(
             radius=16.0, peak_window=3, keypoint_threshold=0.3, limb_threshold=0.15, person_threshold=0.05,
             center_weight=0.5, fill_score=0.05,
@@ -62,7 +62,7 @@ def paper_mhp_v2() -> TrainConfig:
             Stage(epochs=30, learning_rate=5e-3),
             Stage(epochs=50, learning_rate=1e-4, matching=True),
         ),
-        model=ModelConfig(taxonomy="mhp_v2", backbone="resnet101", width=256),
+        model=ModelConfig(taxonomy="mhp_v2", backbone="resnet101", hidden_dim=256),
         canvas=(512, 512),
         batch=32,
         optimizer="sgd",
@@ -92,7 +92,7 @@ def short() -> TrainConfig:
             Stage(steps=480, learning_rate=2e-3, decay="cosine", warmup=40),
             Stage(steps=120, learning_rate=5e-4, decay="cosine", warmup=10, matching=True),
         ),
-        model=ModelConfig(backbone="dinov2_vits14", backbone_blocks=9, width=96),
+        model=ModelConfig(backbone="dinov2_vits14", backbone_blocks=9, hidden_dim=96),
         decoder=DecoderConfig(keypoint_threshold=0.25, limb_threshold=0.2),
         canvas=(192, 192),
         freeze_backbone=True,
@@ -106,7 +106,7 @@ def smoke() -> TrainConfig:
     """Two minutes on a CPU: shows that data, losses, checkpoints and pictures work."""
     return TrainConfig(
         stages=(Stage(steps=16, learning_rate=1e-3, warmup=5), Stage(steps=4, learning_rate=1e-4, matching=True)),
-        model=ModelConfig(backbone="resnet18", width=64),
+        model=ModelConfig(backbone="resnet18", hidden_dim=64),
         canvas=(128, 128),
         batch=4,
         validation=4,

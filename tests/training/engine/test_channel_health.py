@@ -24,7 +24,7 @@ STEPS = 20
 def start() -> Network:
     """MoveNet's layers, with the last of the pyramid as small as batch norms folded into it leave it."""
     config = RECIPES["default_weights"]().model
-    network = Network(replace(config, width=16, refine=0))
+    network = Network(replace(config, hidden_dim=16, refinement_dim=0))
     state = public_state()
     load_pretrained(network.backbone, state)
     with torch.no_grad():

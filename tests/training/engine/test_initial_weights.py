@@ -71,8 +71,8 @@ def test_what_does_not_fit_starts_afresh_and_is_named() -> None:
 
 
 def test_a_checkpoint_is_taken_too(tmp_path: Path) -> None:
-    config = ModelConfig(backbone="resnet18", width=16)
-    first, second = Network(config), Network(replace(config, refine=16))
+    config = ModelConfig(backbone="resnet18", hidden_dim=16)
+    first, second = Network(config), Network(replace(config, refinement_dim=16))
     save_checkpoint(tmp_path / "last.ckpt", first.state_dict(), config, DecoderConfig())
     assert load_start(second, tmp_path / "last.ckpt").endswith("refinement.corrections, refinement.stage")
     image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
@@ -85,11 +85,11 @@ def test_another_backbone_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"another backbone than resnet18, or an older form of it \(no backbone\..*set model\.backbone"
     ):
-        load_start(Network(ModelConfig(backbone="resnet18", width=16)), DEFAULT_BUNDLE)
+        load_start(Network(ModelConfig(backbone="resnet18", hidden_dim=16)), DEFAULT_BUNDLE)
 
 
 def test_what_is_neither_is_refused_by_name(tmp_path: Path) -> None:
-    network = Network(ModelConfig(backbone="resnet18", width=16))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=16))
     with pytest.raises(BundleError, match="is not a bundle"):
         load_start(network, tmp_path)
     (tmp_path / "last.ckpt").write_bytes(b"nothing")

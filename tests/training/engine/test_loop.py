@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(**changes: object) -> TrainConfig:
     small = RECIPES["smoke"]()
-    model = ModelConfig(backbone="resnet18", width=16)
+    model = ModelConfig(backbone="resnet18", hidden_dim=16)
     values = {"stages": (Stage(steps=4, learning_rate=1e-3, warmup=1),), "canvas": (64, 64), "batch": 2, **changes}
     return dataclasses.replace(small, model=model, **values)
 
@@ -89,7 +89,7 @@ def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(t
 
 
 def command(folder: Path, run: Path, *options: str) -> list[str]:
-    small = ["canvas=64,64", "batch=4", "model.width=16", "validation=0", "save_seconds=0", "optimizer=sgd"]
+    small = ["canvas=64,64", "batch=4", "model.hidden_dim=16", "validation=0", "save_seconds=0", "optimizer=sgd"]
     small.append("decoder.keypoint_threshold=0.001")  # untrained maps have candidates then: the matching loss works
     return ["train", "smoke", str(folder), "--out", str(run), *options, "--set", *small]
 
@@ -186,7 +186,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, folder: Path) -> 
         loop.train(recipe, photos(folder, recipe), [], tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"batch": 3}, {"model": ModelConfig(backbone="resnet18", width=32)}])
+@pytest.mark.parametrize("change", [{"batch": 3}, {"model": ModelConfig(backbone="resnet18", hidden_dim=32)}])
 def test_a_run_folder_of_another_recipe_is_refused(tmp_path: Path, folder: Path, change: dict[str, object]) -> None:
     loop.train(config(), photos(folder, config()), [], tmp_path)
     other = config(**change) if "batch" in change else dataclasses.replace(config(), **change)

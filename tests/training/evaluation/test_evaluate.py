@@ -196,10 +196,12 @@ def test_what_is_known_of_the_labels(samples: list[Sample], sources: list[str], 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    config = ModelConfig(backbone="resnet18", width=8)
+    config = ModelConfig(backbone="resnet18", hidden_dim=8)
     path = tmp_path_factory.mktemp("run") / "random.ckpt"
     # Thresholds at which random maps have people, so that their way to the photo is run too.
-    decoder = DecoderConfig(candidates=3, people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy")
+    decoder = DecoderConfig(
+        max_candidates=3, max_people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy"
+    )
     save_checkpoint(path, Network(config).state_dict(), config, decoder)
     return path
 

@@ -40,7 +40,7 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
 ) -> None:
     samples = [draw_figures(DENSEPOSE_COCO, (64, 64), people=2, seed=seed) for seed in range(12)]
     data, out = write_folder(tmp_path / "data", samples, DENSEPOSE_COCO), tmp_path / "out"
-    small = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
+    small = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "workers=0"]
     command = ["ablate", "smoke", str(data), "--exact", str(data), "--out", str(out), "--steps", "2"]
     rows = ["--rows", "table4_direct", "table5_greedy_joint", "table5_greedy"]
     assert main([*command, *rows, "--set", *small]) == 0
@@ -76,7 +76,7 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     """A network whose field is zero is wrong by the length of the labels."""
     sample = draw_figures(DENSEPOSE_COCO, (64, 64), people=1, seed=1)
     photos = FolderDataset([write_folder(tmp_path, [sample], DENSEPOSE_COCO)], DENSEPOSE_COCO)
-    network = Network(ModelConfig(backbone="resnet18", width=16))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=16))
     with torch.no_grad():
         for heads in (network.projection.coarsest, *network.projection.finer):
             heads.vector.weight.zero_()

@@ -34,7 +34,7 @@ def speed(photos: Path, *arguments: str) -> int:
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
 def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
-    arguments = ["--steps", "1", "--workers", str(workers), "--set", f"accumulate={accumulate}", "model.width=16"]
+    arguments = ["--steps", "1", "--workers", str(workers), "--set", f"accumulate={accumulate}", "model.hidden_dim=16"]
     assert speed(photos, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["recipe"], report["backbone"], report["precision"]) == ("smoke", "resnet18", "float32")

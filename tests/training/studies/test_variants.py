@@ -32,11 +32,11 @@ from training.studies.variants import (
 )
 from training.transforms.targets import TrainingSet
 
-SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
+SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "workers=0"]
 TWO = """
 [narrow]
 meaning = "half as wide"
-set = ["model.width=8", "ema_decay=0"]
+set = ["model.hidden_dim=8", "ema_decay=0"]
 [turned]
 meaning = "turned further"
 set = ["rotation=30"]
@@ -77,7 +77,7 @@ def test_variants_are_trained_measured_and_left(
     assert report["config"]["model.width"] == 8
     values = report["figures"]["1 held-out photos, at its own canvas"]
     assert list(values) == list(COLUMNS)
-    network = Network(ModelConfig(backbone="resnet18", width=8))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=8))
     assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
     assert values["s/step"] > 0
 
@@ -219,4 +219,4 @@ def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
 
 
 def test_time_of_a_network() -> None:
-    assert network_milliseconds(Network(ModelConfig(backbone="resnet18", width=8)), (64, 64)) > 0
+    assert network_milliseconds(Network(ModelConfig(backbone="resnet18", hidden_dim=8)), (64, 64)) > 0

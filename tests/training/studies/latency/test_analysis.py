@@ -46,7 +46,7 @@ def person() -> Sample:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    model = ModelConfig(taxonomy=T.name, backbone="resnet18", width=16)
+    model = ModelConfig(taxonomy=T.name, backbone="resnet18", hidden_dim=16)
     path = tmp_path_factory.mktemp("run") / "last.ckpt"
     save_checkpoint(path, Network(model).state_dict(), model, UNSURE)
     return path
