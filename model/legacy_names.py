@@ -15,6 +15,24 @@ DECODER = {"candidates": "max_candidates", "people": "max_people"}
 TRAIN = {
     **MODEL,
     **DECODER,
+    "canvas": "input_size",
+    "batch": "batch_size",
+    "accumulate": "gradient_accumulation_steps",
+    "backbone_rate": "backbone_lr_mult",
+    "freeze_blocks": "frozen_stages",
+    "clip_norm": "max_grad_norm",
+    "offset_weight": "offset_loss_weight",
+    "flip": "hflip_prob",
+    "colour": "color_jitter",
+    "synthetic_share": "synthetic_fraction",
+    "teacher_share": "pseudo_label_fraction",
+    "ignore": "unlabeled_as",
+    "paste": "copy_paste_prob",
+    "validation": "num_val_images",
+    "workers": "num_workers",
+    "save_seconds": "checkpoint_interval_s",
+    "warmup": "warmup_steps",
+    "decay": "lr_schedule",
 }
 # Keys of `accuracy` in a manifest, and of an evaluation's JSON.
 METRICS = {
@@ -29,14 +47,6 @@ METRICS = {
     "photos_of_nobody": "negative_images",
     "nobody_found": "true_negative_rate",
     "people_found_there": "negative_false_positives",
-}
-# Columns in the reports of `ablate`.
-COLUMNS = {
-    "AP tall": "AP h96",
-    "AP50 tall": "AP50 h96",
-    "joint on a part": "on any part",
-    "right part, side": "on correct side",
-    "nobody found": "TNR",
 }
 
 

@@ -53,7 +53,7 @@ class Backbone(nn.Module, ABC):
     def freeze_stages(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` blocks as they are. Raises InputError where there are not so many."""
         if blocks:
-            raise InputError(f"{type(self).__name__} cannot keep some blocks alone: set freeze_blocks=0")
+            raise InputError(f"{type(self).__name__} cannot keep some blocks alone: set frozen_stages=0")
 
     def convert_state_dict(self, state: StateDict) -> StateDict:
         """The public checkpoint as this backbone can load it."""

@@ -131,7 +131,7 @@ class MoveNet(Backbone):
         The first three, at strides 2 and 4, cost half of a training step, and what they know is edges.
         """
         if not 0 <= blocks <= len(BLOCKS):
-            raise InputError(f"freeze_blocks={blocks}: MoveNet has {len(BLOCKS)} blocks")
+            raise InputError(f"frozen_stages={blocks}: MoveNet has {len(BLOCKS)} blocks")
         if blocks:
             for module in (self.stem, *self.blocks[:blocks]):
                 module.requires_grad_(False)

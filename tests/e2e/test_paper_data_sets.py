@@ -34,7 +34,8 @@ SETS = {
 }
 # The paper's recipe but for what makes it take days, and its graph large.
 SMALL = [
-    "canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "precision=float32", "workers=0",
+    "input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "precision=float32",
+    "num_workers=0",
     "decoder.max_candidates=6", "decoder.max_people=6", "decoder.matcher_outer=2",
 ]  # fmt: skip
 

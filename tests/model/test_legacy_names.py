@@ -52,7 +52,7 @@ def test_a_checkpoint_with_old_names_is_read(tmp_path: Path) -> None:
     model = ModelConfig(backbone="resnet18", hidden_dim=16, refinement_dim=8)
     decoder = DecoderConfig(max_candidates=7, max_people=5)
     network = Network(model)
-    save_checkpoint(path, network.state_dict(), model, decoder, identity={"decoder": {"people": 5}})
+    save_checkpoint(path, network.state_dict(), model, decoder, identity={"batch": 8, "stages": ({"decay": "cosine"},)})
     value = torch.load(path, weights_only=True)
     assert value["model_config"]["hidden_dim"] == 16  # written under today's name
     value["model_config"] = old_fields(model, legacy_names.MODEL)
@@ -61,7 +61,7 @@ def test_a_checkpoint_with_old_names_is_read(tmp_path: Path) -> None:
 
     parser = load_parser(path)
     assert (parser.network.config, parser.decoder.config) == (model, decoder)
-    assert read_checkpoint(path)["identity"] == {"decoder": {"max_people": 5}}
+    assert read_checkpoint(path)["identity"] == {"batch_size": 8, "stages": ({"lr_schedule": "cosine"},)}
 
 
 def test_metrics_of_an_old_manifest_are_read_and_written_under_todays_names() -> None:

@@ -179,5 +179,5 @@ def test_first_blocks_can_be_kept_while_the_others_learn() -> None:
 
 @pytest.mark.parametrize(("name", "blocks"), [("movenet_multipose", 18), ("movenet_multipose", -1), ("resnet18", 1)])
 def test_blocks_that_are_not_there_cannot_be_kept(name: str, blocks: int) -> None:
-    with pytest.raises(ValueError, match="freeze_blocks"):
+    with pytest.raises(ValueError, match="frozen_stages"):
         build_backbone(ModelConfig(backbone=name)).freeze_stages(blocks)  # type: ignore[arg-type]

@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the figures as JSON."""
-    asked = {"batch": chosen.batch, "workers": chosen.workers, "precision": chosen.precision}
+    asked = {"batch_size": chosen.batch, "num_workers": chosen.workers, "precision": chosen.precision}
     if chosen.canvas is not None:
-        asked["canvas"] = chosen.canvas.replace("x", ",")
+        asked["input_size"] = chosen.canvas.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
     config = apply_overrides(RECIPES[chosen.recipe](), [*values, *chosen.set])
     photos, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="change the recipe: batch=16 canvas=384,384 model.hidden_dim=64",
+        help="change the recipe: batch_size=16 input_size=384,384 model.hidden_dim=64",
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first photo that cannot be read")
 

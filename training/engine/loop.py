@@ -42,10 +42,10 @@ LOG_EVERY = 20
 LAST = "last.ckpt"
 CANVASES = 16  # from which BatchNorms take their first statistics, where a bundle has none
 FREE = (
-    "workers",
-    "accumulate",
-    "validation",
-    "save_seconds",
+    "num_workers",
+    "gradient_accumulation_steps",
+    "num_val_images",
+    "checkpoint_interval_s",
 )  # may differ when a run is resumed: the weights do not depend on them
 
 
@@ -119,7 +119,7 @@ def train(
         network.train()
         while step < schedule.steps:
             before = time.monotonic()
-            parts = [next(batches) for _ in range(config.accumulate)]
+            parts = [next(batches) for _ in range(config.gradient_accumulation_steps)]
             waited = time.monotonic() - before
             stage, rate = schedule.at(step)
             values = take_step(parts, rate, stage)
@@ -139,11 +139,11 @@ def train(
                 means["alive"] = health.check(network)
                 if log is not None:
                     figures: Figures = {}
-                    if validation and config.validation:
+                    if validation and config.num_val_images:
                         figures, picture = validate(cast(Network, average.module), config, data.photos, validation)
                         picture.save(run / f"preview-{step:06d}.jpg", quality=88)
                     log.epoch(where, means, figures)
-            if processes.first and (last or time.monotonic() - saved > config.save_seconds):
+            if processes.first and (last or time.monotonic() - saved > config.checkpoint_interval_s):
                 save()
                 saved = time.monotonic()
         bar.close()
@@ -170,12 +170,12 @@ class Stepper:
         Raises InputError where a loss is no longer a number.
         """
         device, processes = self.processes.device, self.processes
-        backbone_rate = self.config.backbone_rate if stage.backbone_rate is None else stage.backbone_rate
+        backbone_lr_mult = self.config.backbone_lr_mult if stage.backbone_lr_mult is None else stage.backbone_lr_mult
         parts = [Batch(*(tensor.to(device, non_blocking=True) for tensor in part)) for part in parts]
         counted = [count_labels(part, self.levels) for part in parts]
         counts = Counts(*(processes.summed(torch.stack(column).sum(0)) for column in zip(*counted, strict=True)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * (backbone_rate if group["pretrained"] else 1.0)
+            group["lr"] = rate * (backbone_lr_mult if group["pretrained"] else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         share = 1 / (processes.count * len(parts))
         values: dict[str, Tensor] = {}
@@ -190,7 +190,7 @@ class Stepper:
                 (total * processes.count).backward()  # the gradients of processes are averaged, these are to be added
             for name, value in {**losses, "total": total.detach()}.items():
                 values[name] = values.get(name, 0.0) + value
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         return {**values, "gradient_norm": norm / processes.count}
 
@@ -224,7 +224,10 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 def make_objective(config: TrainConfig, network: Network) -> Objective:
     """What `config` minimises."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
-    weights = {"offset": config.offset_weight, **dict.fromkeys(("center", "regression"), config.center_loss_weight)}
+    weights = {
+        "offset": config.offset_loss_weight,
+        **dict.fromkeys(("center", "regression"), config.center_loss_weight),
+    }
     return Objective(network, decoder, config.precision == "bfloat16", weights)
 
 
@@ -261,7 +264,7 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
 
 def prepare(network: Network, config: TrainConfig) -> None:
     """Freeze what `config` keeps, and make the rest fit to learn; what the network computes stays the same."""
-    network.backbone.freeze_stages(config.freeze_blocks)
+    network.backbone.freeze_stages(config.frozen_stages)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)

@@ -25,11 +25,11 @@ Figures = dict[str, float | None]
 def validate(
     network: Network, config: TrainConfig, photos: PhotoDataset, indices: Sequence[int]
 ) -> tuple[Figures, Image.Image]:
-    """Figures over at most `config.validation` of the photos, and a sheet with labels above predictions.
+    """Figures over at most `config.num_val_images` of the photos, and a sheet with labels above predictions.
 
     Raises ValueError where there is nothing to validate on.
     """
-    chosen = spread(indices, config.validation)
+    chosen = spread(indices, config.num_val_images)
     if not chosen:
         raise ValueError("no photo to validate on")
     labelled: list[UInt8] = []
@@ -40,10 +40,10 @@ def validate(
             truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, photos.taxonomy)
             found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, photos.taxonomy)
             for pictures, picture in ((labelled, truth), (predicted, found)):
-                pictures.append(_small(picture, config.canvas))
+                pictures.append(_small(picture, config.input_size))
 
     parser = HumanParser(network, config.decoder).eval()
-    report = evaluate(parse_with(parser), photos, chosen, [[config.canvas]], show)
+    report = evaluate(parse_with(parser), photos, chosen, [[config.input_size]], show)
     parts = report["parts"]
     figures: Figures = {
         "mIoU": parts["mIoU"],

@@ -82,7 +82,7 @@ def finish(
         error = round(field_error(network, photos, indices, run.config), 3)
         for row in run.rows:
             parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
-            found = evaluate(parse_with(parser), photos, indices, [[run.config.canvas]])
+            found = evaluate(parse_with(parser), photos, indices, [[run.config.input_size]])
             values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
             figures[row][name] = {**values, FIELD: error}
     (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -94,7 +94,7 @@ def field_error(network: Network, photos: PhotoDataset, indices: Sequence[int], 
     network.eval()
     total = count = 0.0
     for index in tqdm(indices, desc="field", unit="photo"):
-        sample = letterbox(photos.load(index), config.canvas)[0]
+        sample = letterbox(photos.load(index), config.input_size)[0]
         batch = collate([(sample.image, encode(sample, photos.taxonomy, config.decoder))])
         field = network(batch.image).projection_field.float()  # [1, 2, h, w]
         distance = 4 * (field - batch.projection.float()).norm(dim=1) * batch.projection_weight

@@ -62,7 +62,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         network.train()
 
         def load() -> list[Batch]:
-            return [next(batches) for _ in range(config.accumulate)]
+            return [next(batches) for _ in range(config.gradient_accumulation_steps)]
 
         def learn(parts: list[Batch], matching: bool = False) -> None:
             take_step(parts, rate, replace(schedule.stages[0], matching=matching))
@@ -90,23 +90,23 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         for _ in range(WARM_UP):
             learn(fixed, matching)
         # Loading processes work ahead: what is ready must be used up first, or they would seem faster than they are.
-        for _ in range(AHEAD * config.workers):
+        for _ in range(AHEAD * config.num_workers):
             next(batches)
         times = {"loader": seconds("loader", load), "together": seconds("together", train)}
         times["step"] = seconds("step", lambda: learn(fixed))
         if matching:
             times["step_matching"] = seconds("step with matching", lambda: learn(fixed, True))
 
-        photos = config.batch / processes.count
+        photos = config.batch_size / processes.count
         return {
             "machine": machine(device, torch.get_num_threads()),
             "processes": processes.count,
             "backbone": config.model.backbone,
             "precision": config.precision,
-            "canvas": config.canvas,
-            "batch": config.batch,
-            "accumulate": config.accumulate,
-            "workers": config.workers,
+            "canvas": config.input_size,
+            "batch": config.batch_size,
+            "accumulate": config.gradient_accumulation_steps,
+            "workers": config.num_workers,
             "steps": steps,
             "images_per_second": {name: round(photos / value, 2) for name, value in times.items()},
             "data_share": round(max(0.0, 1 - times["step"] / times["together"]), 4),

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from model import legacy_names
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import apply_overrides
@@ -90,10 +89,10 @@ class Budget:
         if self.minutes is None:
             return schedule.steps
         speed = measure_speed(config, data, TIMED)["images_per_second"]
-        seconds = config.batch / speed["together"]
+        seconds = config.batch_size / speed["together"]
         matching = sum(n for s, n in zip(schedule.stages, schedule.lengths, strict=True) if s.matching) / schedule.steps
         if matching:
-            seconds += matching * config.batch * (1 / speed["step_matching"] - 1 / speed["step"])
+            seconds += matching * config.batch_size * (1 / speed["step_matching"] - 1 / speed["step"])
         return max(int(60 * self.minutes / seconds), len(config.stages))
 
 
@@ -152,7 +151,7 @@ def finish_variant(
         return
     parser = load_parser(train(config, data, [], folder, variant.pretrained, variant.weights, report["steps"]))
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    canvases = CANVASES[detail] if detail else [config.canvas]
+    canvases = CANVASES[detail] if detail else [config.input_size]
     spent = {
         "steps": report["steps"],
         "seconds": seconds_a_step(folder / "log.csv"),
@@ -187,7 +186,7 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
 
 def reports(out: Path, name: str) -> list[dict[str, Any]]:
     """What is written of a variant's runs under `out`, by seed."""
-    found = [_read(path) for path in out.glob(f"{name}-*/{REPORT}")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob(f"{name}-*/{REPORT}")]
     return sorted((report for report in found if report.get("variant") == name), key=lambda report: report["seed"])
 
 
@@ -238,7 +237,7 @@ def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """The report at `path`, or a new one. Settings that it does not know, as newer versions add them, do not count."""
     if not path.exists():
         return {**asked, "figures": {}}
-    report = _read(path)
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "variant" not in report:
         raise InputError(f"{path.parent} holds another kind of run; choose another --out folder")
     other = [name for name in asked if name != "config" and report[name] != asked[name]]
@@ -272,11 +271,6 @@ def _cell(values: Sequence[float | None], form: str) -> str:
     if len(set(each)) == 1:
         return each[0]
     return f"{format(statistics.mean(known), form)} ({', '.join(each)})"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    report: dict[str, Any] = legacy_names.current(json.loads(path.read_text(encoding="utf-8")), legacy_names.COLUMNS)
-    return report
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

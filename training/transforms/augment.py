@@ -29,13 +29,13 @@ class Augmentation:
     """How photos are varied: the paper's flip, scale, rotation and colour jitter (section 4.1).
 
     Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
-    saturation change by a factor of 1 +- `colour`, hues turn by up to `colour` times `FULL_HUE`.
+    saturation change by a factor of 1 +- `color_jitter`, hues turn by up to `color_jitter` times `FULL_HUE`.
     """
 
-    flip: float = 0.5  # probability
+    hflip_prob: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # degrees either way
-    colour: float = 0.3
+    color_jitter: float = 0.3
 
 
 def augment(
@@ -46,9 +46,9 @@ def augment(
     Around the photo lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
     known to be absent), people without a pixel left are dropped.
     """
-    flip = rng.random() < config.flip
+    flip = rng.random() < config.hflip_prob
     affine = _random_affine(sample, rng, size, config, flip)
-    warped = without_lost(warp(sample, affine, size, random_colours(sample.image, rng, config.colour)))
+    warped = without_lost(warp(sample, affine, size, random_colours(sample.image, rng, config.color_jitter)))
     return mirror_names(warped, taxonomy) if flip else warped
 
 

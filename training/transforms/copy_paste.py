@@ -36,8 +36,8 @@ Point = tuple[int, int]
 def paste_people(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy: Taxonomy, colour: float) -> Sample:
     """`photo` with up to three whole people of `donor`; the same `rng` state pastes the same.
 
-    Their colours vary as `Augmentation.colour` says. A photo that shows nobody stays as it is, and so does any photo
-    where nobody of `donor` is whole.
+    `Augmentation.color_jitter` varies their colors. Returns `photo` unchanged if it has no people or `donor` has no
+    complete person.
     """
     if not len(photo.keypoints):
         return photo

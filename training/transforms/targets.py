@@ -150,14 +150,15 @@ Indices = NDArray[np.int_]
 
 
 class TrainingSet(Dataset[tuple[UInt8, Targets]]):
-    """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, photo) alone.
+    """The samples of each epoch, their order and augmentation: a function of (seed, epoch, photo) alone.
 
-    An epoch shows every real photo once (of those whose joints a model guessed, `config.teacher_share`), and as many
-    rendered ones, drawn anew, as make up `config.synthetic_share` of all; sets without real or without rendered photos
-    are shown whole. Item (epoch, index) is the canvas of photo `index` of the data set and its targets (see
-    `View`). With probability `config.paste` people of another photo of the epoch, a real one where there are any, join
-    it; of none but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known.
-    Its DatasetError ends the run if `strict`, or if it has been so with most photos.
+    An epoch shows every human-annotated photo once and a random `config.pseudo_label_fraction` of those with
+    pseudo-labels. It adds a random subset of the synthetic ones so that they make up `config.synthetic_fraction` of
+    all. If there are no real or no synthetic photos, all others are shown. Item (epoch, index) is the canvas of photo
+    `index` of the data set and its targets (see `View`). With probability `config.copy_paste_prob`, people of another
+    photo of the epoch are pasted into it, of a real one if there are any, and never of a photo outside of `indices`.
+    A photo that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
+    if `strict`, or if most photos cannot be read.
 
     Raises InputError for shares and probabilities that are none.
     """
@@ -165,12 +166,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
         self.photos, self.config, self.strict = photos, config, strict
         self.augmentation = Augmentation(
-            flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
+            hflip_prob=config.hflip_prob, scale=config.scale, rotation=config.rotation, color_jitter=config.color_jitter
         )
-        share = config.synthetic_share
+        share = config.synthetic_fraction
         if not 0 <= share < 1:
-            raise InputError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
-        for name, value in (("teacher_share", config.teacher_share), ("paste", config.paste)):
+            raise InputError(f"synthetic_fraction={share}: use a share from 0 to below 1 of an epoch's samples")
+        for name, value in (
+            ("pseudo_label_fraction", config.pseudo_label_fraction),
+            ("copy_paste_prob", config.copy_paste_prob),
+        ):
             if not 0 <= value <= 1:
                 raise InputError(f"{name}={value}: use a number from 0 to 1")
         chosen = np.array(indices, int)
@@ -179,13 +183,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self._real, self._rendered = chosen[~rendered], chosen[rendered]
         self._human, self._taught = chosen[~rendered & human], chosen[~rendered & ~human]
         self._shows_people = np.array([not photo.negative for photo in photos.photos], bool)  # all photos
-        self._taught_drawn = round(len(self._taught) * config.teacher_share)
+        self._taught_drawn = round(len(self._taught) * config.pseudo_label_fraction)
         self._drawn = len(self._rendered)
         if self._real.size:
             real = len(self._human) + self._taught_drawn
             self._drawn = min(self._drawn, round(real * share / (1 - share)))
         if not len(self) and self._taught.size:
-            raise InputError(f"teacher_share={config.teacher_share} leaves no photo to train on: use a larger one")
+            raise InputError(
+                f"pseudo_label_fraction={config.pseudo_label_fraction} leaves no photo to train on: use a larger one"
+            )
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
@@ -195,7 +201,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     @property
     def epoch_steps(self) -> int:
         """Steps of the optimiser in an epoch; photos that do not fill a batch wait for another epoch."""
-        return max(1, len(self) // self.config.batch)
+        return max(1, len(self) // self.config.batch_size)
 
     def order(self, epoch: int) -> list[int]:
         """Indices into `photos` in the order of this epoch."""
@@ -209,15 +215,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
         pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
-        if pasting.random() < self.config.paste and (donors := self._donors(epoch, index)).size:
+        if pasting.random() < self.config.copy_paste_prob and (donors := self._donors(epoch, index)).size:
             donor = self.photos.load(int(pasting.choice(donors)))
-            sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.colour)
-        sample = augment(sample, rng, size or self.config.canvas, self.photos.taxonomy, self.augmentation)
-        return _with_nobody(sample) if self.config.ignore == "background" else sample
+            sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.color_jitter)
+        sample = augment(sample, rng, size or self.config.input_size, self.photos.taxonomy, self.augmentation)
+        return _with_nobody(sample) if self.config.unlabeled_as == "background" else sample
 
     def _real_of(self, epoch: int) -> Indices:
         """The real photos of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
-        if self.config.teacher_share == 1:
+        if self.config.pseudo_label_fraction == 1:
             return self._real
         rng = np.random.default_rng((self.config.seed, epoch)).spawn(1)[0]
         return np.sort(np.concatenate([self._human, rng.permutation(self._taught)[: self._taught_drawn]]))
@@ -237,7 +243,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if view[1] not in self._unreadable:
                 tqdm.write(f"left out: {error}", file=sys.stderr)
                 self._unreadable.add(view[1])
-            sample = _unknown(View(*view).canvas or self.config.canvas, len(self.photos.taxonomy.joint_names))
+            sample = _unknown(View(*view).canvas or self.config.input_size, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
 
 

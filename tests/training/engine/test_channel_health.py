@@ -40,7 +40,7 @@ def trained(config: TrainConfig) -> tuple[ChannelHealth, Network]:
     prepare(network, config)
     optimizer = make_optimizer(config, Objective(network, torch.nn.Identity()))  # type: ignore[arg-type]
     for group in optimizer.param_groups:
-        group["lr"] = RATE * config.backbone_rate
+        group["lr"] = RATE * config.backbone_lr_mult
     for _ in range(STEPS):
         optimizer.zero_grad()
         network.backbone(network.normalized(CANVASES))[0][:, 40:64].mean().backward()

@@ -40,7 +40,7 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
 ) -> None:
     samples = [draw_figures(DENSEPOSE_COCO, (64, 64), people=2, seed=seed) for seed in range(12)]
     data, out = write_folder(tmp_path / "data", samples, DENSEPOSE_COCO), tmp_path / "out"
-    small = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "workers=0"]
+    small = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
     command = ["ablate", "smoke", str(data), "--exact", str(data), "--out", str(out), "--steps", "2"]
     rows = ["--rows", "table4_direct", "table5_greedy_joint", "table5_greedy"]
     assert main([*command, *rows, "--set", *small]) == 0
@@ -85,6 +85,6 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     joints = sample.keypoints[0][sample.keypoints[0, :, 2] > 0, :2]
     cells = np.stack([4 * xs + 1.5, 4 * ys + 1.5], axis=1)  # [cells, 2], canvas pixels
     lengths = np.linalg.norm(cells[:, None] - joints, axis=2).min(axis=1)
-    config = replace(smoke(), canvas=(64, 64))
+    config = replace(smoke(), input_size=(64, 64))
     error = field_error(network, photos, [0], config)
     assert error == pytest.approx(lengths.mean(), rel=1e-3)

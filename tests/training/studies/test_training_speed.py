@@ -34,7 +34,15 @@ def speed(photos: Path, *arguments: str) -> int:
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
 def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
-    arguments = ["--steps", "1", "--workers", str(workers), "--set", f"accumulate={accumulate}", "model.hidden_dim=16"]
+    arguments = [
+        "--steps",
+        "1",
+        "--workers",
+        str(workers),
+        "--set",
+        f"gradient_accumulation_steps={accumulate}",
+        "model.hidden_dim=16",
+    ]
     assert speed(photos, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["recipe"], report["backbone"], report["precision"]) == ("smoke", "resnet18", "float32")
@@ -86,8 +94,8 @@ def test_arithmetic_with_a_clock_of_our_own(
     [
         (["--steps", "0"], "0 steps: measure at least one"),
         (["--set", "width=3"], "cannot set 'width=3'"),
-        (["--set", "accumulate=3"], "a batch of 2 cannot be divided"),
-        (["--canvas", "64"], "cannot set 'canvas=64'"),
+        (["--set", "gradient_accumulation_steps=3"], "a batch of 2 cannot be divided"),
+        (["--canvas", "64"], "cannot set 'input_size=64'"),
     ],
 )
 def test_what_cannot_be_measured(

@@ -32,7 +32,7 @@ from training.studies.variants import (
 )
 from training.transforms.targets import TrainingSet
 
-SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.hidden_dim=16", "workers=0"]
+SMALL = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
 TWO = """
 [narrow]
 meaning = "half as wide"
