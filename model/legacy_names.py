@@ -34,6 +34,16 @@ TRAIN = {
     "warmup": "warmup_steps",
     "decay": "lr_schedule",
 }
+# Columns of log.csv and epochs.csv.
+LOG = {
+    "data_share": "data_time_fraction",
+    "gradient_norm": "grad_norm",
+    "total": "loss",
+    **{
+        f"weight_{task}": f"task_weight_{task}"
+        for task in ("parts", "projection", "heatmap", "offset", "limb", "matching", "center", "regression")
+    },
+}
 # Keys of `accuracy` in a manifest, and of an evaluation's JSON.
 METRICS = {
     "AP_tall": "AP_h96",

@@ -12,8 +12,8 @@ from model.errors import InputError
 from model.taxonomy import get_taxonomy
 from training.config.recipes import ABLATIONS, RECIPES
 from training.data.datasets.open import open_dataset, open_split
-from training.studies.ablation import MeasuredOn, finish, plan, tables
-from training.studies.variants import Budget, finish_variant, read_variants, variant_tables
+from training.studies.ablation import MeasuredOn, plan, run_ablation, tables
+from training.studies.variants import Budget, read_variants, run_variant, variant_tables
 from training.transforms.targets import TrainingSet
 
 HELP = "train variants of the method alike and compare them"
@@ -58,14 +58,14 @@ def run(chosen: argparse.Namespace) -> int:
         exact = open_dataset([chosen.exact], taxonomy)
         sets[f"{len(exact)} photos of {chosen.exact.resolve().name}"] = (exact, range(len(exact)))
     for job in plan(base, rows, chosen.seeds):
-        finish(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
+        run_ablation(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
     budget, failed = Budget(chosen.steps, chosen.minutes), []
     for seed in chosen.seeds:
         for variant in variants:
             config = variant.config(base, seed)
             try:
                 data = TrainingSet(photos, training, config)
-                finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
+                run_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
             except InputError as error:  # one that cannot be trained, or diverges, must not hold up the others
                 failed.append(f"variant {variant.name}, seed {seed}: {error}")
     if rows:

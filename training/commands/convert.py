@@ -13,7 +13,7 @@ from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.data.convert.coco import read_instances, read_panoptic
 from training.data.convert.label_studio import read_label_studio
-from training.data.convert.labels import Names, read_names
+from training.data.convert.labels import ClassMap, read_class_map
 from training.data.convert.rasterize import paint
 from training.data.convert.writer import FolderWriter
 from training.data.samples import DatasetError
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Convert what can be converted, and say what could not."""
     taxonomy = get_taxonomy(chosen.taxonomy)
-    names = Names(taxonomy, {} if chosen.names is None else read_names(chosen.names))
+    names = ClassMap(taxonomy, {} if chosen.names is None else read_class_map(chosen.names))
     if chosen.people is not None and chosen.format != "coco-panoptic":
         raise InputError(f"--people belongs to coco-panoptic; {chosen.format} names people itself")
     if chosen.format == "coco-panoptic":

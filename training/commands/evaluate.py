@@ -12,7 +12,7 @@ from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
 from training.evaluation.evaluate import choose, measure_photos
-from training.evaluation.image_metrics import summarise
+from training.evaluation.image_metrics import compute_metrics
 from training.evaluation.report import broken_photos, category_table, paper_table, table
 from training.inference.predictors import open_predictor
 
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **summarise(list(measured.figures.values()), photos.taxonomy),
+        **compute_metrics(list(measured.figures.values()), photos.taxonomy),
         "broken": measured.broken,
     }
     label = f"{predictor.name}, on {len(measured.figures)} photos of {' '.join(_names(chosen.data))}"

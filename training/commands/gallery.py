@@ -13,7 +13,7 @@ from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos
-from training.evaluation.evaluate import spread
+from training.evaluation.evaluate import subsample
 from training.inference.predictors import open_predictor
 from training.studies.latency.machine import machine
 from training.visualization.gallery import Gallery, draw_gallery
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     predictor = open_predictor(chosen.parser, chosen.detail)
     gallery = Gallery(predictor, chosen.side, chosen.hidden)
     tiles, broken = [], []
-    for path in tqdm([paths[i] for i in spread(range(len(paths)), chosen.limit)], desc="gallery", unit="photo"):
+    for path in tqdm([paths[i] for i in subsample(range(len(paths)), chosen.limit)], desc="gallery", unit="photo"):
         try:
             tiles.append(gallery.tile(path))
         except DatasetError as error:

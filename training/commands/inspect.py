@@ -13,10 +13,10 @@ from model.config import DecoderConfig
 from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.config.recipes import RECIPES
-from training.data.dataset_stats import Census
+from training.data.dataset_stats import DatasetStats
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.open import open_dataset
-from training.data.label_checks import Sides, check_photo
+from training.data.label_checks import LeftRightCheck, check_photo
 from training.data.samples import DatasetError
 from training.transforms.targets import TrainingSet
 from training.visualization.target_grid import Row, draw_sheet, fit
@@ -69,7 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
     """Print what some photos hold and what seems wrong with them; the indices of those that can be read."""
-    census, sides = Census(photos.taxonomy), Sides(photos.taxonomy)
+    census, sides = DatasetStats(photos.taxonomy), LeftRightCheck(photos.taxonomy)
     readable, broken, warnings = [], [], []
     for index in tqdm(indices, unit="photo", disable=None, leave=False):
         try:

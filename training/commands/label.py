@@ -15,7 +15,7 @@ from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos, read_photo, unlabelled
 from training.inference.predictions import parse_photo
 from training.inference.predictors import open_predictor
-from training.inference.pseudo_labels import draft
+from training.inference.pseudo_labels import make_pseudo_labels
 
 HELP = "label photos with a checkpoint or bundle, as a folder to train on"
 
@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
         try:
             sample = unlabelled(read_photo(path), path.name, predictor.taxonomy)
             people = parse_photo(predictor.parse, sample, predictor.scales)
-            writer.add(path, draft(people, chosen.least), complete=False)
+            writer.add(path, make_pseudo_labels(people, chosen.least), complete=False)
         except DatasetError as error:
             print(f"left out: {error}", file=sys.stderr)
             broken += 1

@@ -12,7 +12,7 @@ from model.canvases import CANVASES, SINGLE_PASS
 from model.checkpoint import load_parser
 from model.errors import InputError
 from training.data.datasets.open import open_split
-from training.evaluation.threshold_tuning import CHOICES, choose_thresholds, chosen_photos, trial_table
+from training.evaluation.threshold_tuning import CHOICES, chosen_photos, trial_table, tune_thresholds
 
 HELP = "choose the decoder's thresholds for a checkpoint"
 SHOWN = 8  # trials in the table
@@ -35,7 +35,7 @@ def run(chosen: argparse.Namespace) -> int:
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
     photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
     indices = chosen_photos(photos, training, chosen.photos)
-    trials = choose_thresholds(parser, photos, indices, CANVASES[chosen.detail])
+    trials = tune_thresholds(parser, photos, indices, CANVASES[chosen.detail])
     best = asdict(trials[0].config)
     print(f"{len(trials)} trials on {len(indices)} photos that were trained on, detail {chosen.detail}\n")
     print(trial_table(trials[:SHOWN]))

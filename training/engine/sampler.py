@@ -8,29 +8,29 @@ from torch.utils.data import DataLoader
 
 from model.errors import InputError
 from training.config.train_config import TrainConfig
-from training.engine.distributed import Processes
+from training.engine.distributed import DistEnv
 from training.engine.schedule import Schedule
-from training.transforms.targets import Batch, TrainingSet, View, collate
+from training.transforms.targets import Batch, SampleSpec, TrainingSet, collate
 
 AHEAD = 4  # batches that each loading process has ready
 
 
 def load_batches(
-    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: DistEnv
 ) -> Iterator[Batch]:
     """Endless batches of one process from a step on, `config.gradient_accumulation_steps` a step.
 
     A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
     Raises InputError for a batch that cannot be divided evenly.
     """
-    if config.batch_size % (processes.count * config.gradient_accumulation_steps):
+    if config.batch_size % (processes.world_size * config.gradient_accumulation_steps):
         raise InputError(
-            f"a batch of {config.batch_size} cannot be divided by {processes.count} processes times "
+            f"a batch of {config.batch_size} cannot be divided by {processes.world_size} processes times "
             f"{config.gradient_accumulation_steps} passes; choose a multiple"
         )
     loader = DataLoader(
         data,
-        batch_sampler=_views(data, config, schedule, step, processes),
+        batch_sampler=_batch_sampler(data, config, schedule, step, processes),
         num_workers=config.num_workers,
         collate_fn=collate,
         pin_memory=processes.device.type == "cuda",
@@ -39,10 +39,10 @@ def load_batches(
     yield from loader
 
 
-def _views(
-    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
-) -> Iterator[list[View]]:
-    size = config.batch_size // (processes.count * config.gradient_accumulation_steps)
+def _batch_sampler(
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: DistEnv
+) -> Iterator[list[SampleSpec]]:
+    size = config.batch_size // (processes.world_size * config.gradient_accumulation_steps)
     order: list[int] = []
     shown = -1
     while True:
@@ -51,7 +51,9 @@ def _views(
             order, shown = data.order(epoch), epoch
             order *= -(-config.batch_size // len(order))  # fewer photos than a batch are shown several times
         stage, _ = schedule.at(min(step, schedule.steps - 1))  # the loader looks beyond the last step
-        photos = order[within * config.batch_size : (within + 1) * config.batch_size][processes.rank :: processes.count]
+        photos = order[within * config.batch_size : (within + 1) * config.batch_size][
+            processes.rank :: processes.world_size
+        ]
         for part in range(config.gradient_accumulation_steps):
-            yield [View(epoch, photo, stage.input_size) for photo in photos[part * size : (part + 1) * size]]
+            yield [SampleSpec(epoch, photo, stage.input_size) for photo in photos[part * size : (part + 1) * size]]
         step += 1

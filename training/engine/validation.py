@@ -12,10 +12,10 @@ from model.parser import HumanParser
 from training.config.train_config import TrainConfig
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import Sample, UInt8
-from training.evaluation.evaluate import evaluate, spread
-from training.inference.predictions import PhotoPeople
+from training.evaluation.evaluate import evaluate, subsample
+from training.inference.predictions import Prediction
 from training.inference.predictors import parse_with
-from training.visualization.drawing import contact_sheet, draw_people
+from training.visualization.drawing import draw_people, image_grid
 
 PICTURED = 8  # photos on the picture
 
@@ -29,13 +29,13 @@ def validate(
 
     Raises ValueError where there is nothing to validate on.
     """
-    chosen = spread(indices, config.num_val_images)
+    chosen = subsample(indices, config.num_val_images)
     if not chosen:
         raise ValueError("no photo to validate on")
     labelled: list[UInt8] = []
     predicted: list[UInt8] = []
 
-    def show(sample: Sample, people: PhotoPeople) -> None:
+    def show(sample: Sample, people: Prediction) -> None:
         if len(labelled) < PICTURED:
             truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, photos.taxonomy)
             found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, photos.taxonomy)
@@ -52,7 +52,7 @@ def validate(
         "mask_IoU": report["masks"]["mean_IoU"],
         "keypoint_AP": report["keypoints"]["AP"],
     }
-    return figures, Image.fromarray(contact_sheet([*labelled, *predicted], columns=len(labelled)))
+    return figures, Image.fromarray(image_grid([*labelled, *predicted], columns=len(labelled)))
 
 
 def _small(picture: UInt8, size: tuple[int, int]) -> UInt8:

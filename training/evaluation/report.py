@@ -11,7 +11,7 @@ ON_PARTS = ("on_any_part", "on_correct_part", "on_correct_side")
 REGIONS = ("APr50", "APr60", "APr70", "APrvol")
 DEFINITIONS = {"de_facto": "AP^r de facto", "one_to_one": "AP^r one-to-one"}
 
-# Column: where `summarise` says it.
+# Column: where `compute_metrics` says it.
 ROBUSTNESS_COLUMNS = {
     "AP50": ("keypoints", "AP50"),
     "AP h96": ("keypoints", "AP_h96"),
@@ -140,7 +140,7 @@ def _show_percent(value: float | None) -> str:
 
 
 def robustness_table(report: dict[str, Any]) -> str:
-    """A row for the original and each disturbance, then how far the answer mirrors with the photo."""
+    """A row for the original and each perturbation, then how far the answer mirrors with the photo."""
     original = next(iter(report["rows"].values()))
     lines = [
         f"{report['parser']}, detail {report['detail']}: {original['photos']} photos, {original['people']} people, "
@@ -180,8 +180,8 @@ def _mirror(figures: dict[str, Any] | None) -> list[str]:
         "",
         "The answer on the mirrored photo, mirrored back, against the answer on the photo:",
         "",
-        f"- same part on {_show(figures['same_part'])} of the pixels that either gives a part;",
-        f"- {figures['paired']} of {figures['people']} people have a partner; the same joint of both is "
+        f"- same part on {_show(figures['pixel_agreement'])} of the pixels that either gives a part;",
+        f"- {figures['matched']} of {figures['people']} people have a partner; the same joint of both is "
         f"{_show(figures['joint_distance'])} of the person's height apart (median; nine in ten: below "
         f"{_show(figures['joint_distance90'])}).",
     ]

@@ -65,7 +65,7 @@ def plan(base: TrainConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[R
     return [Run(config, tuple(names)) for config, names in runs.items()]
 
 
-def finish(
+def run_ablation(
     run: Run, data: TrainingSet, sets: MeasuredOn, out: Path, pretrained: Path | None, steps: int | None = None
 ) -> None:
     """Train and measure a run in its folder under `out`; what is done already is left.

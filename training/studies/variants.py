@@ -37,7 +37,7 @@ TIMED = 10  # steps that are timed for each figure that a plan is made of
 NETWORK_RUNS = 15
 OWN_CANVAS = "its own canvas"
 
-# Column: where `evaluate`, or `finish_variant` itself, says it, and how it is written.
+# Column: where `evaluate`, or `run_variant` itself, says it, and how it is written.
 COLUMNS = {
     "AP": ("keypoints.AP", ".3f"),
     "AP50": ("keypoints.AP50", ".3f"),
@@ -116,7 +116,7 @@ def read_variants(path: Path, base: TrainConfig, pretrained: Path | None = None)
     return variants
 
 
-def finish_variant(
+def run_variant(
     variant: Variant,
     config: TrainConfig,
     data: TrainingSet,

@@ -25,8 +25,8 @@ from training.config.train_config import TrainConfig
 from training.data.datasets.base import SYNTHETIC, PhotoDataset
 from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8
 from training.transforms.augment import Augmentation, augment
-from training.transforms.copy_paste import paste_people
-from training.transforms.fields import Float16, center_maps, grow, joint_maps, limb_maps, projection_map
+from training.transforms.copy_paste import copy_paste
+from training.transforms.fields import Float16, center_maps, dilate, joint_maps, limb_maps, projection_map
 
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
@@ -103,7 +103,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
         # A limb is known whole, or known to be outside.
         both = labelled[starts] & labelled[ends] & (present[row, starts] == present[row, ends])
         if not (labelled.all() and both.all()):
-            elsewhere = ~grow(_region(sample, row, people), round(radius))
+            elsewhere = ~dilate(_region(sample, row, people), round(radius))
             heatmap_weight[~labelled] &= elsewhere
             limb_weight[~both] &= elsewhere
 
@@ -138,7 +138,7 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
     return region
 
 
-class View(NamedTuple):
+class SampleSpec(NamedTuple):
     """A photo as an epoch shows it."""
 
     epoch: int
@@ -155,8 +155,8 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     An epoch shows every human-annotated photo once and a random `config.pseudo_label_fraction` of those with
     pseudo-labels. It adds a random subset of the synthetic ones so that they make up `config.synthetic_fraction` of
     all. If there are no real or no synthetic photos, all others are shown. Item (epoch, index) is the canvas of photo
-    `index` of the data set and its targets (see `View`). With probability `config.copy_paste_prob`, people of another
-    photo of the epoch are pasted into it, of a real one if there are any, and never of a photo outside of `indices`.
+    `index` of the data set and its targets (see `SampleSpec`). With probability `config.copy_paste_prob`, people of
+    another photo of the epoch are pasted into it, of a real one if there are any, never of one outside of `indices`.
     A photo that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
     if `strict`, or if most photos cannot be read.
 
@@ -209,15 +209,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
-    def canvas(self, view: View | tuple[int, int]) -> Sample:
+    def canvas(self, view: SampleSpec | tuple[int, int]) -> Sample:
         """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
-        epoch, index, size = View(*view)
+        epoch, index, size = SampleSpec(*view)
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
         pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
         if pasting.random() < self.config.copy_paste_prob and (donors := self._donors(epoch, index)).size:
             donor = self.photos.load(int(pasting.choice(donors)))
-            sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.color_jitter)
+            sample = copy_paste(sample, donor, pasting, self.photos.taxonomy, self.config.color_jitter)
         sample = augment(sample, rng, size or self.config.input_size, self.photos.taxonomy, self.augmentation)
         return _with_nobody(sample) if self.config.unlabeled_as == "background" else sample
 
@@ -233,7 +233,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         photos = self._real_of(epoch) if self._real.size else self._rendered
         return photos[self._shows_people[photos] & (photos != index)]
 
-    def __getitem__(self, view: View | tuple[int, int]) -> tuple[UInt8, Targets]:
+    def __getitem__(self, view: SampleSpec | tuple[int, int]) -> tuple[UInt8, Targets]:
         try:
             sample = self.canvas(view)
             self._read += 1
@@ -243,7 +243,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if view[1] not in self._unreadable:
                 tqdm.write(f"left out: {error}", file=sys.stderr)
                 self._unreadable.add(view[1])
-            sample = _unknown(View(*view).canvas or self.config.input_size, len(self.photos.taxonomy.joint_names))
+            sample = _unknown(SampleSpec(*view).canvas or self.config.input_size, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
 
 

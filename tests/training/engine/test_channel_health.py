@@ -14,7 +14,7 @@ from training.config.recipes import RECIPES
 from training.config.train_config import TrainConfig
 from training.engine.channel_health import LEAST_ALIVE, ChannelHealth, DeadBackboneError
 from training.engine.loop import make_optimizer, prepare
-from training.losses.objective import Objective
+from training.losses.model_with_loss import ModelWithLoss
 
 CANVASES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 RATE = 1.2e-3  # of version 4
@@ -38,7 +38,7 @@ def trained(config: TrainConfig) -> tuple[ChannelHealth, Network]:
     network = start()
     health = ChannelHealth(network, CANVASES)
     prepare(network, config)
-    optimizer = make_optimizer(config, Objective(network, torch.nn.Identity()))  # type: ignore[arg-type]
+    optimizer = make_optimizer(config, ModelWithLoss(network, torch.nn.Identity()))  # type: ignore[arg-type]
     for group in optimizer.param_groups:
         group["lr"] = RATE * config.backbone_lr_mult
     for _ in range(STEPS):

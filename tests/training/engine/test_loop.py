@@ -23,10 +23,10 @@ from training.config.recipes import RECIPES
 from training.config.train_config import Stage, TrainConfig
 from training.data.datasets.folders import FolderDataset
 from training.engine import loop
-from training.engine.distributed import Processes
+from training.engine.distributed import DistEnv
 from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
-from training.losses.objective import Objective
+from training.losses.model_with_loss import ModelWithLoss
 from training.transforms.targets import TrainingSet, collate
 
 
@@ -71,7 +71,7 @@ def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
     )
     data = photos(folder, recipe)
     batches = load_batches(
-        data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, Processes(0, 1, torch.device("cpu"))
+        data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, DistEnv(0, 1, torch.device("cpu"))
     )
     sizes = [tuple(next(batches).image.shape) for _ in range(6)]  # from step 1 on, two a step
     assert sizes == [(1, 64, 64, 3)] * 2 + [(1, 96, 128, 3)] * 4
@@ -85,7 +85,7 @@ def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(t
     steps, epochs = rows(tmp_path / "log.csv"), rows(tmp_path / "epochs.csv")
     assert [(row["step"], float(row["lr"])) for row in steps] == [("4", 1e-4)]
     assert float(steps[0]["parts"]) > 0
-    assert float(steps[0]["weight_parts"]) > 0
+    assert float(steps[0]["task_weight_parts"]) > 0
     assert [row["step"] for row in epochs] == ["3", "4"]
     assert epochs[0]["matching"] == ""
     assert float(epochs[1]["matching"]) >= 0
@@ -133,7 +133,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None
     assert main(command(folder, tmp_path / "one", "--steps", "5")) == 0
     both_rows, one_rows = (rows(tmp_path / name / "log.csv") for name in ("both", "one"))
     assert float(one_rows[0]["matching"]) > 0
-    for column in ("parts", "projection", "heatmap", "offset", "limb", "matching", "gradient_norm", "weight_parts"):
+    for column in ("parts", "projection", "heatmap", "offset", "limb", "matching", "grad_norm", "task_weight_parts"):
         assert float(both_rows[0][column]) == pytest.approx(float(one_rows[0][column]), rel=1e-4), column
     torch.testing.assert_close(
         weights(tmp_path / "both/last.ckpt"), weights(tmp_path / "one/last.ckpt"), rtol=1e-4, atol=1e-5
@@ -147,7 +147,7 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.eval()
-    objective = Objective(network, Decoder(DENSEPOSE_COCO, recipe.decoder))
+    objective = ModelWithLoss(network, Decoder(DENSEPOSE_COCO, recipe.decoder))
     data = photos(folder, recipe)
     items = [data[0, i] for i in range(4)]
     halves = [collate(items[:2]), collate(items[2:])]
@@ -155,7 +155,7 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
     for parts in ([collate(items)], halves):
         optimizer = torch.optim.SGD(objective.parameters(), lr=0)
         optimizer.param_groups[0]["share"] = 1.0
-        loop.Stepper(recipe, objective, optimizer, Processes(0, 1, torch.device("cpu")))(parts, 0.0, matching=True)
+        loop.TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, matching=True)
         gradients.append(torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 

@@ -25,7 +25,7 @@ from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample, UInt8
 from training.data.unlabeled_images import unlabelled
 from training.evaluation.evaluate import evaluate
-from training.evaluation.image_metrics import measure, summarise
+from training.evaluation.image_metrics import compute_metrics, measure
 from training.evaluation.report import table
 from training.inference.predictions import parse_photo, to_image
 from training.inference.predictors import Parse, open_predictor
@@ -190,7 +190,7 @@ def test_what_is_known_of_the_labels(samples: list[Sample], sources: list[str], 
     people = to_image(nobody(samples[0].image), letterbox_geometry((256, 256), (256, 256)), (256, 256))
     figures = [measure(replace(samples[0], source=source), people, T, negative=False) for source in sources]
     figures.append(measure(replace(samples[3], source="animals"), people, T, negative=True))  # nobody's parts
-    assert summarise(figures, T)["parts"]["labels"].startswith(quality)
+    assert compute_metrics(figures, T)["parts"]["labels"].startswith(quality)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample
-from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, choose_thresholds, chosen_photos
+from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, chosen_photos, tune_thresholds
 from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 128)
@@ -86,16 +86,16 @@ def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
 def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path) -> None:
     photos = FolderDataset([folder], DENSEPOSE_COCO)
     parser = HumanParser(Known(samples), CONFIG).eval()
-    trials = choose_thresholds(parser, photos, range(3), [SIZE])
+    trials = tune_thresholds(parser, photos, range(3), [SIZE])
     assert GHOST < trials[0].config.keypoint_threshold < SURE
     assert trials[0].keypoint_ap > 0.95
     assert trials[0].mask_iou > 0.7  # arms of such small figures are a cell wide
     assert trials[0].true_negative_rate == 1
-    assert [t.merit for t in trials] == sorted((t.merit for t in trials), reverse=True)
+    assert [t.objective for t in trials] == sorted((t.objective for t in trials), reverse=True)
     own, ghostly = by_threshold(trials)[CONFIG.keypoint_threshold], by_threshold(trials)[0.1]
     assert (own.keypoint_ap, own.true_negative_rate) == (0, 1)
     assert ghostly.true_negative_rate == 0
-    assert ghostly.merit == pytest.approx(ghostly.keypoint_ap + ghostly.mask_iou - 0.95)
+    assert ghostly.objective == pytest.approx(ghostly.keypoint_ap + ghostly.mask_iou - 0.95)
     assert len({t.config for t in trials}) == len(trials) <= 1 + PASSES * sum(map(len, CHOICES.values()))
 
 

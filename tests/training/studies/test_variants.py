@@ -116,7 +116,7 @@ def test_a_variant_that_fails_holds_up_no_other(
             raise InputError("the loss is nan")
         done.append((variant.name, config.seed))
 
-    monkeypatch.setattr(command, "finish_variant", finish)
+    monkeypatch.setattr(command, "run_variant", finish)
     assert ablate(data, write(tmp_path / "two.toml", TWO), tmp_path / "out", "--seeds", "0", "1") == 2
     assert done == [("turned", 0), ("turned", 1)]
     assert capsys.readouterr().err.splitlines() == [f"variant narrow, seed {seed}: the loss is nan" for seed in (0, 1)]

@@ -99,8 +99,8 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
     ]
     sheet = np.asarray(draw_gallery(tiles, 2, 100, T, "title"))
     boxes = []
-    for colour in (red, green, blue):
-        ys, xs = np.nonzero((sheet == colour).all(axis=2))
+    for rgb in (red, green, blue):
+        ys, xs = np.nonzero((sheet == rgb).all(axis=2))
         boxes.append((xs.min(), xs.max(), ys.min(), ys.max()))
     first, second, third = boxes
     assert first[1] - first[0] == third[1] - third[0] == 99
@@ -112,8 +112,8 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
     below = sheet[third[3] + 1 : third[3] + 24]
     assert (below[:, third[0] : third[1] + 1] != PAPER).any()
     assert (below[:, third[1] + 8 :] == PAPER).all()  # a long name is shortened
-    for colour in T.palette:
-        assert (sheet == colour).all(axis=2).any()
+    for rgb in T.palette:
+        assert (sheet == rgb).all(axis=2).any()
 
 
 def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: 
         duplicates = _nearest(straight, SAME) > 1
         paired = pairs(best)
         inversions = sum(turned[pair] > straight[pair] for pair in paired)
-        false_positives = ~(best > FOUND).any(axis=0) & ~photo.excused
+        false_positives = ~(best > FOUND).any(axis=0) & ~photo.dt_ignore
         total += [
             notable.sum(), missed.sum(), len(truth), duplicates.sum(), len(paired), inversions, false_positives.sum(),
         ]  # fmt: skip

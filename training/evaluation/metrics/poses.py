@@ -34,7 +34,7 @@ class Poses:
     score: Float32  # [m], falling
     found_area: Float64  # [m]
     found_height: Float64  # [m]
-    excused: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
 
     @property
     def labelled(self) -> Bool:
@@ -145,8 +145,8 @@ def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> De
     return Detections(
         similarity=oks(photo.truth[labelled], photo.area[labelled], photo.found, sigmas),
         area=photo.area[labelled],
-        asked=photo.height[labelled] > lowest,
+        gt_valid=photo.height[labelled] > lowest,
         score=photo.score,
         found_area=photo.found_area,
-        excused=photo.excused | (photo.found_height <= lowest),
+        dt_ignore=photo.dt_ignore | (photo.found_height <= lowest),
     )

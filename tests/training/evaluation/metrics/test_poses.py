@@ -38,7 +38,7 @@ def poses(truth: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.nda
         score=np.linspace(0.9, 0.5, m).astype(np.float32),
         found_area=np.full(m, 5000.0),
         found_height=np.full(m, 150.0),
-        excused=np.zeros(m, bool),
+        dt_ignore=np.zeros(m, bool),
     )
 
 
@@ -119,8 +119,8 @@ def test_false_people_cost_unless_they_are_excused() -> None:
     away = np.add(truth, (300, 0, 0))
     photo = poses(truth, area, height, np.concatenate([away, truth]))
     assert ap(photo) == pytest.approx(0.5)
-    excused = replace(photo, excused=np.array([True, True]))
-    assert ap(excused) == pytest.approx(1)
+    dt_ignore = replace(photo, dt_ignore=np.array([True, True]))
+    assert ap(dt_ignore) == pytest.approx(1)
 
 
 def test_a_false_person_of_one_joint_counts() -> None:
@@ -185,7 +185,7 @@ def test_a_double_and_a_false_person() -> None:
     photo = poses(truth, area, height, found)
     expected = PersonErrors(notable=2, labelled=2, duplicates=1, matched=2, false_positives=1)
     assert errors(photo) == expected
-    assert errors(replace(photo, excused=np.ones(4, bool))) == replace(expected, false_positives=0)
+    assert errors(replace(photo, dt_ignore=np.ones(4, bool))) == replace(expected, false_positives=0)
 
 
 def test_swapped_sides() -> None:
