@@ -9,30 +9,30 @@ from collections.abc import Callable
 from model.errors import UserError
 from training.commands import (
     ablate,
+    benchmark_latency,
+    benchmark_train,
     convert,
     evaluate,
-    gallery,
     inspect,
-    label,
+    pseudo_label,
     robustness,
-    runtime,
-    speed,
-    thresholds,
     train,
+    tune_decoder,
+    visualize,
 )
 
 COMMANDS = {
     "convert": convert,
-    "label": label,
+    "pseudo-label": pseudo_label,
     "inspect": inspect,
     "train": train,
-    "thresholds": thresholds,
+    "tune-decoder": tune_decoder,
     "evaluate": evaluate,
     "robustness": robustness,
-    "gallery": gallery,
+    "visualize": visualize,
     "ablate": ablate,
-    "runtime": runtime,
-    "speed": speed,
+    "benchmark-latency": benchmark_latency,
+    "benchmark-train": benchmark_train,
 }
 
 

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(set(RECIPES) - set(ABLATIONS)), help="what all rows have in common")
     parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out photos are measured on")
-    parser.add_argument("--exact", type=Path, help="a data set that is only measured on, whole")
+    parser.add_argument("--test-data", type=Path, help="a data set that is only measured on, whole")
     parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are left")
-    parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
+    parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--variants", type=Path, metavar="FILE", help="a TOML table for each: see docs/ablations.md")
     parser.add_argument(
         "--rows",
@@ -50,15 +50,17 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.minutes is not None and chosen.minutes <= 0:
         raise InputError(f"--minutes {chosen.minutes}: give each variant some time to train")
     base = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
-    variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.pretrained)
+    variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.backbone_weights)
     taxonomy = get_taxonomy(base.model.taxonomy)
     photos, training, validation = open_split(chosen.data, taxonomy)
     sets: MeasuredOn = {f"{len(validation)} held-out photos": (photos, validation)} if validation else {}
-    if chosen.exact is not None:
-        exact = open_dataset([chosen.exact], taxonomy)
-        sets[f"{len(exact)} photos of {chosen.exact.resolve().name}"] = (exact, range(len(exact)))
+    if chosen.test_data is not None:
+        exact = open_dataset([chosen.test_data], taxonomy)
+        sets[f"{len(exact)} photos of {chosen.test_data.resolve().name}"] = (exact, range(len(exact)))
     for job in plan(base, rows, chosen.seeds):
-        run_ablation(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
+        run_ablation(
+            job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.backbone_weights, chosen.steps
+        )
     budget, failed = Budget(chosen.steps, chosen.minutes), []
     for seed in chosen.seeds:
         for variant in variants:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(PERTURBATIONS)}; by default all")
     parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--pictures", type=Path, help=f"write a few photos in all perturbations there: {SHEET}")
+    parser.add_argument("--vis-dir", type=Path, help=f"write a few photos in all perturbations there: {SHEET}")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -52,9 +52,9 @@ def run(chosen: argparse.Namespace) -> int:
     print(robustness_table(report))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if chosen.pictures is not None:
+    if chosen.vis_dir is not None:
         shown = [index for index in indices if not photos.photos[index].negative]
-        write_perturbations(chosen.pictures, predictor, photos, shown or indices, names)
+        write_perturbations(chosen.vis_dir, predictor, photos, shown or indices, names)
     if report["broken"]:
         print(broken_photos(report), file=sys.stderr)
     return 0

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
     # Names that torchrun's own options do not begin with: it would take them for abbreviations.
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
-    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
-    parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
+    parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, or a bundle, to start from")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
     config = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
-    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.leave_out)
+    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.exclude)
     data = TrainingSet(photos, training, config, chosen.strict)
     steps = chosen.steps
     if chosen.epochs is not None:
@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print(f"{len(training)} photos to train on, {len(validation)} held out")
-    last = train(config, data, validation, chosen.out, chosen.pretrained, chosen.weights, steps)
+    last = train(config, data, validation, chosen.out, chosen.backbone_weights, chosen.weights, steps)
     if first:
         print(f"checkpoint: {last}")
     return 0

@@ -35,7 +35,7 @@ def measure_robustness(
     """Figures of the photos at `indices`, ready for JSON.
 
     Returns
-        rows: for `ORIGINAL` and each of `names`, keys of `PERTURBATIONS`: `description`, the output of `compute_metrics`
+        rows: for `ORIGINAL` and each of `names`, keys of `PERTURBATIONS`: `description`, `compute_metrics`
             without `categories` and, for a perturbation, `AP_difference` to the original with its
             `AP_difference_interval`.
         mirror: where `HFLIP` is among the names, `agreement_figures` between the answer on the photo and the one on

@@ -96,7 +96,7 @@ def tune_thresholds(
 
     trials = {parser.decoder.config: attempt(parser.decoder.config)}
     rounds = PASSES * list(CHOICES.items())
-    bar = tqdm(total=sum(len(values) for _, values in rounds), desc="thresholds", unit="trial")
+    bar = tqdm(total=sum(len(values) for _, values in rounds), desc="tune-decoder", unit="trial")
     for name, values in rounds:
         best = max(trials.values(), key=lambda trial: trial.objective)
         for value in values:

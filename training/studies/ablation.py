@@ -23,7 +23,7 @@ from training.inference.predictors import parse_with
 from training.transforms.augment import letterbox
 from training.transforms.targets import TrainingSet, collate, encode
 
-REPORT = "figures.json"
+REPORT = "metrics.json"
 
 # Column: where `evaluate` says it.
 COLUMNS = {
@@ -70,7 +70,7 @@ def run_ablation(
 ) -> None:
     """Train and measure a run in its folder under `out`; what is done already is left.
 
-    Writes `figures.json`: {row: {set: {column: value}}}.
+    Writes `metrics.json`: {row: {set: {column: value}}}.
     """
     folder = out / run.name
     if (folder / REPORT).exists():

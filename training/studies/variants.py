@@ -127,7 +127,7 @@ def run_variant(
 ) -> None:
     """Train a variant in its folder under `out`, and measure it; what is done already is left.
 
-    Its `figures.json` is written when the steps are planned, and completed when it is measured, so that a run that was
+    Its `metrics.json` is written when the steps are planned, and completed when it is measured, so that a run that was
     killed goes on with its plan. `detail` names the canvases to measure on; without, it is the one of training.
 
     Raises InputError where the folder holds a run with another configuration, start or budget.

@@ -85,7 +85,7 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
 def test_a_sheet_of_photos_with_people(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(capsys, bundle, data, "--pictures", tmp_path, "--only", *NAMES, "hflip_no_swap")[0] == 0
+    assert run(capsys, bundle, data, "--vis-dir", tmp_path, "--only", *NAMES, "hflip_no_swap")[0] == 0
     sheet = np.asarray(Image.open(tmp_path / "perturbations.jpg")).astype(int)
     cell, gap, caption = (240, 320), 2, 18
     assert sheet.shape == (2 * (cell[0] + caption) + gap, 4 * cell[1] + 3 * gap, 3)  # two photos, one look of a mirror

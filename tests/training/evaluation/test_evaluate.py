@@ -209,7 +209,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
     write_folder(tmp_path / "frames", samples, T, "synthetic")
     out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
-    arguments = ["--all", "--limit", "2", "--json", str(out), "--pictures", str(pictures), "--every-picture"]
+    arguments = ["--all", "--limit", "2", "--json", str(out), "--vis-dir", str(pictures), "--vis-all"]
     assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
     report = json.loads(out.read_text())
     assert report["command"] == "python -m training evaluate random.ckpt frames --detail fast --limit 2 --all"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import training.commands.thresholds as command
+import training.commands.tune_decoder as command
 from model.config import DecoderConfig, ModelConfig
 from model.maps import HeadMaps
 from model.network import Network
@@ -105,7 +105,7 @@ def test_the_command_prints_what_export_takes(
     monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(Known(samples), CONFIG).eval())
     monkeypatch.setattr(command, "open_split", lambda *_: (FolderDataset([folder], DENSEPOSE_COCO), [0, 1, 2], []))
     monkeypatch.setitem(command.CANVASES, "standard", (SIZE,))
-    assert main(["thresholds", "last.ckpt", str(folder), "--photos", "3"]) == 0
+    assert main(["tune-decoder", "last.ckpt", str(folder), "--num-images", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("trials on 3 photos that were trained on, detail standard")
     assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "TNR"]
@@ -115,7 +115,7 @@ def test_the_command_prints_what_export_takes(
 
 
 def test_no_photos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["thresholds", str(tmp_path / "last.ckpt"), str(tmp_path), "--photos", "0"]) == 2
+    assert main(["tune-decoder", str(tmp_path / "last.ckpt"), str(tmp_path), "--num-images", "0"]) == 2
     assert "choose on at least one" in capsys.readouterr().err
 
 

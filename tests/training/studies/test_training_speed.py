@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def speed(photos: Path, *arguments: str) -> int:
-    return main(["speed", "smoke", str(photos), "--canvas", "64x96", "--batch", "2", *arguments])
+    return main(["benchmark-train", "smoke", str(photos), "--input-size", "64x96", "--batch-size", "2", *arguments])
 
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
@@ -37,7 +37,7 @@ def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int,
     arguments = [
         "--steps",
         "1",
-        "--workers",
+        "--num-workers",
         str(workers),
         "--set",
         f"gradient_accumulation_steps={accumulate}",
@@ -46,8 +46,12 @@ def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int,
     assert speed(photos, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["recipe"], report["backbone"], report["precision"]) == ("smoke", "resnet18", "float32")
-    assert (report["canvas"], report["batch"], report["accumulate"]) == ([64, 96], 2, accumulate)
-    assert (report["workers"], report["steps"], report["processes"]) == (workers, 1, 1)
+    assert (report["input_size"], report["batch_size"], report["gradient_accumulation_steps"]) == (
+        [64, 96],
+        2,
+        accumulate,
+    )
+    assert (report["num_workers"], report["steps"], report["processes"]) == (workers, 1, 1)
     assert set(report["images_per_second"]) == {"step", "step_matching", "loader", "together"}
     assert min(report["images_per_second"].values()) > 0
     assert 0 <= report["data_time_fraction"] < 1
@@ -84,7 +88,7 @@ def test_arithmetic_with_a_clock_of_our_own(
 
     for name, value in (("time", clock), ("TrainStep", TrainStep), ("load_batches", load_batches)):
         monkeypatch.setattr(training.studies.training_speed, name, value)
-    assert speed(photos, "--steps", "4", "--workers", "3") == 0
+    assert speed(photos, "--steps", "4", "--num-workers", "3") == 0
     report = json.loads(capsys.readouterr().out)
     step = round(2 / alone, 2)
     assert report["images_per_second"] == {"loader": 1, "together": 0.4, "step": step, "step_matching": 0.4}
@@ -99,7 +103,7 @@ def test_arithmetic_with_a_clock_of_our_own(
         (["--steps", "0"], "0 steps: measure at least one"),
         (["--set", "width=3"], "cannot set 'width=3'"),
         (["--set", "gradient_accumulation_steps=3"], "a batch of 2 cannot be divided"),
-        (["--canvas", "64"], "cannot set 'input_size=64'"),
+        (["--input-size", "64"], "cannot set 'input_size=64'"),
     ],
 )
 def test_what_cannot_be_measured(

@@ -72,7 +72,7 @@ def test_variants_are_trained_measured_and_left(
         ["| `narrow`", "half as wide", "1"],
         ["| `turned`", "turned further", "1"],
     ]
-    report = json.loads((out / "narrow-1/figures.json").read_text())
+    report = json.loads((out / "narrow-1/metrics.json").read_text())
     assert report["steps"] == 2
     assert report["config"]["model.width"] == 8
     values = report["figures"]["1 held-out photos, at its own canvas"]
@@ -201,7 +201,7 @@ def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
         figures = {"photos": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
         folder = tmp_path / f"narrow-{seed}"
         folder.mkdir()
-        (folder / "figures.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
+        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
     lines = variant_tables(tmp_path, read_variants(file, smoke())).splitlines()
     line = next(line for line in lines if "narrow" in line)
     cells = dict(zip(("name", "meaning", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))

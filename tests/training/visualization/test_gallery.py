@@ -118,14 +118,14 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
 
 def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.jpg"
-    assert main(["gallery", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
+    assert main(["visualize", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
     text = capsys.readouterr()
     assert text.out == f"6 photos: {out}\n"
     assert f"left out: {photos / 'g.png'} cannot be read" in text.err
     with Image.open(out) as sheet:
         assert sheet.width == 8 + 3 * 104
     small = ["--limit", "2", "--side", "48"]
-    assert main(["gallery", str(bundle), str(photos), "--out", str(out), *small]) == 0
+    assert main(["visualize", str(bundle), str(photos), "--out", str(out), *small]) == 0
     assert capsys.readouterr().out.startswith("1 photos:")  # the first of them and the last, which is broken
 
 
@@ -142,6 +142,6 @@ def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.
 def test_wrong_arguments(
     bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    command = ["gallery", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
+    command = ["visualize", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
     assert main(command) == 2
     assert message in capsys.readouterr().err

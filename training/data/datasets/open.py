@@ -47,17 +47,17 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Pho
 
 
 def open_split(
-    roots: Sequence[Path], taxonomy: Taxonomy, leave_out: Path | None = None
+    roots: Sequence[Path], taxonomy: Taxonomy, exclude: Path | None = None
 ) -> tuple[PhotoDataset, list[int], list[int]]:
     """The photos of all roots, with the indices to train on and those held out.
 
-    Photos that the file `leave_out` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
+    Photos that the file `exclude` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
     and where no photo is left to train on.
     """
     photos = open_dataset(roots, taxonomy)
     training, validation = photos.split()
-    if leave_out is not None:
-        apart = set(listed(photos, leave_out))
+    if exclude is not None:
+        apart = set(listed(photos, exclude))
         training = [index for index in training if index not in apart]
     if not training:
         raise DatasetError(f"no photos to train on in {', '.join(map(str, roots))}")

@@ -137,7 +137,7 @@ def _times(stages: Stages, tasks: dict[tuple[str, int], Task], rounds: int) -> d
     times: dict[tuple[str, int], list[float]] = {key: [] for key in tasks}
     for task in tasks.values():
         task()
-    for number in tqdm(range(rounds), desc="runtime", unit="round"):
+    for number in tqdm(range(rounds), desc="latency", unit="round"):
         names = [n for n in _series(tasks) if number % TOP_DOWN_EVERY == 0 or not n.startswith("top_down")]
         for name in rng.permutation(names):
             for count in rng.permutation([n for series, n in tasks if series == name]):

@@ -23,7 +23,7 @@ from service.settings import DEFAULT_BUNDLE
 from tests.bundles import HEADS, figure_bundle, figure_photo
 from tests.figures import draw_figures
 from training.__main__ import main
-from training.commands.runtime import table
+from training.commands.benchmark_latency import table
 from training.data.samples import Sample
 from training.studies.latency.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
 from training.studies.latency.machine import machine
@@ -208,7 +208,7 @@ def test_a_machine_is_named() -> None:
 
 def _report(arguments: list[str], folder: Path) -> dict:
     json_path, picture = folder / "runtime.json", folder / "runtime.png"
-    assert main(["runtime", *arguments, "--json", str(json_path), "--plot", str(picture)]) == 0
+    assert main(["benchmark-latency", *arguments, "--json", str(json_path), "--plot", str(picture)]) == 0
     with Image.open(picture) as drawn:
         assert min(drawn.size) > 300
     return json.loads(json_path.read_text())
@@ -278,5 +278,5 @@ def test_what_cannot_be_timed(
     paths = {"CHECKPOINT": checkpoint, "BUNDLE": BUNDLE, "FIGURES": tmp_path, "SAMPLE": BUNDLE / "sample.jpg"}
     if "FIGURES" in arguments:
         figure_bundle(tmp_path)
-    assert main(["runtime", *(str(paths.get(a, a)) for a in arguments)]) == 2
+    assert main(["benchmark-latency", *(str(paths.get(a, a)) for a in arguments)]) == 2
     assert message in capsys.readouterr().err

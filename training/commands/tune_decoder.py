@@ -22,19 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
-    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
     parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large photos are shown")
-    parser.add_argument("--photos", type=int, default=60, metavar="N", help="with people, and as many of nobody")
+    parser.add_argument("--num-images", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the best trials, and what `python -m export` takes to use the first of them."""
-    if chosen.photos < 1:
-        raise InputError(f"--photos {chosen.photos}: choose on at least one")
+    if chosen.num_images < 1:
+        raise InputError(f"--num-images {chosen.num_images}: choose on at least one")
     parser = load_parser(chosen.checkpoint)
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
-    indices = chosen_photos(photos, training, chosen.photos)
+    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
+    indices = chosen_photos(photos, training, chosen.num_images)
     trials = tune_thresholds(parser, photos, indices, CANVASES[chosen.detail])
     best = asdict(trials[0].config)
     print(f"{len(trials)} trials on {len(indices)} photos that were trained on, detail {chosen.detail}\n")
