@@ -36,15 +36,20 @@ COMMANDS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 2 for a `UserError`."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; its namespaces have the command's `run` as `run_command`."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         command_parser = commands.add_parser(name, help=command.HELP, description=command.__doc__)
         command.add_arguments(command_parser)
         command_parser.set_defaults(run_command=command.run)
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status is 2 for a `UserError`."""
+    chosen = build_parser().parse_args(arguments)
     try:
         run: Callable[[argparse.Namespace], int] = chosen.run_command
         return run(chosen)

@@ -152,7 +152,7 @@ def robustness_table(report: dict[str, Any]) -> str:
     for name, row in report["rows"].items():
         cells = [_cell(row, *path) for path in ROBUSTNESS_COLUMNS.values()]
         lines.append(
-            f"| `{name}` | {row['meaning']} | {_show(row['keypoints']['AP'])} | {_difference(row)} | "
+            f"| `{name}` | {row['description']} | {_show(row['keypoints']['AP'])} | {_difference(row)} | "
             f"{' | '.join(cells)} |"
         )
     return "\n".join([*lines, *_mirror(report["mirror"])])

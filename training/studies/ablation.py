@@ -119,10 +119,10 @@ def tables(out: Path) -> str:
             "| row | | seeds | " + " | ".join(columns) + " |",
             "|---" * (len(columns) + 3) + "|",
         ]
-        for row, (meaning, _) in ABLATIONS.items():
+        for row, (description, _) in ABLATIONS.items():
             if row in rows:
                 cells = [_cell([values[column] for values in rows[row]]) for column in columns]
-                lines.append(f"| `{row}` | {meaning} | {len(rows[row])} | " + " | ".join(cells) + " |")
+                lines.append(f"| `{row}` | {description} | {len(rows[row])} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

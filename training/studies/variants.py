@@ -60,7 +60,7 @@ class Variant:
     """A recipe changed, and what its weights start from."""
 
     name: str  # of its row and folders
-    meaning: str
+    description: str
     set: tuple[str, ...] = ()  # NAME=VALUE, as `apply_overrides` takes them
     pretrained: Path | None = None  # public checkpoint of the backbone
     weights: Path | None = None  # checkpoint of an earlier run
@@ -179,7 +179,7 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
             rows = [run["figures"][name] for run in found[variant.name] if name in run["figures"]]
             if rows:
                 cells = [_cell([row[column] for row in rows], form) for column, (_, form) in COLUMNS.items()]
-                lines.append(f"| `{variant.name}` | {variant.meaning} | {len(rows)} | " + " | ".join(cells) + " |")
+                lines.append(f"| `{variant.name}` | {variant.description} | {len(rows)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -219,18 +219,18 @@ def _variant(path: Path, name: str, table: object) -> Variant:
     if not re.fullmatch(r"[\w.+-]+", name) or name in ABLATIONS:
         raise InputError(f"{path}: {name!r} cannot name a folder and a row; choose other letters, digits, - and _")
     values = {"set": [], "pretrained": "", "weights": "", **table}
-    kinds = {"meaning": str, "set": list, "pretrained": str, "weights": str}
+    kinds = {"description": str, "set": list, "pretrained": str, "weights": str}
     wrong = sorted(key for key in kinds.keys() | values.keys() if not isinstance(values.get(key), kinds.get(key, ())))
     if wrong or not all(isinstance(text, str) for text in values["set"]):
         raise InputError(
-            f"{path}: variant {name}: {', '.join(wrong) or 'set'}; it takes the texts meaning (always), pretrained and "
-            'weights, and a list of texts set = ["NAME=VALUE"]'
+            f"{path}: variant {name}: {', '.join(wrong) or 'set'}; it takes the texts description (always), pretrained "
+            'and weights, and a list of texts set = ["NAME=VALUE"]'
         )
     files = {key: path.parent / values[key] if values[key] else None for key in ("pretrained", "weights")}
     for file in files.values():
         if file is not None and not file.exists():
             raise DatasetError(f"{path}: variant {name}: there is no {file}; its path is taken from the TOML's folder")
-    return Variant(name, values["meaning"], tuple(values["set"]), **files)
+    return Variant(name, values["description"], tuple(values["set"]), **files)
 
 
 def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:

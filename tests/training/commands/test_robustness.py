@@ -79,7 +79,7 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
     assert report["broken"] == []
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| `")]
     assert [row[0] for row in rows] == ["| `original`", "| `hflip`", "| `downscale_2x`", "| `low_light`"]
-    assert rows[3][1:4] == [PERTURBATIONS["low_light"].meaning, "0.000", "-1.000 [-1.000, -1.000]"]
+    assert rows[3][1:4] == [PERTURBATIONS["low_light"].description, "0.000", "-1.000 [-1.000, -1.000]"]
 
 
 def test_a_sheet_of_photos_with_people(

@@ -128,7 +128,7 @@ def test_the_original_is_what_evaluate_says(samples: list[Sample], photos: Folde
     report = robustness(parse, photos, [])
     evaluated = evaluate(parse, photos, range(3), FAST)
     row = report["rows"].pop(ORIGINAL)
-    assert (row.pop("meaning"), report["rows"], report["mirror"]) == ("as they are", {}, None)
+    assert (row.pop("description"), report["rows"], report["mirror"]) == ("as they are", {}, None)
     assert row == {key: value for key, value in evaluated.items() if key not in ("categories", "broken")}
 
 
@@ -140,7 +140,7 @@ def test_people_are_chosen_by_their_height_in_the_original(tmp_path: Path) -> No
     heights = np.concatenate([sample.boxes[:, 3] - sample.boxes[:, 1] for sample in samples])
     assert (heights > 64).sum() == 4 > (heights > 96).sum() > 0
     photos = FolderDataset([write_folder(tmp_path, samples, T)], T)
-    names = [name for name in PERFECT if name not in EXACT or "size" in name]
+    names = [name for name in PERFECT if name not in EXACT or "downscale" in name]
     report = robustness(oracle(views(samples), T, FAST), photos, names)
     assert len(report["rows"]) == 5
     for name, row in report["rows"].items():
