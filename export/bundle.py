@@ -10,9 +10,9 @@ from typing import Any
 
 from export.golden import write_golden
 from export.onnx_graph import write_graph
-from model.canvases import CANVASES, SCALES, VIEWS
+from model.canvases import CANVASES, SCALES, TTA_PASSES
 from model.checkpoint import load_parser, read_checkpoint
-from model.config import with_values
+from model.config import apply_overrides
 from model.manifest import CARD, GOLDEN, GRAPH, MANIFEST, SAMPLE, Manifest, sha256_of
 from model.maps import decoder_inputs
 from model.parser import HumanParser
@@ -38,7 +38,7 @@ def write_bundle(
     Raises CheckpointError for a bad checkpoint, InputError for a bad field.
     """
     trained = load_parser(checkpoint)
-    parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
+    parser = HumanParser(trained.network, apply_overrides(trained.decoder.config, decoder)).eval()
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(parser, folder / GRAPH)
     for source, file in ((card, CARD), (sample, SAMPLE)):
@@ -52,7 +52,7 @@ def write_bundle(
         model=parser.network.config,
         decoder=parser.decoder.config,
         canvases=CANVASES,
-        views=VIEWS,
+        views=TTA_PASSES,
         scales=SCALES,
         decoder_inputs=decoder_inputs(parser.decoder.config),
         data=data,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from export.parity import image_input
-from model.canvases import CANVASES, SCALES, VIEWS, best_canvas
+from model.canvases import CANVASES, SCALES, TTA_PASSES, best_canvas
 from model.parser import HumanParser
 
 
@@ -27,7 +27,7 @@ def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
     arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
     for detail in CANVASES.keys() - SCALES.keys():
         image = image_input(sample, best_canvas(size_image, CANVASES[detail]))
-        people = parser(torch.from_numpy(image[None].repeat(VIEWS.get(detail, 1), 0)))
+        people = parser(torch.from_numpy(image[None].repeat(TTA_PASSES.get(detail, 1), 0)))
         arrays[f"{detail}_image"] = image
         arrays[f"{detail}_part_map"] = people.part_map[0].numpy()
         arrays[f"{detail}_person_map"] = people.person_map[0].numpy()

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from export.fp16_weights import cast_initializers, round_weights
 from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
+from model.flip_tta import stack_flipped
 from model.maps import decoder_inputs
 from model.parser import HumanParser
-from model.views import as_views
 
 OPSET = 18
 TRACE_CANVAS = (3 * CANVAS_MULTIPLE, 4 * CANVAS_MULTIPLE)  # unequal sides, so that no axis is taken for the other
@@ -30,7 +30,7 @@ class _Traced(nn.Module):
         self.maps = decoder_inputs(parser.decoder.config)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        maps = self.parser.network(as_views(image))
+        maps = self.parser.network(stack_flipped(image))
         return (*self.parser.decode(maps), *(getattr(maps, name) for name in self.maps))
 
 

@@ -15,8 +15,8 @@ CANVASES: dict[str, tuple[Size, ...]] = {
 CANVASES["finest"] = CANVASES["high"]
 # Levels whose answer is united from the canvases of two others, the coarse one first: `model.two_scales`.
 SCALES: dict[str, tuple[str, ...]] = {"finest": ("fast", "high")}
-VIEWS: dict[str, int] = {}  # how often the network sees a canvas, where more than once: `model.views`
-SEEN_ONCE = tuple(detail for detail in CANVASES if detail not in VIEWS and detail not in SCALES)
+TTA_PASSES: dict[str, int] = {}  # how often the network sees a canvas, where more than once: `model.flip_tta`
+SINGLE_PASS = tuple(detail for detail in CANVASES if detail not in TTA_PASSES and detail not in SCALES)
 
 
 def best_canvas(size_image: Size, canvases: Sequence[Size]) -> Size:

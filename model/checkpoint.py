@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model import legacy_names
 from model.config import DecoderConfig, ModelConfig
 from model.errors import InputError
 from model.network import Network
@@ -40,13 +41,20 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The checkpoint's content. Raises CheckpointError, naming the file, for anything else."""
+    """Read the content of a checkpoint, configurations under today's names.
+
+    Raises CheckpointError, naming the file, for anything else.
+    """
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error}") from error
     if not isinstance(value, dict) or not {"weights", "model_config", "decoder_config"} <= value.keys():
         raise CheckpointError(f"{path} is no checkpoint of python -m training")
+    value["model_config"] = legacy_names.current(value["model_config"], legacy_names.MODEL)
+    value["decoder_config"] = legacy_names.current(value["decoder_config"], legacy_names.DECODER)
+    if "identity" in value:
+        value["identity"] = legacy_names.current(value["identity"], legacy_names.TRAIN)
     return value
 
 

@@ -38,10 +38,10 @@ class ModelConfig:
 
     taxonomy: str = "densepose_coco"
     backbone: Backbone = "dinov2_vits14"
-    backbone_blocks: int = 12  # DINOv2 only: how many transformer blocks run; the four taps are spread over them
-    width: int = 128  # channels of every pyramid level and head
+    backbone_blocks: int = 12  # DINOv2 only: how many transformer blocks run; the four levels are spread over them
+    hidden_dim: int = 128  # channels of every pyramid level and head
     projection: Projection = "warped"  # rows 1-4 of Table 4; "warped" is the paper's method (Eqs. 3-6)
-    refine: int = 0  # channels of a last stage that corrects all maps together; 0: none, as in the paper
+    refinement_dim: int = 0  # channels of a last stage that corrects all maps together; 0: none, as in the paper
     pose_prior: bool = False  # pose maps start at the backbone's own prediction (MoveNet); False: as in the paper
 
 
@@ -49,11 +49,11 @@ class ModelConfig:
 class DecoderConfig:
     """From maps to people. Distances are canvas pixels; the decoder divides them by STRIDE itself.
 
-    `candidates` is N of the graph contract, `people` is P.
+    `max_candidates` is N of the graph contract, `max_people` is P.
     """
 
-    candidates: int = 20
-    people: int = 32
+    max_candidates: int = 20
+    max_people: int = 32
     radius: float = 32.0  # R of Eq. 8: disk of votes around a joint
     peak_window: int = 5  # cells a side over which the votes for a joint are summed
     keypoint_threshold: float = 0.7  # a joint's votes in the window must exceed it (section 3.3)
@@ -73,10 +73,10 @@ class DecoderConfig:
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT
 
 
-def with_values(config: Config, assignments: Sequence[str]) -> Config:
+def apply_overrides(config: Config, assignments: Sequence[str]) -> Config:
     """`config` with fields set by NAME=VALUE texts, as commands take them.
 
-    A field of a nested configuration is named `model.width`, a pair is written `256,384`, a truth value `true`.
+    A field of a nested configuration is named `model.hidden_dim`, a pair is written `256,384`, a truth value `true`.
     Raises InputError for a name that there is not, with those there are, and for a value that the field's annotation
     does not allow, with those it allows.
     """

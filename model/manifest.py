@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model import legacy_names
 from model.config import CANVAS_MULTIPLE, DecoderConfig, ModelConfig
 from model.errors import UserError
 from model.taxonomy import Taxonomy
@@ -93,11 +94,12 @@ class Manifest:
             if found != FORMAT:
                 raise BundleError(f"bundle format {found!r} is not {FORMAT}: export it again with this version")
             value["taxonomy"] = Taxonomy.from_dict(value["taxonomy"])
-            value["model"] = ModelConfig(**value["model"])
+            value["model"] = ModelConfig(**legacy_names.current(value["model"], legacy_names.MODEL))
             if "calibration" in value["decoder"]:
                 value["decoder"]["calibration"] = tuple(value["decoder"]["calibration"])
-            value["decoder"] = DecoderConfig(**value["decoder"])
+            value["decoder"] = DecoderConfig(**legacy_names.current(value["decoder"], legacy_names.DECODER))
             value["canvases"] = {k: tuple((int(h), int(w)) for h, w in v) for k, v in value["canvases"].items()}
+            value["accuracy"] = legacy_names.current(value.get("accuracy", {}), legacy_names.METRICS)
             value["decoder_inputs"] = tuple(value["decoder_inputs"])
             value["scales"] = {name: tuple(of) for name, of in value.get("scales", {}).items()}
             value["data_licenses"] = {str(k): int(n) for k, n in dict(value.get("data_licenses", {})).items()}

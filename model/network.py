@@ -1,6 +1,6 @@
 """The network of the paper: pyramid, part head, dense-to-sparse projection field, pose head.
 
-Axes: B images, H x W canvas pixels, l pyramid level 1..4 at stride 2^(l+1), W_ channels (`ModelConfig.width`).
+Axes: B images, H x W canvas pixels, l pyramid level 1..4 at stride 2^(l+1), W_ channels (`ModelConfig.hidden_dim`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Network(nn.Module):
         self.limbs = len(taxonomy.limbs)
         if config.pose_prior and taxonomy.joint_names != DENSEPOSE_COCO.joint_names:
             raise ValueError(f"model.pose_prior predicts COCO's joints, not {taxonomy.name}'s: set it to false")
-        width = config.width
+        width = config.hidden_dim
 
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -63,7 +63,7 @@ class Network(nn.Module):
         self.pose_logits = nn.Conv2d(width, sum(self.pose_channels), 1)
         outputs = (self.parts + 1, 2, sum(self.pose_channels))
         inputs = 2 * width + self.backbone.channels[0]
-        self.refinement = Refinement(inputs, config.refine, outputs) if config.refine else None
+        self.refinement = Refinement(inputs, config.refinement_dim, outputs) if config.refinement_dim else None
         self._start_pose(self.pose_logits)
 
     @torch.no_grad()

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from model.config import DecoderConfig
 from model.decoder.decode import Decoder, People
+from model.flip_tta import merge_flipped, stack_flipped
 from model.maps import HeadMaps
 from model.network import Network
 from model.taxonomy import get_taxonomy
-from model.views import as_views, average_views
 
 
 class HumanParser(nn.Module):
@@ -27,9 +27,9 @@ class HumanParser(nn.Module):
 
         Differs from the paper, which sees every photo once.
         """
-        return self.decode(self.network(as_views(image)))
+        return self.decode(self.network(stack_flipped(image)))
 
     def decode(self, maps: HeadMaps) -> People:
         """The second half of `forward`: from the network's maps of the views [V, ..., h, w] to people."""
-        people: People = self.decoder(average_views(maps, self.decoder.taxonomy))
+        people: People = self.decoder(merge_flipped(maps, self.decoder.taxonomy))
         return people

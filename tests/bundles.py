@@ -75,7 +75,7 @@ def write_manifest(folder: Path, *, name: str = "figures", scales: dict[str, tup
         version="1",
         taxonomy=PASCAL_PERSON_PART,
         model=ModelConfig(taxonomy="pascal_person_part"),
-        decoder=DecoderConfig(people=PEOPLE),
+        decoder=DecoderConfig(max_people=PEOPLE),
         canvases=CANVASES,
         views={} if scales else VIEWS,
         scales=scales or {},
@@ -139,14 +139,14 @@ def _figure_graph() -> onnx.ModelProto:
         area = op("ReduceSum", f"mask_{p}", axes(1, 2), to=f"area_{p}", keepdims=0)  # [B]
         present = op("Min", area, number(1), to=f"present_{p}")
         divisor = op("Max", area, number(1), to=f"divisor_{p}")
-        centre = []
+        center = []
         for axis in ("x", "y"):
             moment = op("Mul", f"mask_{p}", axis, to=f"moment_{axis}_{p}")
             total = op("ReduceSum", moment, axes(1, 2), to=f"sum_{axis}_{p}", keepdims=0)
-            centre.append(op("Div", total, divisor, to=f"centre_{axis}_{p}"))
-        below = op("Add", centre[1], op("Mul", present, number(20), to=f"down_{p}"), to=f"below_{p}")
+            center.append(op("Div", total, divisor, to=f"centre_{axis}_{p}"))
+        below = op("Add", center[1], op("Mul", present, number(20), to=f"down_{p}"), to=f"below_{p}")
         low = op("Mul", present, number(0.5), to=f"low_{p}")
-        values = [centre[0], centre[1], present, centre[0], below, low]
+        values = [center[0], center[1], present, center[0], below, low]
         columns = [op("Unsqueeze", v, axes(1), to=f"column_{p}_{i}") for i, v in enumerate(values)]
         found = op("Concat", *columns, to=f"found_{p}", axis=1)  # [B, 6]
         padded = op("Pad", found, axes(0, 0, 0, JOINTS * 3 - 6), to=f"joints_{p}")  # [B, 3K]

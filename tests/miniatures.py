@@ -52,9 +52,9 @@ def mhp_v2(root: Path, train: Photos = 3, val: Photos = 2) -> Path:
             count = len(sample.keypoints)
             for row, keypoints in enumerate(sample.keypoints):
                 labels = np.where(sample.people == row + 1, sample.parts, 0).astype(np.uint8)
-                colour = np.stack([labels, labels // 2, 255 - labels], axis=2)  # the other channels mean nothing
+                color = np.stack([labels, labels // 2, 255 - labels], axis=2)  # the other channels mean nothing
                 name = f"{number}_{count:02d}_{row + 1:02d}.png"
-                Image.fromarray(colour).save(base / split / "parsing_annos" / name)
+                Image.fromarray(color).save(base / split / "parsing_annos" / name)
                 poses[f"person_{row}"] = mhp_pose(keypoints, sample.joints_labelled[row], sample.boxes[row])
             savemat(base / split / "pose_annos" / f"{number}.mat", poses)
         (base / "list" / f"{split}.txt").write_text("".join(f"{number}\n" for number in numbers))

@@ -166,7 +166,7 @@ def person_parts(photos: list[Photo], classes: int, threshold: float) -> tuple[f
     return average_precision(hits, len(real)), float(np.mean(list(shares.values()))) if shares else NAN
 
 
-def region_ap(photos: list[Photo], part: int, threshold: float, one_to_one: bool) -> float:
+def part_ap(photos: list[Photo], part: int, threshold: float, one_to_one: bool) -> float:
     """AP^r of one part: of each person's region of it, by the score of the part."""
     positives, entries = 0, []
     for p, photo in enumerate(photos):

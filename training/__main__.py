@@ -9,44 +9,49 @@ from collections.abc import Callable
 from model.errors import UserError
 from training.commands import (
     ablate,
+    benchmark_latency,
+    benchmark_train,
     calibrate,
     convert,
     evaluate,
-    gallery,
     inspect,
-    label,
+    pseudo_label,
     robustness,
-    runtime,
-    speed,
-    thresholds,
     train,
+    tune_decoder,
+    visualize,
 )
 
 COMMANDS = {
     "convert": convert,
-    "label": label,
+    "pseudo-label": pseudo_label,
     "inspect": inspect,
     "train": train,
-    "thresholds": thresholds,
+    "tune-decoder": tune_decoder,
     "calibrate": calibrate,
     "evaluate": evaluate,
     "robustness": robustness,
-    "gallery": gallery,
+    "visualize": visualize,
     "ablate": ablate,
-    "runtime": runtime,
-    "speed": speed,
+    "benchmark-latency": benchmark_latency,
+    "benchmark-train": benchmark_train,
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 2 for a `UserError`."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; its namespaces have the command's `run` as `run_command`."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         command_parser = commands.add_parser(name, help=command.HELP, description=command.__doc__)
         command.add_arguments(command_parser)
         command_parser.set_defaults(run_command=command.run)
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status is 2 for a `UserError`."""
+    chosen = build_parser().parse_args(arguments)
     try:
         run: Callable[[argparse.Namespace], int] = chosen.run_command
         return run(chosen)

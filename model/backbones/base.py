@@ -50,11 +50,11 @@ class Backbone(nn.Module, ABC):
         for parameter in self.pretrained_parameters():
             parameter.requires_grad_(False)
 
-    def freeze_first(self, blocks: int) -> None:
+    def freeze_stages(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` blocks as they are. Raises InputError where there are not so many."""
         if blocks:
-            raise InputError(f"{type(self).__name__} cannot keep some blocks alone: set freeze_blocks=0")
+            raise InputError(f"{type(self).__name__} cannot keep some blocks alone: set frozen_stages=0")
 
-    def adapt(self, state: StateDict) -> StateDict:
+    def convert_state_dict(self, state: StateDict) -> StateDict:
         """The public checkpoint as this backbone can load it."""
         return {name: value for name, value in state.items() if name.split(".")[0] not in self.discarded}

@@ -41,7 +41,7 @@ def load_pretrained(backbone: Backbone, state: StateDict) -> None:
     Raises:
         InputError: keys are missing, unexpected or of another shape; the first of them are named.
     """
-    public = backbone.adapt(state)
+    public = backbone.convert_state_dict(state)
     own = {name: value for name, value in backbone.state_dict().items() if backbone.is_pretrained(name)}
     # Old checkpoints lack the counters, which nothing here reads.
     missing = [name for name in own if name not in public and not name.endswith("num_batches_tracked")]

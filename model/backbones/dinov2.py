@@ -117,7 +117,7 @@ class DinoV2(Backbone):
         super().__init__()
         if not 4 <= blocks <= BLOCKS:
             raise InputError(f"backbone_blocks is {blocks}; dinov2_vits14 takes 4..{BLOCKS}")
-        self.taps = tuple(-(-blocks * level // 4) for level in (1, 2, 3, 4))  # after how many blocks
+        self.out_indices = tuple(-(-blocks * level // 4) for level in (1, 2, 3, 4))  # after how many blocks
         self.frozen = False
 
         self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
@@ -164,14 +164,14 @@ class DinoV2(Backbone):
         taps = []
         for count, block in enumerate(self.blocks, start=1):
             x = block(x)
-            if count in self.taps:
+            if count in self.out_indices:
                 taps.append(self.norm(x)[:, 1:].transpose(1, 2).reshape(-1, WIDTH, height, width))  # b d h w
         return tuple(taps)
 
-    def adapt(self, state: StateDict) -> StateDict:
+    def convert_state_dict(self, state: StateDict) -> StateDict:
         """Drops the unused blocks and resamples the patch filters to 16x16."""
         kept = {}
-        for name, value in super().adapt(state).items():
+        for name, value in super().convert_state_dict(state).items():
             block = re.match(r"blocks\.(\d+)\.", name)
             if block is None or int(block[1]) < len(self.blocks):
                 kept[name] = value

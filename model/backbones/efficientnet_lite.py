@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid
-from model.backbones.same_padding import SameConv2d
+from model.backbones.same_padding import Conv2dSame
 
 Variant = Literal["efficientnet_lite0", "efficientnet_lite2"]
 
@@ -49,7 +49,7 @@ VARIANTS: dict[Variant, tuple[tuple[int, ...], tuple[int, ...]]] = {  # channels
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     if stride == 1:
         return nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, groups=groups, bias=False)
-    return SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
+    return Conv2dSame(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
 
 
 class _MBConv(nn.Module):
@@ -106,7 +106,7 @@ class EfficientNetLite(Backbone):
             last_blocks.append(len(blocks) - 1)
             in_channels = channels
         self._blocks = nn.ModuleList(blocks)
-        self._taps = tuple(last_blocks[stage] for stage in PYRAMID_STAGES)
+        self._out_indices = tuple(last_blocks[stage] for stage in PYRAMID_STAGES)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -118,7 +118,7 @@ class EfficientNetLite(Backbone):
         levels = []
         for index, block in enumerate(self._blocks):
             x = block(x)
-            if index in self._taps:
+            if index in self._out_indices:
                 levels.append(x)
         x1, x2, x3, x4 = levels
         return x1, x2, x3, x4

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone, Pyramid, StateDict
-from model.backbones.same_padding import SameConv2d
+from model.backbones.same_padding import Conv2dSame
 from model.errors import InputError
 from model.pose_prior import PosePrior
 
@@ -66,7 +66,7 @@ class MoveNet(Backbone):
         super().__init__()
         self.register_buffer("_scale", torch.tensor(PIXEL_SCALE).view(3, 1, 1), persistent=False)
         self.register_buffer("_shift", torch.tensor(PIXEL_SHIFT).view(3, 1, 1), persistent=False)
-        self.stem = SameConv2d(3, STEM, 3, stride=2)
+        self.stem = Conv2dSame(3, STEM, 3, stride=2)
         blocks: list[nn.Module] = []
         channels = STEM
         for block in BLOCKS:
@@ -125,18 +125,18 @@ class MoveNet(Backbone):
             subcell=_to_xy(self.subcell(p4).float()) - EDGE,
         )
 
-    def freeze_first(self, blocks: int) -> None:
+    def freeze_stages(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` of the 17 blocks as they are.
 
         The first three, at strides 2 and 4, cost half of a training step, and what they know is edges.
         """
         if not 0 <= blocks <= len(BLOCKS):
-            raise InputError(f"freeze_blocks={blocks}: MoveNet has {len(BLOCKS)} blocks")
+            raise InputError(f"frozen_stages={blocks}: MoveNet has {len(BLOCKS)} blocks")
         if blocks:
             for module in (self.stem, *self.blocks[:blocks]):
                 module.requires_grad_(False)
 
-    def adapt(self, state: StateDict) -> StateDict:
+    def convert_state_dict(self, state: StateDict) -> StateDict:
         """The variables of the TensorFlow graph under this module's names, in torch's order of axes.
 
         The rest is left out: the boxes' heads, and constants of the graph's decoder.
@@ -165,7 +165,7 @@ class _InvertedResidual(nn.Module):
         self.shortcut = block.stride == 1 and in_channels == block.channels
         self.expand = nn.Conv2d(in_channels, inner, 1) if block.expand > 1 else None
         self.depthwise = (
-            SameConv2d(inner, inner, 3, stride=2, groups=inner)
+            Conv2dSame(inner, inner, 3, stride=2, groups=inner)
             if block.stride == 2
             else nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         )

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class SameConv2d(nn.Conv2d):
+class Conv2dSame(nn.Conv2d):
     """TensorFlow's "same" convolution of an even height and width: odd padding has its extra pixel right and below.
 
     A canvas of whole multiples of 32 is even at every level that is halved.

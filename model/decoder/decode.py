@@ -14,9 +14,9 @@ from model.decoder.centers import CenterEvidence, center_agreement, center_respo
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.grouping_by_center import group_by_center
 from model.decoder.hough import hough_scores
-from model.decoder.limbs import limb_responses, without_gaps
+from model.decoder.label_maps import assemble
+from model.decoder.limbs import filter_limb_coverage, limb_responses
 from model.decoder.matching import match_dykstra, match_greedy, match_greedy_joint, round_assignment
-from model.decoder.painting import paint
 from model.decoder.peaks import Candidates, find_peaks
 from model.errors import InputError
 from model.frames import cell_to_canvas
@@ -53,8 +53,8 @@ class Decoder(nn.Module):
     def __init__(self, taxonomy: Taxonomy, config: DecoderConfig) -> None:
         super().__init__()
         joints, parts = len(taxonomy.joint_names), len(taxonomy.part_names)
-        if not 1 <= config.people <= min(_MAX_LABEL, joints * config.candidates):
-            raise InputError(f"people={config.people}: use 1 to min({_MAX_LABEL}, joints * candidates)")
+        if not 1 <= config.max_people <= min(_MAX_LABEL, joints * config.max_candidates):
+            raise InputError(f"max_people={config.max_people}: use 1 to min({_MAX_LABEL}, joints * max_candidates)")
         if parts > _MAX_LABEL:
             raise InputError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
         if config.peak_window % 2 == 0:
@@ -68,7 +68,7 @@ class Decoder(nn.Module):
         maps = HeadMaps(*(m.float() for m in maps))
         candidates = self.detect(maps)
         evidence = self.locate(maps, candidates)
-        limbs = without_gaps(
+        limbs = filter_limb_coverage(
             self._responses(maps, candidates), self.config.limb_threshold / 2, self.config.limb_coverage
         )
         matches = self.match(self._combined(limbs, evidence), candidates)
@@ -77,24 +77,24 @@ class Decoder(nn.Module):
         owned = (poses.score[:, :1, None] > 0).expand_as(distance)
         if self.config.association_limit:
             owned = owned & (distance <= self.config.association_limit)
-        painting = paint(maps.part_logits, cell_person, owned, self.config.people, self.config.vote)
+        canvas = assemble(maps.part_logits, cell_person, owned, self.config.max_people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
-        return People(
-            painting.part_map, painting.person_map, keypoints, poses.score, painting.part_score, poses.overflow
-        )
+        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, poses.overflow)
 
     def detect(self, maps: HeadMaps) -> Candidates:
         """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""
         config = self.config
         hough = hough_scores(maps.heatmap_logits, maps.offsets, config.radius / STRIDE, config.vote)
-        return find_peaks(hough, config.candidates, config.peak_window, config.keypoint_threshold)
+        return find_peaks(hough, config.max_candidates, config.peak_window, config.keypoint_threshold)
 
     def locate(self, maps: HeadMaps, candidates: Candidates) -> CenterEvidence | None:
         """People's centers and what they say of each candidate; None without `center_weight`, as in the paper."""
         if not self.config.center_weight:
             return None
-        centers = find_centers(maps.center_logits, maps.regression, self.config.people, self.config.center_threshold)
+        centers = find_centers(
+            maps.center_logits, maps.regression, self.config.max_people, self.config.center_threshold
+        )
         return CenterEvidence(centers, center_responses(candidates, centers))
 
     def score(self, maps: HeadMaps, candidates: Candidates) -> Tensor:
@@ -133,7 +133,7 @@ class Decoder(nn.Module):
         config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
         if evidence is None:
-            poses = collect_people(candidates, labels, config.people, config.person_threshold)
+            poses = collect_people(candidates, labels, config.max_people, config.person_threshold)
         else:
             poses = group_by_center(candidates, labels, evidence, config, like)
         return calibrate(poses, config.calibration) if any(config.calibration) else poses

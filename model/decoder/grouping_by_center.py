@@ -33,7 +33,7 @@ def group_by_center(
     labels = merge_by_center(labels, candidates, responses)
     support = center_support(fragment_members(labels), candidates, responses)
     weight = _ALONE + (1 - _ALONE) * (support * centers.score[:, None]).amax(2)  # [B, K * N]
-    poses = collect_people(candidates, labels, config.people, config.person_threshold, weight)
+    poses = collect_people(candidates, labels, config.max_people, config.person_threshold, weight)
     if not config.fill_score:
         return poses
     members = labels.flatten(1)[:, None] == poses.label[..., None]  # [B, P, K * N]

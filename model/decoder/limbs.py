@@ -44,7 +44,7 @@ def limb_responses(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, s
     return torch.where(pair_mask(candidates.valid, limbs)[..., None], responses, 0.0)
 
 
-def without_gaps(responses: Tensor, floor: float, share: float) -> Tensor:
+def filter_limb_coverage(responses: Tensor, floor: float, share: float) -> Tensor:
     """A [B, L, N, N], mean responses; 0 where less than `share` of a segment's samples exceed `floor`.
 
     Between joints of two people far apart other people's limbs can make up a fair mean, with nothing in between.

@@ -102,8 +102,8 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "limits": {
             "bytes": settings.max_bytes,
             "pixels": settings.max_pixels,
-            "people": manifest.decoder.people,
-            "candidates": manifest.decoder.candidates,
+            "people": manifest.decoder.max_people,
+            "candidates": manifest.decoder.max_candidates,
             "queue": settings.queue_limit,
         },
         "taxonomy": manifest.taxonomy.to_dict(),

@@ -17,7 +17,7 @@ AGREEMENT = 0.9
 
 def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manifest) -> None:
     """Raise BackendError if shapes, types or ranges are not those of the graph contract."""
-    people, parts = manifest.decoder.people, len(manifest.taxonomy.part_names)
+    people, parts = manifest.decoder.max_people, len(manifest.taxonomy.part_names)
     expected = {
         "part_map": (size_canvas, np.uint8),
         "person_map": (size_canvas, np.uint8),

@@ -53,7 +53,7 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
     header = parsed.header
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
-    missing = _missing_people(parsed, parser.manifest.decoder.candidates, len(people))
+    missing = _missing_people(parsed, parser.manifest.decoder.max_candidates, len(people))
     return UntimedResponse(
         request_id=request_id,
         model=ModelInfo(

@@ -19,7 +19,7 @@ from service.cli import main as humanparse
 from tests import miniatures
 from tests.figures import draw_figures
 from training.__main__ import main as training
-from training.engine.initial_weights import load_start
+from training.engine.initial_weights import load_initial_weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -34,8 +34,9 @@ SETS = {
 }
 # The paper's recipe but for what makes it take days, and its graph large.
 SMALL = [
-    "canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "precision=float32", "workers=0",
-    "decoder.candidates=6", "decoder.people=6", "decoder.matcher_outer=2",
+    "input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "precision=float32",
+    "num_workers=0",
+    "decoder.max_candidates=6", "decoder.max_people=6", "decoder.matcher_outer=2",
 ]  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def test_two_epochs_then_evaluation_export_and_a_photo(
     # A bundle is a start for more training: its network is the checkpoint's again.
     trained = load_parser(run / "last.ckpt").network
     restored = Network(trained.config)
-    assert load_start(restored, bundle) == ""
+    assert load_initial_weights(restored, bundle) == ""
     canvas = torch.from_numpy(np.asarray(Image.open(photo)))[None]
     with torch.inference_mode():
         for expected, own in zip(trained(canvas), restored.eval()(canvas), strict=True):

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from export.onnx_graph import OUTPUTS, write_graph
 from export.parity import compare_runtimes, onnxruntime_run, synthetic_inputs
 from model.config import DecoderConfig, ModelConfig
+from model.flip_tta import stack_flipped
 from model.maps import HeadMaps, decoder_inputs
 from model.network import Network
 from model.onnxruntime import ort
 from model.openvino import ov
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
-from model.views import as_views
 from tests.figures import draw_figures
 from training.transforms.targets import encode, ideal_centers
 
@@ -94,7 +94,7 @@ SHELF = {
 }
 
 
-PAPER = DecoderConfig(people=6, keypoint_threshold=0.4)
+PAPER = DecoderConfig(max_people=6, keypoint_threshold=0.4)
 CENTERS = replace(PAPER, center_weight=0.5, fill_score=0.05)
 DECODER_INPUTS = decoder_inputs(CENTERS)
 
@@ -112,7 +112,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path
     """An untrained parser. Its decisions would be near ties everywhere, so only its head maps are compared."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "parser.onnx"
-    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, width=16)), CENTERS).eval()
+    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, hidden_dim=16)), CENTERS).eval()
     write_graph(parser, path)
     return parser, path
 
@@ -152,7 +152,7 @@ def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Pat
     for image, times in itertools.product([*synthetic_inputs(size), photo], (1, 2)):
         views = image[None].repeat(times, 0)
         with torch.no_grad():
-            expected = parser.network(as_views(torch.from_numpy(views)))
+            expected = parser.network(stack_flipped(torch.from_numpy(views)))
         one = in_openvino([views])
         other = in_onnxruntime.run(DECODER_INPUTS, {"image": views})
         for index, (name, tensor) in enumerate(expected._asdict().items()):

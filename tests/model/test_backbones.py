@@ -297,7 +297,7 @@ def test_efficientnet_sees_pixels_in_the_range_of_its_weights() -> None:
 def test_dinov2_runs_only_its_blocks_and_spreads_the_taps(blocks: int, taps: tuple[int, ...]) -> None:
     backbone = build("dinov2_vits14", blocks)
     assert isinstance(backbone, DinoV2)
-    assert backbone.taps == taps
+    assert backbone.out_indices == taps
     load_pretrained(backbone, public_state("dinov2_vits14"))
     assert {key.split(".")[1] for key in backbone.state_dict() if key.startswith("blocks.")} == {
         str(block) for block in range(blocks)

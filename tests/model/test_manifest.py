@@ -18,7 +18,7 @@ def make_bundle(folder: Path, **changes: Any) -> Manifest:
         "version": "3",
         "taxonomy": DENSEPOSE_COCO,
         "model": ModelConfig(backbone="resnet18"),
-        "decoder": DecoderConfig(people=5),
+        "decoder": DecoderConfig(max_people=5),
         "canvases": {"fast": ((96, 128), (128, 128))},
         "decoder_inputs": ("a", "b"),
         "data": "drawings",

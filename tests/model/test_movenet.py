@@ -171,7 +171,7 @@ def test_a_graph_that_lacks_a_layer_is_refused() -> None:
 
 def test_first_blocks_can_be_kept_while_the_others_learn() -> None:
     backbone = build_backbone(ModelConfig(backbone="movenet_multipose"))
-    backbone.freeze_first(3)
+    backbone.freeze_stages(3)
     learning = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     kept = {name for name in backbone.state_dict() if name.startswith(("stem.", "blocks.0.", "blocks.1.", "blocks.2."))}
     assert learning == backbone.state_dict().keys() - kept
@@ -179,5 +179,5 @@ def test_first_blocks_can_be_kept_while_the_others_learn() -> None:
 
 @pytest.mark.parametrize(("name", "blocks"), [("movenet_multipose", 18), ("movenet_multipose", -1), ("resnet18", 1)])
 def test_blocks_that_are_not_there_cannot_be_kept(name: str, blocks: int) -> None:
-    with pytest.raises(ValueError, match="freeze_blocks"):
-        build_backbone(ModelConfig(backbone=name)).freeze_first(blocks)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="frozen_stages"):
+        build_backbone(ModelConfig(backbone=name)).freeze_stages(blocks)  # type: ignore[arg-type]

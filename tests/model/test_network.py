@@ -12,7 +12,7 @@ from model.taxonomy import TAXONOMIES
 
 
 def small(**changes: object) -> ModelConfig:
-    return ModelConfig(**({"backbone": "resnet18", "width": 16} | changes))  # type: ignore[arg-type]
+    return ModelConfig(**({"backbone": "resnet18", "hidden_dim": 16} | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=str)
@@ -80,7 +80,7 @@ def test_an_image_does_not_depend_on_its_batch_mates() -> None:
 
 def test_a_refinement_corrects_every_map_of_the_decoder() -> None:
     torch.manual_seed(3)
-    network = Network(small(refine=16)).eval()
+    network = Network(small(refinement_dim=16)).eval()
     assert network.refinement is not None
     image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
     before, fields = network.forward_with_levels(image)

@@ -50,7 +50,9 @@ def test_where_nothing_is_warm_there_is_no_offset(prior: PosePrior) -> None:
 
 @torch.no_grad()
 def test_an_untrained_network_predicts_what_its_backbone_does() -> None:
-    network = Network(ModelConfig(backbone="movenet_multipose", width=16, refine=8, pose_prior=True)).eval()
+    network = Network(
+        ModelConfig(backbone="movenet_multipose", hidden_dim=16, refinement_dim=8, pose_prior=True)
+    ).eval()
     image = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
     maps: HeadMaps = network(image)
     prior = network.backbone.pose_prior(network.backbone(network.normalized(image)))
@@ -62,10 +64,10 @@ def test_an_untrained_network_predicts_what_its_backbone_does() -> None:
 
 def test_joints_that_the_backbone_does_not_know_are_refused() -> None:
     with pytest.raises(ValueError, match=r"model\.pose_prior predicts COCO's joints, not mhp_v2's"):
-        Network(ModelConfig(taxonomy="mhp_v2", backbone="movenet_multipose", width=16, pose_prior=True))
+        Network(ModelConfig(taxonomy="mhp_v2", backbone="movenet_multipose", hidden_dim=16, pose_prior=True))
 
 
 def test_a_backbone_without_poses_has_no_prior() -> None:
-    network = Network(ModelConfig(backbone="resnet18", width=16, pose_prior=True))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=16, pose_prior=True))
     with pytest.raises(ValueError, match=r"ResNet predicts no poses: set model\.pose_prior=false"):
         network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))

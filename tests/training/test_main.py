@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from model.checkpoint import CheckpointError
+from model.config import apply_overrides
 from model.errors import InputError, UserError
 from model.manifest import BundleError
 from model.taxonomy import TaxonomyError
-from training.__main__ import main
+from training.__main__ import build_parser, main
 from training.commands import train
+from training.config.recipes import RECIPES
 from training.data.samples import DatasetError
 
 
@@ -43,3 +47,23 @@ def test_misspelt_choice_stops_before_any_data_is_read(
     assert main(["train", "smoke", str(tmp_path / "none"), "--out", str(tmp_path / "run"), "--set", text]) == 2
     assert f"cannot set {text!r}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def documented() -> list[str]:
+    """The command lines in the code blocks of README and docs/."""
+    root = Path(__file__).parents[2]
+    found = []
+    for document in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [line.split("training ", 1)[1] for line in lines if "-m training " in line]
+    return found
+
+
+@pytest.mark.parametrize("line", documented())
+def test_command_line_of_the_docs_is_one(line: str) -> None:
+    recipe = {"RECIPE": "smoke"}
+    arguments = [recipe.get(word, word) for word in shlex.split(line, comments=True)]
+    chosen = build_parser().parse_args(arguments)
+    if getattr(chosen, "set", []):
+        apply_overrides(RECIPES[chosen.recipe](), chosen.set)

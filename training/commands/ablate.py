@@ -6,14 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.canvases import SEEN_ONCE
-from model.config import with_values
+from model.canvases import SINGLE_PASS
+from model.config import apply_overrides
 from model.errors import InputError
 from model.taxonomy import get_taxonomy
 from training.config.recipes import ABLATIONS, RECIPES
 from training.data.datasets.open import open_dataset, open_split
-from training.studies.ablation import MeasuredOn, finish, plan, tables
-from training.studies.variants import Budget, finish_variant, read_variants, variant_tables
+from training.studies.ablation import MeasuredOn, plan, run_ablation, tables
+from training.studies.variants import Budget, read_variants, run_variant, variant_tables
 from training.transforms.targets import TrainingSet
 
 HELP = "train variants of the method alike and compare them"
@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(set(RECIPES) - set(ABLATIONS)), help="what all rows have in common")
     parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out photos are measured on")
-    parser.add_argument("--exact", type=Path, help="a data set that is only measured on, whole")
+    parser.add_argument("--test-data", type=Path, help="a data set that is only measured on, whole")
     parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are left")
-    parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
+    parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--variants", type=Path, metavar="FILE", help="a TOML table for each: see docs/ablations.md")
     parser.add_argument(
         "--rows",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="instead of the recipe's")
     budget.add_argument("--minutes", type=float, help="of training, for each variant and seed, instead of equal steps")
-    parser.add_argument("--detail", choices=SEEN_ONCE, help="what variants are measured at, not as trained")
+    parser.add_argument("--detail", choices=SINGLE_PASS, help="what variants are measured at, not as trained")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe")
 
 
@@ -49,23 +49,25 @@ def run(chosen: argparse.Namespace) -> int:
         raise InputError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
     if chosen.minutes is not None and chosen.minutes <= 0:
         raise InputError(f"--minutes {chosen.minutes}: give each variant some time to train")
-    base = with_values(RECIPES[chosen.recipe](), chosen.set)
-    variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.pretrained)
+    base = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
+    variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.backbone_weights)
     taxonomy = get_taxonomy(base.model.taxonomy)
     photos, training, validation = open_split(chosen.data, taxonomy)
     sets: MeasuredOn = {f"{len(validation)} held-out photos": (photos, validation)} if validation else {}
-    if chosen.exact is not None:
-        exact = open_dataset([chosen.exact], taxonomy)
-        sets[f"{len(exact)} photos of {chosen.exact.resolve().name}"] = (exact, range(len(exact)))
+    if chosen.test_data is not None:
+        exact = open_dataset([chosen.test_data], taxonomy)
+        sets[f"{len(exact)} photos of {chosen.test_data.resolve().name}"] = (exact, range(len(exact)))
     for job in plan(base, rows, chosen.seeds):
-        finish(job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.pretrained, chosen.steps)
+        run_ablation(
+            job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.backbone_weights, chosen.steps
+        )
     budget, failed = Budget(chosen.steps, chosen.minutes), []
     for seed in chosen.seeds:
         for variant in variants:
             config = variant.config(base, seed)
             try:
                 data = TrainingSet(photos, training, config)
-                finish_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
+                run_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
             except InputError as error:  # one that cannot be trained, or diverges, must not hold up the others
                 failed.append(f"variant {variant.name}, seed {seed}: {error}")
     if rows:

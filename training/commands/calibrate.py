@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from model.canvases import CANVASES, SEEN_ONCE
+from model.canvases import CANVASES, SINGLE_PASS
 from model.checkpoint import load_parser
-from model.config import with_values
+from model.config import apply_overrides
 from model.errors import InputError
 from model.parser import HumanParser
 from training.data.datasets.open import open_split
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
-    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of images not to fit on, one a line")
-    parser.add_argument("--detail", choices=SEEN_ONCE, default="standard", help="how large images are shown")
-    parser.add_argument("--images", type=int, default=200, metavar="N", help="with people, and as many without")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to fit on, one a line")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large images are shown")
+    parser.add_argument("--num-images", type=int, default=200, metavar="N", help="with people, and as many without")
     parser.add_argument(
         "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the checkpoint's own"
     )
@@ -40,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the reliability before and after, and what `python -m export` takes to use the fit."""
-    if chosen.images < 1:
-        raise InputError(f"--images {chosen.images}: fit on at least one")
+    if chosen.num_images < 1:
+        raise InputError(f"--num-images {chosen.num_images}: fit on at least one")
     trained = load_parser(chosen.checkpoint)
-    decoder = replace(with_values(trained.decoder.config, chosen.decoder), calibration=(0.0, 0.0, 0.0))
+    decoder = replace(apply_overrides(trained.decoder.config, chosen.decoder), calibration=(0.0, 0.0, 0.0))
     parser = HumanParser(trained.network, decoder).eval()
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.leave_out)
-    people = score_people(parser, photos, chosen_photos(photos, training, chosen.images), CANVASES[chosen.detail])
+    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
+    people = score_people(parser, photos, chosen_photos(photos, training, chosen.num_images), CANVASES[chosen.detail])
     weights = fit_calibration(people)
     before, after = (
         reliability(probability, people.right) for probability in (people.score, calibrated(people, weights))

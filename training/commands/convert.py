@@ -13,7 +13,7 @@ from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.data.convert.coco import read_instances, read_panoptic
 from training.data.convert.label_studio import read_label_studio
-from training.data.convert.labels import Names, read_names
+from training.data.convert.labels import ClassMap, read_class_map
 from training.data.convert.rasterize import paint
 from training.data.convert.writer import FolderWriter
 from training.data.samples import DatasetError
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the export's JSON file")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     parser.add_argument("--taxonomy", choices=list(TAXONOMIES), default="densepose_coco", help="its parts and joints")
-    parser.add_argument("--names", type=Path, help="JSON object from the tool's names to the taxonomy's")
+    parser.add_argument("--class-map", type=Path, help="JSON object from the tool's names to the taxonomy's")
     parser.add_argument("--images", type=Path, help="folder of the photos; else looked for beside SOURCE")
     parser.add_argument("--people", type=Path, help="coco-panoptic: COCO instances or keypoints of the same photos")
     parser.add_argument("--one-person", action="store_true", help="photos that name nobody show one person")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Convert what can be converted, and say what could not."""
     taxonomy = get_taxonomy(chosen.taxonomy)
-    names = Names(taxonomy, {} if chosen.names is None else read_names(chosen.names))
+    names = ClassMap(taxonomy, {} if chosen.class_map is None else read_class_map(chosen.class_map))
     if chosen.people is not None and chosen.format != "coco-panoptic":
         raise InputError(f"--people belongs to coco-panoptic; {chosen.format} names people itself")
     if chosen.format == "coco-panoptic":
@@ -72,5 +72,5 @@ def run(chosen: argparse.Namespace) -> int:
 def _report_unknown(what: str, names: Counter[str]) -> None:
     if names:
         found = ", ".join(f"{name!r} ({count})" for name, count in names.most_common())
-        print(f"warning: unknown {what}: {found}; name them in a --names file: "
+        print(f"warning: unknown {what}: {found}; name them in a --class-map file: "
               '{"theirs": "ours"}, also "ignore", "background" or "person"', file=sys.stderr)  # fmt: skip

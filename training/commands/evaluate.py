@@ -13,10 +13,10 @@ from training.data.datasets.open import open_dataset
 from training.data.samples import Sample
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
 from training.evaluation.evaluate import choose, measure_photos
-from training.evaluation.image_metrics import summarise
+from training.evaluation.image_metrics import compute_metrics
 from training.evaluation.report import broken_photos, category_table, paper_table, table, true_masks_line
 from training.evaluation.true_masks import read_true_masks
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 from training.inference.predictors import open_predictor
 
 HELP = "measure a checkpoint or bundle on photos held out of training"
@@ -32,29 +32,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
-    which.add_argument("--photos", type=Path, metavar="LIST", help="photos left out of training by such a list")
+    which.add_argument("--image-list", type=Path, metavar="LIST", help="photos left out of training by such a list")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
     parser.add_argument(
         "--true-masks", type=Path, metavar="FILE", help="COCO instances of these photos: compare person masks with them"
     )
     parser.add_argument("--strict", action="store_true", help="stop at a photo that cannot be read")
-    parser.add_argument("--categories", action="store_true", help="print the figures of each part and joint too")
+    parser.add_argument("--per-class", action="store_true", help="print the figures of each part and joint too")
     parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--pictures", type=Path, help=f"write best.jpg and worst.jpg into this folder, by {RANKED_BY}")
-    parser.add_argument("--every-picture", action="store_true", help="with --pictures: each photo as well")
+    parser.add_argument("--vis-dir", type=Path, help=f"write best.jpg and worst.jpg into this folder, by {RANKED_BY}")
+    parser.add_argument("--vis-all", action="store_true", help="with --vis-dir: each photo as well")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the tables, and write what was asked for."""
-    if chosen.every_picture and chosen.pictures is None:
-        raise InputError("--every-picture: say where with --pictures FOLDER")
+    if chosen.vis_all and chosen.vis_dir is None:
+        raise InputError("--vis-all: say where with --vis-dir FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = choose(photos, chosen.all, chosen.limit, chosen.photos)
+    indices = choose(photos, chosen.all, chosen.limit, chosen.image_list)
     truth = read_true_masks(chosen.true_masks) if chosen.true_masks else None
-    draw = every_picture(chosen.pictures, predictor.taxonomy) if chosen.every_picture else None
+    draw = every_picture(chosen.vis_dir, predictor.taxonomy) if chosen.vis_all else None
 
-    def show(sample: Sample, people: PhotoPeople) -> None:
+    def show(sample: Sample, people: Prediction) -> None:
         if truth is not None:
             truth.show(sample, people)
         if draw is not None:
@@ -67,21 +67,21 @@ def run(chosen: argparse.Namespace) -> int:
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **summarise(list(measured.figures.values()), photos.taxonomy),
+        **compute_metrics(list(measured.figures.values()), photos.taxonomy),
         "true_masks": None if truth is None else truth.report(),
         "broken": measured.broken,
     }
     label = f"{predictor.name}, on {len(measured.figures)} photos of {' '.join(_names(chosen.data))}"
     sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
-    if chosen.categories:
+    if chosen.per_class:
         sections.append(category_table(report))
     if truth is not None:
         sections.append(true_masks_line(report["true_masks"]))
     print("\n\n".join(section for section in sections if section))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if chosen.pictures is not None:
-        write_sheets(chosen.pictures, rank(measured.figures), predictor.parse, photos, predictor.scales)
+    if chosen.vis_dir is not None:
+        write_sheets(chosen.vis_dir, rank(measured.figures), predictor.parse, photos, predictor.scales)
     if measured.broken:
         print(broken_photos(report), file=sys.stderr)
     return 0
@@ -93,7 +93,7 @@ def _command(chosen: argparse.Namespace) -> str:
     decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     names = " ".join(_names([chosen.parser, *chosen.data]))
     masks = f" --true-masks {chosen.true_masks.name}" if chosen.true_masks else ""
-    which = " --all" if chosen.all else f" --photos {chosen.photos.name}" if chosen.photos else ""
+    which = " --all" if chosen.all else f" --image-list {chosen.image_list.name}" if chosen.image_list else ""
     return f"python -m training evaluate {names}{options}{decoder}{which}{masks}"
 
 

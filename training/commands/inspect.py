@@ -13,10 +13,10 @@ from model.config import DecoderConfig
 from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.config.recipes import RECIPES
-from training.data.dataset_stats import Census, license_table
+from training.data.dataset_stats import DatasetStats, license_table
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.open import open_dataset
-from training.data.label_checks import Sides, check_photo
+from training.data.label_checks import LeftRightCheck, check_photo
 from training.data.samples import DatasetError
 from training.transforms.targets import TrainingSet
 from training.visualization.target_grid import Row, draw_sheet, fit
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="write the picture there (.png or .jpg)")
     parser.add_argument("--taxonomy", choices=list(TAXONOMIES), help="instead of the data set's own")
     parser.add_argument("--photos", type=int, default=8, help="photos on the picture")
-    parser.add_argument("--read", type=int, default=200, help="photos read for counts and checks; 0 reads all")
+    parser.add_argument("--num-images", type=int, default=200, help="photos read for counts and checks; 0 reads all")
     parser.add_argument("--seed", type=int, default=0, help="which photos are taken")
     parser.add_argument("--views", choices=sorted(RECIPES), help="draw photos as this recipe varies them")
     parser.add_argument("--strict", action="store_true", help="stop at the first broken photo")
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print counts and warnings, and draw the picture."""
-    if chosen.photos < 1 or chosen.read < 0:
+    if chosen.photos < 1 or chosen.num_images < 0:
         raise InputError(
-            f"--photos {chosen.photos} --read {chosen.read}: draw at least one photo, read 0 (all) or more"
+            f"--photos {chosen.photos} --num-images {chosen.num_images}: draw at least one photo, read 0 (all) or more"
         )
     if chosen.out is not None and chosen.out.suffix.lower() not in PICTURES:
         raise InputError(f"--out {chosen.out}: name a .png or .jpg")
@@ -57,7 +57,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise DatasetError(f"no photos in {', '.join(map(str, chosen.data))}: name folders that hold some")
     print(f"\n{license_table(photos)}\n")
     order = np.random.default_rng(chosen.seed).permutation(total).tolist()
-    readable = _count(photos, order[: chosen.read or total], chosen.strict)
+    readable = _count(photos, order[: chosen.num_images or total], chosen.strict)
     if chosen.out is not None:
         rows = _rows(photos, readable[: chosen.photos], chosen.views)
         names = ", ".join(path.resolve().name for path in chosen.data)
@@ -70,7 +70,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
     """Print what some photos hold and what seems wrong with them; the indices of those that can be read."""
-    census, sides = Census(photos.taxonomy), Sides(photos.taxonomy)
+    census, sides = DatasetStats(photos.taxonomy), LeftRightCheck(photos.taxonomy)
     readable, broken, warnings = [], [], []
     for index in tqdm(indices, unit="photo", disable=None, leave=False):
         try:
@@ -85,7 +85,9 @@ def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
         sides.add(sample)
         warnings += [f"{sample.key}: {warning}" for warning in check_photo(sample, photos.taxonomy)]
     read = (
-        "all of them" if len(indices) == len(photos) else f"{len(indices):,} of them, drawn by chance (--read 0: all)"
+        "all of them"
+        if len(indices) == len(photos)
+        else f"{len(indices):,} of them, drawn by chance (--num-images 0: all)"
     )
     print(f"counted in {read}\n\n{census.table()}\n")
     _list("broken", broken)

@@ -11,8 +11,8 @@ from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.evaluation.evaluate import choose
-from training.evaluation.perturbation_grid import SHEET, write_disturbances
-from training.evaluation.perturbations import DISTURBANCES
+from training.evaluation.perturbation_grid import SHEET, write_perturbations
+from training.evaluation.perturbations import PERTURBATIONS
 from training.evaluation.report import broken_photos, robustness_table
 from training.evaluation.robustness import measure_robustness
 from training.inference.predictors import open_predictor
@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
     parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
     parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(DISTURBANCES)}; by default all")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(PERTURBATIONS)}; by default all")
     parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--pictures", type=Path, help=f"write a few photos in all disturbances there: {SHEET}")
+    parser.add_argument("--vis-dir", type=Path, help=f"write a few photos in all perturbations there: {SHEET}")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the table, and write what was asked for."""
-    names = list(DISTURBANCES) if chosen.only is None else list(dict.fromkeys(chosen.only))
-    unknown = [name for name in names if name not in DISTURBANCES]
+    names = list(PERTURBATIONS) if chosen.only is None else list(dict.fromkeys(chosen.only))
+    unknown = [name for name in names if name not in PERTURBATIONS]
     if unknown:
-        raise InputError(f"--only {unknown[0]}: no such disturbance; choose of {', '.join(DISTURBANCES)}")
+        raise InputError(f"--only {unknown[0]}: no such perturbation; choose of {', '.join(PERTURBATIONS)}")
     predictor = open_predictor(chosen.parser, chosen.detail)
     photos = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(photos, chosen.all, chosen.limit)
@@ -52,9 +52,9 @@ def run(chosen: argparse.Namespace) -> int:
     print(robustness_table(report))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if chosen.pictures is not None:
+    if chosen.vis_dir is not None:
         shown = [index for index in indices if not photos.photos[index].negative]
-        write_disturbances(chosen.pictures, predictor, photos, shown or indices, names)
+        write_perturbations(chosen.vis_dir, predictor, photos, shown or indices, names)
     if report["broken"]:
         print(broken_photos(report), file=sys.stderr)
     return 0

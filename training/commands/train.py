@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from model.config import with_values
+from model.config import apply_overrides
 from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.datasets.license_filter import with_licenses
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
     # Names that torchrun's own options do not begin with: it would take them for abbreviations.
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
-    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of photos not to train on, one a line")
     parser.add_argument("--licenses", metavar="CODE,CODE", help="train on photos that state one of these licences")
-    parser.add_argument("--pretrained", type=Path, help="public checkpoint of the backbone")
+    parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, or a bundle, to start from")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -38,16 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="change the recipe: batch=16 canvas=384,384 model.width=64",
+        help="change the recipe: batch_size=16 input_size=384,384 model.hidden_dim=64",
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first photo that cannot be read")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Train, and say where the checkpoint is."""
-    config = with_values(RECIPES[chosen.recipe](), chosen.set)
+    config = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
     licenses = () if chosen.licenses is None else chosen_licenses(chosen.licenses)
-    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.leave_out)
+    photos, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.exclude)
     said = ""
     if licenses:
         training, said = with_licenses(photos, training, licenses)
@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"{len(training)} photos to train on, {len(validation)} held out")
         if licenses:
             print(f"under {', '.join(licenses)}; {said}")
-    last = train(config, data, validation, chosen.out, chosen.pretrained, chosen.weights, steps, licenses)
+    last = train(config, data, validation, chosen.out, chosen.backbone_weights, chosen.weights, steps, licenses)
     if first:
         print(f"checkpoint: {last}")
     return 0

@@ -21,33 +21,36 @@ def default_weights() -> TrainConfig:
     """
     return TrainConfig(
         stages=(
-            Stage(steps=250, learning_rate=2e-3, warmup=50, backbone_rate=0.0, canvas=(320, 320)),
-            Stage(steps=3000, learning_rate=1.6e-3, decay="cosine", warmup=50),
-            Stage(steps=500, learning_rate=4e-4, decay="cosine", warmup=20, matching=True, canvas=(512, 512)),
+            Stage(steps=250, learning_rate=2e-3, warmup_steps=50, backbone_lr_mult=0.0, input_size=(320, 320)),
+            Stage(steps=3000, learning_rate=1.6e-3, lr_schedule="cosine", warmup_steps=50),
+            Stage(
+                steps=500, learning_rate=4e-4, lr_schedule="cosine", warmup_steps=20, matching=True,
+                input_size=(512, 512),
+            ),
         ),
-        model=ModelConfig(backbone="movenet_multipose", width=64, refine=128, pose_prior=True),
+        model=ModelConfig(backbone="movenet_multipose", hidden_dim=64, refinement_dim=128, pose_prior=True),
         decoder=DecoderConfig(
             radius=16.0, peak_window=3, keypoint_threshold=0.3, limb_threshold=0.15, person_threshold=0.05,
             center_weight=0.5, fill_score=0.05,
         ),
-        canvas=(384, 384),
-        backbone_rate=0.2,
-        freeze_blocks=3,
-        offset_weight=3.0,
+        input_size=(384, 384),
+        backbone_lr_mult=0.2,
+        frozen_stages=3,
+        offset_loss_weight=3.0,
         scale=(0.6, 2.0),
         rotation=15.0,
-        synthetic_share=0.0,
-        teacher_share=0.3,
+        synthetic_fraction=0.0,
+        pseudo_label_fraction=0.3,
     )  # fmt: skip
 
 
 def fine_tuning() -> TrainConfig:
     """The default weights for photos of one's own: from the default bundle, at a fifth of the rate, ten epochs."""
     stages = (
-        Stage(epochs=9, learning_rate=3e-4, decay="cosine", warmup=50),
-        Stage(epochs=1, learning_rate=6e-5, decay="cosine", warmup=5, matching=True),
+        Stage(epochs=9, learning_rate=3e-4, lr_schedule="cosine", warmup_steps=50),
+        Stage(epochs=1, learning_rate=6e-5, lr_schedule="cosine", warmup_steps=5, matching=True),
     )
-    return replace(default_weights(), stages=stages, teacher_share=1.0)
+    return replace(default_weights(), stages=stages, pseudo_label_fraction=1.0)
 
 
 def paper_mhp_v2() -> TrainConfig:
@@ -62,16 +65,16 @@ def paper_mhp_v2() -> TrainConfig:
             Stage(epochs=30, learning_rate=5e-3),
             Stage(epochs=50, learning_rate=1e-4, matching=True),
         ),
-        model=ModelConfig(taxonomy="mhp_v2", backbone="resnet101", width=256),
-        canvas=(512, 512),
-        batch=32,
+        model=ModelConfig(taxonomy="mhp_v2", backbone="resnet101", hidden_dim=256),
+        input_size=(512, 512),
+        batch_size=32,
         optimizer="sgd",
-        backbone_rate=1.0,
+        backbone_lr_mult=1.0,
         weight_decay=1e-5,
         ema_decay=0.0,
         precision="bfloat16",
-        synthetic_share=0.0,
-        workers=4,
+        synthetic_fraction=0.0,
+        num_workers=4,
     )
 
 
@@ -89,28 +92,28 @@ def short() -> TrainConfig:
     """Twenty minutes on one CPU core: long enough to compare variants of the method, not to use the weights."""
     return TrainConfig(
         stages=(
-            Stage(steps=480, learning_rate=2e-3, decay="cosine", warmup=40),
-            Stage(steps=120, learning_rate=5e-4, decay="cosine", warmup=10, matching=True),
+            Stage(steps=480, learning_rate=2e-3, lr_schedule="cosine", warmup_steps=40),
+            Stage(steps=120, learning_rate=5e-4, lr_schedule="cosine", warmup_steps=10, matching=True),
         ),
-        model=ModelConfig(backbone="dinov2_vits14", backbone_blocks=9, width=96),
+        model=ModelConfig(backbone="dinov2_vits14", backbone_blocks=9, hidden_dim=96),
         decoder=DecoderConfig(keypoint_threshold=0.25, limb_threshold=0.2),
-        canvas=(192, 192),
+        input_size=(192, 192),
         freeze_backbone=True,
         scale=(0.6, 1.9),
-        synthetic_share=0.5,
-        validation=0,
+        synthetic_fraction=0.5,
+        num_val_images=0,
     )
 
 
 def smoke() -> TrainConfig:
     """Two minutes on a CPU: shows that data, losses, checkpoints and pictures work."""
     return TrainConfig(
-        stages=(Stage(steps=16, learning_rate=1e-3, warmup=5), Stage(steps=4, learning_rate=1e-4, matching=True)),
-        model=ModelConfig(backbone="resnet18", width=64),
-        canvas=(128, 128),
-        batch=4,
-        validation=4,
-        workers=0,
+        stages=(Stage(steps=16, learning_rate=1e-3, warmup_steps=5), Stage(steps=4, learning_rate=1e-4, matching=True)),
+        model=ModelConfig(backbone="resnet18", hidden_dim=64),
+        input_size=(128, 128),
+        batch_size=4,
+        num_val_images=4,
+        num_workers=0,
     )
 
 

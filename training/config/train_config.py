@@ -15,11 +15,11 @@ class Stage:
     learning_rate: float
     epochs: float = 0.0
     steps: int = 0
-    decay: Literal["constant", "cosine"] = "constant"  # "cosine" falls to a hundredth
-    warmup: int = 0  # steps in which the rate rises from 0
+    lr_schedule: Literal["constant", "cosine"] = "constant"  # "cosine" falls to a hundredth
+    warmup_steps: int = 0  # steps in which the rate rises from 0
     matching: bool = False  # the paper's second step: also learn from wrong limb assignments
-    canvas: tuple[int, int] | None = None  # instead of the run's
-    backbone_rate: float | None = None  # instead of the run's; 0 keeps the backbone as it is
+    input_size: tuple[int, int] | None = None  # instead of the run's
+    backbone_lr_mult: float | None = None  # instead of the run's; 0 keeps the backbone as it is
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,29 @@ class TrainConfig:
     stages: tuple[Stage, ...]
     model: ModelConfig = field(default_factory=ModelConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    canvas: tuple[int, int] = (256, 256)
-    batch: int = 8  # photos a step, over all processes
-    accumulate: int = 1  # forward passes a process makes them in: more need less memory
+    input_size: tuple[int, int] = (256, 256)
+    batch_size: int = 8  # images per step, over all processes
+    gradient_accumulation_steps: int = 1  # forward passes per step and process: more need less memory
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    backbone_rate: float = 0.1  # the pretrained layers' share of the learning rate
+    backbone_lr_mult: float = 0.1  # the pretrained layers' share of the learning rate
     normalize_pretrained: bool = True  # AdamW moves pretrained tensors in proportion to their size: `unit_rms`
     weight_decay: float = 1e-2
     freeze_backbone: bool = False
-    freeze_blocks: int = 0  # how many first blocks of the backbone keep their public weights
-    clip_norm: float = 10.0  # largest gradient norm
+    frozen_stages: int = 0  # how many first stages of the backbone keep their public weights
+    max_grad_norm: float = 10.0  # largest gradient norm
     ema_decay: float = 0.998  # the weights that are evaluated and exported are this moving average; 0: the last ones
-    offset_weight: float = 1.0  # how much the offsets' part of the loss counts, where other tasks' counts 1
+    offset_loss_weight: float = 1.0  # how much the offsets' part of the loss counts, where other tasks' counts 1
     center_loss_weight: float = 0.2  # and that of centers and of the ways from them, each
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network; losses and decoder stay float32
-    flip: float = 0.5
+    hflip_prob: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # degrees either way
-    colour: float = 0.3  # strength of brightness, contrast, saturation and hue jitter
-    synthetic_share: float = 0.15  # of the samples, drawn from rendered sets where there are any
-    teacher_share: float = 1.0  # of the photos without human keypoints, drawn anew in each epoch
-    ignore: Literal["unknown", "background"] = "unknown"  # what pixels labelled 255 teach: nothing, or nobody
-    paste: float = 0.0  # probability that people of another photo are looked for, to be pasted into a view
-    validation: int = 40  # held-out photos that are parsed after each epoch
+    color_jitter: float = 0.3  # strength of brightness, contrast, saturation and hue jitter
+    synthetic_fraction: float = 0.15  # of the samples, drawn from rendered sets where there are any
+    pseudo_label_fraction: float = 1.0  # of the photos without human keypoints, drawn anew in each epoch
+    unlabeled_as: Literal["unknown", "background"] = "unknown"  # what pixels labelled 255 teach: nothing, or nobody
+    copy_paste_prob: float = 0.0  # probability that people of another photo are looked for, to be pasted into a view
+    num_val_images: int = 40  # held-out photos that are parsed after each epoch
     seed: int = 0
-    workers: int = 1  # processes that load photos, for each training process
-    save_seconds: float = 240.0  # between checkpoints: what a kill can cost
+    num_workers: int = 1  # processes that load photos, for each training process
+    checkpoint_interval_s: float = 240.0  # between checkpoints: what a kill can cost

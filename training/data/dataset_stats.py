@@ -13,7 +13,7 @@ CANDIDATES = (20, 32)  # joints of a kind that the decoder looks at: N of the gr
 SLOTS = 32  # people: P
 
 
-class Census:
+class DatasetStats:
     """Counts over the photos that were added."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:

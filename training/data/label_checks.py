@@ -48,7 +48,7 @@ def check_photo(sample: Sample, taxonomy: Taxonomy) -> list[str]:
     return found
 
 
-class Sides:
+class LeftRightCheck:
     """Counts over photos how often names of left and right contradict each other or the picture."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
@@ -99,8 +99,8 @@ class Sides:
             for part, own, other in ((left, left_joint, right_joint), (right, right_joint, left_joint)):
                 ys, xs = np.nonzero(mask & (sample.parts == part))
                 if xs.size >= SMALLEST:
-                    centre = np.array([xs.mean(), ys.mean()])
-                    distances = np.hypot(*(joints[[own, other], :2] - centre).T)
+                    center = np.array([xs.mean(), ys.mean()])
+                    distances = np.hypot(*(joints[[own, other], :2] - center).T)
                     self._count(name, distances[1] < distances[0])
 
     def _count(self, name: str, wrong: np.bool_) -> None:

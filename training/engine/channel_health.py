@@ -56,8 +56,8 @@ class ChannelHealth:
             layers = ", ".join(f"{name} {alive:.0%}" for name, alive in worst)
             raise DeadBackboneError(
                 f"only {share:.1%} of the backbone's pretrained channels still vary (worst inputs: {layers}): start "
-                "again from the public weights with a lower learning rate or backbone_rate, and normalize_pretrained "
-                "set to true"
+                "again from the public weights with a lower learning rate or backbone_lr_mult, and with "
+                "normalize_pretrained=true"
             )
         return share
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 GROUP = 16  # channels that are convolved with each other; of all those products only a channel's own is kept
 
 
-class QuickDepthwise2d(nn.Conv2d):
+class FastDepthwiseConv2d(nn.Conv2d):
     """A square depthwise convolution of stride 1 that keeps the size; its weight gradient is computed in groups.
 
     oneDNN fills its registers with the channels of a group, and a depthwise convolution has one in each: for 5x5
@@ -37,15 +37,15 @@ class QuickDepthwise2d(nn.Conv2d):
         return quick
 
 
-def quicken(module: nn.Module) -> None:
-    """Replace the convolutions inside `module` that `QuickDepthwise2d` serves well; parameters and names stay.
+def replace_depthwise_convs(module: nn.Module) -> None:
+    """Replace the convolutions inside `module` that `FastDepthwiseConv2d` serves well; parameters and names stay.
 
     Those are depthwise ones of 5x5 and more, without a bias; with 3x3 filters torch's own gradient is quicker.
     """
     for name, layer in list(module.named_modules()):
         if type(layer) is nn.Conv2d and _is_served(layer):
             parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, QuickDepthwise2d.of(layer))
+            setattr(module.get_submodule(parent), child, FastDepthwiseConv2d.of(layer))
 
 
 def _is_served(layer: nn.Conv2d) -> bool:

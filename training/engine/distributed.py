@@ -14,28 +14,28 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among `count` that train together, and the device it computes on."""
+class DistEnv:
+    """This process among `world_size` that train together, and the device it computes on."""
 
     rank: int
-    count: int
+    world_size: int
     device: torch.device
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes files and talks."""
         return self.rank == 0
 
-    def summed(self, value: Tensor) -> Tensor:
+    def all_reduce(self, value: Tensor) -> Tensor:
         """The sum of `value` over all processes, without gradient."""
-        if self.count > 1:
+        if self.world_size > 1:
             value = value.clone()
             dist.all_reduce(value)
         return value
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
+def init_distributed() -> Iterator[DistEnv]:
     """Join the processes that `torchrun` started (it sets RANK, LOCAL_RANK and WORLD_SIZE); NCCL on GPUs, else gloo."""
     gpu = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
@@ -43,16 +43,16 @@ def joined() -> Iterator[Processes]:
         torch.cuda.set_device(device)
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
-        yield Processes(0, 1, device)
+        yield DistEnv(0, 1, device)
         return
     dist.init_process_group("nccl" if gpu else "gloo")
     try:
-        yield Processes(dist.get_rank(), count, device)
+        yield DistEnv(dist.get_rank(), count, device)
     finally:
         dist.destroy_process_group()
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
+class SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm over the batch of all processes, so that a run does not depend on how many there are.
 
     torch's SyncBatchNorm does the same on GPUs alone.
@@ -94,12 +94,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return shared
 
 
-def share_batch_norm(module: nn.Module) -> None:
+def convert_sync_batchnorm(module: nn.Module) -> None:
     """Replace every trainable-statistics BatchNorm2d inside `module`; frozen ones, which are subclasses, stay."""
     for name, layer in list(module.named_modules()):
         if type(layer) is nn.BatchNorm2d:
             parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, SharedBatchNorm2d.of(layer))
+            setattr(module.get_submodule(parent), child, SyncBatchNorm2d.of(layer))
 
 
 class _SumOverProcesses(torch.autograd.Function):

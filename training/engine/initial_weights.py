@@ -20,7 +20,7 @@ from model.network import Network
 PREFIX, HALF = "parser.network.", "_f16"  # how a graph names a network's parameters
 
 
-def load_start(network: Network, start: Path) -> str:
+def load_initial_weights(network: Network, start: Path) -> str:
     """Fill `network` from a checkpoint or a bundle's folder; returns a sentence about what is not filled, or "".
 
     What fits by name and shape is taken: new heads, as for other parts or joints, start afresh.
@@ -44,7 +44,7 @@ def load_start(network: Network, start: Path) -> str:
 
 
 @torch.no_grad()
-def restore_statistics(network: Network, image: Tensor) -> None:
+def unfold_batch_norm(network: Network, image: Tensor) -> None:
     """Give BatchNorms that a bundle had folded away the statistics of `image`, uint8 [B, H, W, 3].
 
     In evaluation the network computes what it did; in training, where batches are normalised, nearly so.

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.engine.distributed import Processes
+from model import legacy_names
+from training.engine.distributed import DistEnv
 from training.engine.validation import Figures
 from training.losses.dense_losses import TYPICAL
 
 FIGURES = ("mIoU", "APp50", "PCP50", "mask_IoU", "keypoint_AP")
-LOSSES = (*TYPICAL, "total", "gradient_norm")
+LOSSES = (*TYPICAL, "loss", "grad_norm")
 ALIVE = "alive"  # share of the backbone's pretrained channels that still vary
-HEAD = ("step", "epoch", "lr", "seconds", "data_share")
+HEAD = ("step", "epoch", "lr", "seconds", "data_time_fraction")
 
 
-class Rows:
+class CsvLogger:
     """A CSV file that a resumed run continues after `step`: later rows, of steps now done again, are dropped."""
 
     def __init__(self, path: Path, columns: Sequence[str], step: int) -> None:
@@ -29,7 +30,8 @@ class Rows:
         kept = []
         if step and path.exists():
             with path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+                rows = [legacy_names.current(row, legacy_names.LOG) for row in csv.DictReader(file)]
+                kept = [row for row in rows if int(row["step"]) <= step]
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -41,10 +43,10 @@ class Rows:
             csv.DictWriter(file, self.columns).writerow(row)
 
 
-class Means:
+class AverageMeter:
     """Means of losses since the last reading, of time, and of the share of it spent waiting for photos."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: DistEnv) -> None:
         self.processes = processes
         self._restart()
 
@@ -58,8 +60,8 @@ class Means:
     def read(self) -> dict[str, float]:
         """Means, and start again. Losses of parts of a batch add up over processes. Collective: all must call it."""
         seconds = time.monotonic() - self.started
-        means = {name: float(self.processes.summed(total)) / count for name, (total, count) in self.sums.items()}
-        means |= {"seconds": seconds, "data_share": self.waited / seconds}
+        means = {name: float(self.processes.all_reduce(total)) / count for name, (total, count) in self.sums.items()}
+        means |= {"seconds": seconds, "data_time_fraction": self.waited / seconds}
         self._restart()
         return means
 
@@ -68,24 +70,31 @@ class Means:
         self.waited, self.started = 0.0, time.monotonic()
 
 
-class Log:
+class TrainLogger:
     """Both files of a run, and the lines that a person watches."""
 
     def __init__(self, run: Path, step: int) -> None:
-        weights = [f"weight_{task}" for task in TYPICAL]
-        self.steps = Rows(run / "log.csv", [*HEAD, *LOSSES, *weights], step)
-        self.epochs = Rows(run / "epochs.csv", [*HEAD, *LOSSES, ALIVE, *FIGURES], step)
+        weights = [f"task_weight_{task}" for task in TYPICAL]
+        self.steps = CsvLogger(run / "log.csv", [*HEAD, *LOSSES, *weights], step)
+        self.epochs = CsvLogger(run / "epochs.csv", [*HEAD, *LOSSES, ALIVE, *FIGURES], step)
         self.titled = False
 
     def step(self, where: dict[str, float], means: dict[str, float], weights: dict[str, float]) -> str:
         """Add a row; returns the losses in a few words."""
-        self.steps.add({**where, **means, **{f"weight_{task}": value for task, value in weights.items()}})
+        self.steps.add({**where, **means, **{f"task_weight_{task}": value for task, value in weights.items()}})
         return " ".join(f"{task} {means[task]:.3f}" for task in TYPICAL if task in means)
 
     def epoch(self, where: dict[str, float], means: dict[str, float], figures: Figures) -> None:
         """Add a row, and print it under its titles."""
         self.epochs.add({**where, **means, **figures})
-        columns = ["epoch", "lr", "total", *FIGURES, ALIVE, "data_share"]  # what fits on a line; the file holds all
+        columns = [
+            "epoch",
+            "lr",
+            "loss",
+            *FIGURES,
+            ALIVE,
+            "data_time_fraction",
+        ]  # what fits on a line; the file holds all
         values = {**where, **means, **figures}
         if not self.titled:
             tqdm.write("  ".join(f"{name:>10}" for name in columns))

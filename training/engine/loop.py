@@ -24,29 +24,29 @@ from model.network import Network
 from model.taxonomy import get_taxonomy
 from training.config.train_config import Stage, TrainConfig
 from training.engine.channel_health import ChannelHealth
-from training.engine.depthwise import quicken
-from training.engine.distributed import Processes, joined, share_batch_norm
-from training.engine.initial_weights import load_start, restore_statistics, scale_features
+from training.engine.depthwise import replace_depthwise_convs
+from training.engine.distributed import DistEnv, convert_sync_batchnorm, init_distributed
+from training.engine.initial_weights import load_initial_weights, scale_features, unfold_batch_norm
 from training.engine.license_record import count_learned, warn_of_start
-from training.engine.log import Log, Means
-from training.engine.malloc import keep_freed_memory
+from training.engine.log import AverageMeter, TrainLogger
+from training.engine.malloc import disable_malloc_trim
 from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
 from training.engine.tfjs import read_tfjs
 from training.engine.unit_rms import is_normalized, load_plain_state, normalize, plain_state
 from training.engine.validation import Figures, validate
-from training.losses.dense_losses import Counts, count_labels
-from training.losses.objective import Objective
+from training.losses.dense_losses import Normalizers, count_labels
+from training.losses.model_with_loss import ModelWithLoss
 from training.transforms.targets import Batch, TrainingSet
 
 LOG_EVERY = 20
 LAST = "last.ckpt"
 CANVASES = 16  # from which BatchNorms take their first statistics, where a bundle has none
 FREE = (
-    "workers",
-    "accumulate",
-    "validation",
-    "save_seconds",
+    "num_workers",
+    "gradient_accumulation_steps",
+    "num_val_images",
+    "checkpoint_interval_s",
 )  # may differ when a run is resumed: the weights do not depend on them
 
 
@@ -83,29 +83,29 @@ def train(
         BundleError: `start` is a folder and no bundle.
         DatasetError: most photos cannot be read.
     """
-    with joined() as processes:
+    with init_distributed() as processes:
         run.mkdir(parents=True, exist_ok=True)
-        keep_freed_memory()
+        disable_malloc_trim()
         torch.manual_seed(config.seed)
         network = make_network(config, pretrained, start)
         canvases = _first_canvases(data)
         if start is not None and start.is_dir() and not (run / LAST).exists():
-            restore_statistics(network, canvases)
+            unfold_batch_norm(network, canvases)
         if start is None:
             scale_features(network, canvases)
         health = ChannelHealth(network, canvases)
-        if processes.count > 1:
-            share_batch_norm(network)
+        if processes.world_size > 1:
+            convert_sync_batchnorm(network)
         network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-        objective = make_objective(config, network).to(processes.device)
+        objective = make_model_with_loss(config, network).to(processes.device)
         optimizer = make_optimizer(config, objective)
         schedule = Schedule(config.stages, data.epoch_steps, steps)
         state: dict[str, Any] = {"network": network, "criterion": objective.criterion, "optimizer": optimizer}
         identity = {**_identity(config, schedule), "licenses": list(licenses) or None}  # None: as in older checkpoints
         data_licenses = count_learned(data, run / LAST, start)
         step = _resume(run / LAST, identity, state, average, health)
-        if processes.first and step == 0:
+        if processes.is_main and step == 0:
             warn_of_start(start, licenses)
 
         def save() -> None:
@@ -117,16 +117,16 @@ def train(
                 licenses=list(licenses), data_licenses=data_licenses, **values,
             )  # fmt: skip
 
-        log = Log(run, step) if processes.first else None
-        recent, epoch_means = Means(processes), Means(processes)
-        take_step = Stepper(config, objective, optimizer, processes)
+        log = TrainLogger(run, step) if processes.is_main else None
+        recent, epoch_means = AverageMeter(processes), AverageMeter(processes)
+        take_step = TrainStep(config, objective, optimizer, processes)
         batches = load_batches(data, config, schedule, step, processes)
         saved = time.monotonic()
-        bar = tqdm(total=schedule.steps, initial=step, unit="step", desc=run.name, disable=not processes.first)
+        bar = tqdm(total=schedule.steps, initial=step, unit="step", desc=run.name, disable=not processes.is_main)
         network.train()
         while step < schedule.steps:
             before = time.monotonic()
-            parts = [next(batches) for _ in range(config.accumulate)]
+            parts = [next(batches) for _ in range(config.gradient_accumulation_steps)]
             waited = time.monotonic() - before
             stage, rate = schedule.at(step)
             values = take_step(parts, rate, stage)
@@ -146,28 +146,28 @@ def train(
                 means["alive"] = health.check(network)
                 if log is not None:
                     figures: Figures = {}
-                    if validation and config.validation:
+                    if validation and config.num_val_images:
                         figures, picture = validate(cast(Network, average.module), config, data.photos, validation)
                         picture.save(run / f"preview-{step:06d}.jpg", quality=88)
                     log.epoch(where, means, figures)
-            if processes.first and (last or time.monotonic() - saved > config.save_seconds):
+            if processes.is_main and (last or time.monotonic() - saved > config.checkpoint_interval_s):
                 save()
                 saved = time.monotonic()
         bar.close()
     return run / LAST
 
 
-class Stepper:
+class TrainStep:
     """One step of the optimiser, whatever number of passes and processes its photos are spread over."""
 
     def __init__(
-        self, config: TrainConfig, objective: Objective, optimizer: torch.optim.Optimizer, processes: Processes
+        self, config: TrainConfig, objective: ModelWithLoss, optimizer: torch.optim.Optimizer, processes: DistEnv
     ) -> None:
         self.config, self.optimizer, self.processes = config, optimizer, processes
         self.network = objective.network
         self.levels = 1 if config.model.projection == "direct" else 4
-        self.objective: Objective | DistributedDataParallel = objective
-        if processes.count > 1:
+        self.objective: ModelWithLoss | DistributedDataParallel = objective
+        if processes.world_size > 1:
             devices = [processes.device] if processes.device.type == "cuda" else None
             self.objective = DistributedDataParallel(objective, device_ids=devices)
 
@@ -177,14 +177,16 @@ class Stepper:
         Raises InputError where a loss is no longer a number.
         """
         device, processes = self.processes.device, self.processes
-        backbone_rate = self.config.backbone_rate if stage.backbone_rate is None else stage.backbone_rate
+        backbone_lr_mult = self.config.backbone_lr_mult if stage.backbone_lr_mult is None else stage.backbone_lr_mult
         parts = [Batch(*(tensor.to(device, non_blocking=True) for tensor in part)) for part in parts]
         counted = [count_labels(part, self.levels) for part in parts]
-        counts = Counts(*(processes.summed(torch.stack(column).sum(0)) for column in zip(*counted, strict=True)))
+        counts = Normalizers(
+            *(processes.all_reduce(torch.stack(column).sum(0)) for column in zip(*counted, strict=True))
+        )
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * (backbone_rate if group["pretrained"] else 1.0)
+            group["lr"] = rate * (backbone_lr_mult if group["pretrained"] else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        share = 1 / (processes.count * len(parts))
+        share = 1 / (processes.world_size * len(parts))
         values: dict[str, Tensor] = {}
         for i, part in enumerate(parts):
             with self._exchange(last=i == len(parts) - 1):
@@ -194,12 +196,14 @@ class Stepper:
                         f"the loss is {float(total.detach())}: continue from the last checkpoint, "
                         "with a lower learning rate or precision=float32"
                     )
-                (total * processes.count).backward()  # the gradients of processes are averaged, these are to be added
-            for name, value in {**losses, "total": total.detach()}.items():
+                (
+                    total * processes.world_size
+                ).backward()  # the gradients of processes are averaged, these are to be added
+            for name, value in {**losses, "loss": total.detach()}.items():
                 values[name] = values.get(name, 0.0) + value
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
-        return {**values, "gradient_norm": norm / processes.count}
+        return {**values, "grad_norm": norm / processes.world_size}
 
     def _exchange(self, last: bool) -> AbstractContextManager[None]:
         """Processes exchange gradients once a step, in the last of its passes."""
@@ -228,14 +232,17 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     return update
 
 
-def make_objective(config: TrainConfig, network: Network) -> Objective:
+def make_model_with_loss(config: TrainConfig, network: Network) -> ModelWithLoss:
     """What `config` minimises."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
-    weights = {"offset": config.offset_weight, **dict.fromkeys(("center", "regression"), config.center_loss_weight)}
-    return Objective(network, decoder, config.precision == "bfloat16", weights)
+    weights = {
+        "offset": config.offset_loss_weight,
+        **dict.fromkeys(("center", "regression"), config.center_loss_weight),
+    }
+    return ModelWithLoss(network, decoder, config.precision == "bfloat16", weights)
 
 
-def make_optimizer(config: TrainConfig, objective: Objective) -> torch.optim.Optimizer:
+def make_optimizer(config: TrainConfig, objective: ModelWithLoss) -> torch.optim.Optimizer:
     """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances.
 
     None either for pretrained tensors that `unit_rms` normalizes: it would pull them away from their size. Groups say
@@ -260,7 +267,7 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
         graph = pretrained.suffix == ".json"
         state = read_tfjs(pretrained) if graph else torch.load(pretrained, map_location="cpu", weights_only=True)
         load_pretrained(network.backbone, state)
-    if start is not None and (said := load_start(network, start)):
+    if start is not None and (said := load_initial_weights(network, start)):
         tqdm.write(said, file=sys.stderr)
     prepare(network, config)
     return network
@@ -268,11 +275,11 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
 
 def prepare(network: Network, config: TrainConfig) -> None:
     """Freeze what `config` keeps, and make the rest fit to learn; what the network computes stays the same."""
-    network.backbone.freeze_first(config.freeze_blocks)
+    network.backbone.freeze_stages(config.frozen_stages)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
     freeze_batch_norm(network.backbone)
-    quicken(network)
+    replace_depthwise_convs(network)
     if config.optimizer == "adamw" and config.normalize_pretrained:
         normalize(network.backbone)
 

@@ -9,7 +9,7 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # glibc's names for mallopt's pa
 NEVER, MORE_AT_ONCE = -1, 256 << 20
 
 
-def keep_freed_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Tell glibc to keep what this process frees; returns whether it does (elsewhere nothing changes).
 
     By default it gives large blocks back to the system and asks for them again, each time zeroed page by page. A

@@ -8,50 +8,52 @@ from torch.utils.data import DataLoader
 
 from model.errors import InputError
 from training.config.train_config import TrainConfig
-from training.engine.distributed import Processes
+from training.engine.distributed import DistEnv
 from training.engine.schedule import Schedule
-from training.transforms.targets import Batch, TrainingSet, View, collate
+from training.transforms.targets import Batch, SampleSpec, TrainingSet, collate
 
 AHEAD = 4  # batches that each loading process has ready
 
 
 def load_batches(
-    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: DistEnv
 ) -> Iterator[Batch]:
-    """Endless batches of one process from a step on, `config.accumulate` a step.
+    """Endless batches of one process from a step on, `config.gradient_accumulation_steps` a step.
 
     A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
     Raises InputError for a batch that cannot be divided evenly.
     """
-    if config.batch % (processes.count * config.accumulate):
+    if config.batch_size % (processes.world_size * config.gradient_accumulation_steps):
         raise InputError(
-            f"a batch of {config.batch} cannot be divided by {processes.count} processes times "
-            f"{config.accumulate} passes; choose a multiple"
+            f"a batch of {config.batch_size} cannot be divided by {processes.world_size} processes times "
+            f"{config.gradient_accumulation_steps} passes; choose a multiple"
         )
     loader = DataLoader(
         data,
-        batch_sampler=_views(data, config, schedule, step, processes),
-        num_workers=config.workers,
+        batch_sampler=_batch_sampler(data, config, schedule, step, processes),
+        num_workers=config.num_workers,
         collate_fn=collate,
         pin_memory=processes.device.type == "cuda",
-        prefetch_factor=AHEAD if config.workers else None,
+        prefetch_factor=AHEAD if config.num_workers else None,
     )
     yield from loader
 
 
-def _views(
-    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: Processes
-) -> Iterator[list[View]]:
-    size = config.batch // (processes.count * config.accumulate)
+def _batch_sampler(
+    data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: DistEnv
+) -> Iterator[list[SampleSpec]]:
+    size = config.batch_size // (processes.world_size * config.gradient_accumulation_steps)
     order: list[int] = []
     shown = -1
     while True:
         epoch, within = divmod(step, schedule.epoch_steps)
         if epoch != shown:
             order, shown = data.order(epoch), epoch
-            order *= -(-config.batch // len(order))  # fewer photos than a batch are shown several times
+            order *= -(-config.batch_size // len(order))  # fewer photos than a batch are shown several times
         stage, _ = schedule.at(min(step, schedule.steps - 1))  # the loader looks beyond the last step
-        photos = order[within * config.batch : (within + 1) * config.batch][processes.rank :: processes.count]
-        for part in range(config.accumulate):
-            yield [View(epoch, photo, stage.canvas) for photo in photos[part * size : (part + 1) * size]]
+        photos = order[within * config.batch_size : (within + 1) * config.batch_size][
+            processes.rank :: processes.world_size
+        ]
+        for part in range(config.gradient_accumulation_steps):
+            yield [SampleSpec(epoch, photo, stage.input_size) for photo in photos[part * size : (part + 1) * size]]
         step += 1

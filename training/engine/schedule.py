@@ -37,7 +37,9 @@ class Schedule:
                 ends[i] = min(ends[i], ends[i + 1] - 1)
             ends = [max(end, i + 1) for i, end in enumerate(ends)]
             factor = steps / sum(lengths)
-            self.stages = tuple(replace(stage, warmup=round(stage.warmup * min(1.0, factor))) for stage in stages)
+            self.stages = tuple(
+                replace(stage, warmup_steps=round(stage.warmup_steps * min(1.0, factor))) for stage in stages
+            )
             lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         self.lengths = tuple(lengths)
         self.epoch_steps = epoch_steps
@@ -58,9 +60,9 @@ class Schedule:
 
 
 def _share(stage: Stage, length: int, done: int) -> float:
-    if done < stage.warmup:
-        return (done + 1) / stage.warmup
-    if stage.decay == "constant":
+    if done < stage.warmup_steps:
+        return (done + 1) / stage.warmup_steps
+    if stage.lr_schedule == "constant":
         return 1.0
-    progress = (done - stage.warmup) / max(1, length - stage.warmup)
+    progress = (done - stage.warmup_steps) / max(1, length - stage.warmup_steps)
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))

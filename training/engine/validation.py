@@ -12,10 +12,10 @@ from model.parser import HumanParser
 from training.config.train_config import TrainConfig
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import Sample, UInt8
-from training.evaluation.evaluate import evaluate, spread
-from training.inference.predictions import PhotoPeople
+from training.evaluation.evaluate import evaluate, subsample
+from training.inference.predictions import Prediction
 from training.inference.predictors import parse_with
-from training.visualization.drawing import contact_sheet, draw_people
+from training.visualization.drawing import draw_people, image_grid
 
 PICTURED = 8  # photos on the picture
 
@@ -25,25 +25,25 @@ Figures = dict[str, float | None]
 def validate(
     network: Network, config: TrainConfig, photos: PhotoDataset, indices: Sequence[int]
 ) -> tuple[Figures, Image.Image]:
-    """Figures over at most `config.validation` of the photos, and a sheet with labels above predictions.
+    """Figures over at most `config.num_val_images` of the photos, and a sheet with labels above predictions.
 
     Raises ValueError where there is nothing to validate on.
     """
-    chosen = spread(indices, config.validation)
+    chosen = subsample(indices, config.num_val_images)
     if not chosen:
         raise ValueError("no photo to validate on")
     labelled: list[UInt8] = []
     predicted: list[UInt8] = []
 
-    def show(sample: Sample, people: PhotoPeople) -> None:
+    def show(sample: Sample, people: Prediction) -> None:
         if len(labelled) < PICTURED:
             truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, photos.taxonomy)
             found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, photos.taxonomy)
             for pictures, picture in ((labelled, truth), (predicted, found)):
-                pictures.append(_small(picture, config.canvas))
+                pictures.append(_small(picture, config.input_size))
 
     parser = HumanParser(network, config.decoder).eval()
-    report = evaluate(parse_with(parser), photos, chosen, [[config.canvas]], show)
+    report = evaluate(parse_with(parser), photos, chosen, [[config.input_size]], show)
     parts = report["parts"]
     figures: Figures = {
         "mIoU": parts["mIoU"],
@@ -52,7 +52,7 @@ def validate(
         "mask_IoU": report["masks"]["mean_IoU"],
         "keypoint_AP": report["keypoints"]["AP"],
     }
-    return figures, Image.fromarray(contact_sheet([*labelled, *predicted], columns=len(labelled)))
+    return figures, Image.fromarray(image_grid([*labelled, *predicted], columns=len(labelled)))
 
 
 def _small(picture: UInt8, size: tuple[int, int]) -> UInt8:

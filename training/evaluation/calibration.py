@@ -66,7 +66,7 @@ def score_people(
         rows += [
             (float(poses.score[i]), area[i], i in right)
             for i in range(len(poses.score))
-            if i in right or not poses.excused[i]
+            if i in right or not poses.dt_ignore[i]
         ]
     table = np.array(rows, float).reshape(-1, 3)
     return ScoredPeople(table[:, 0], table[:, 1], table[:, 2] > 0)

@@ -13,11 +13,11 @@ from model.taxonomy import Taxonomy
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import Sample, UInt8
 from training.evaluation.evaluate import Show
-from training.evaluation.image_metrics import PhotoFigures
+from training.evaluation.image_metrics import ImageMetrics
 from training.evaluation.metrics.parts import likeness
-from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictions import Prediction, parse_photo
 from training.inference.predictors import Parse, Scales
-from training.visualization.drawing import contact_sheet, draw_people
+from training.visualization.drawing import draw_people, image_grid
 
 CASES, COLUMNS = 12, 2  # photos on a sheet, and side by side
 SIDE = 400  # pixels of the longer side of a photo on a sheet
@@ -25,24 +25,24 @@ CAPTION = 18  # height in pixels
 RANKED_BY = "mean best IoU of parts, over labelled and found people"
 
 
-def draw_case(sample: Sample, people: PhotoPeople, taxonomy: Taxonomy) -> UInt8:
+def draw_case(sample: Sample, people: Prediction, taxonomy: Taxonomy) -> UInt8:
     """Labels at the left, prediction at the right."""
     labels = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, taxonomy)
     found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, taxonomy)
-    return contact_sheet([labels, found], columns=2)
+    return image_grid([labels, found], columns=2)
 
 
 def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
     """A function that writes each photo it is called with into `folder`, as KEY.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(sample: Sample, people: PhotoPeople) -> None:
+    def write(sample: Sample, people: Prediction) -> None:
         save(draw_case(sample, people, taxonomy), folder / f"{sample.key.replace('/', '_')}.jpg")
 
     return write
 
 
-def rank(figures: dict[int, PhotoFigures]) -> list[tuple[int, float]]:
+def rank(figures: dict[int, ImageMetrics]) -> list[tuple[int, float]]:
     """Indices of photos and their `likeness`, the worst first; those with nobody to find and nobody found left out."""
     values = [(index, likeness(photo.parts)) for index, photo in figures.items()]
     return sorted(((index, value) for index, value in values if not math.isnan(value)), key=lambda pair: pair[1])
@@ -69,7 +69,7 @@ def write_sheets(
             case = draw_case(sample, parse_photo(parse, sample, scales), photos.taxonomy)
             cases.append(captioned(case, f"{sample.key}   {value:.3f}"))
         if cases:
-            save(contact_sheet(cases, COLUMNS), folder / f"{name}.jpg")
+            save(image_grid(cases, COLUMNS), folder / f"{name}.jpg")
 
 
 def captioned(case: UInt8, text: str, size: tuple[int, int] = (2 * SIDE, SIDE)) -> UInt8:

@@ -17,22 +17,22 @@ from model.errors import InputError
 from training.data.datasets.base import PhotoDataset
 from training.data.datasets.image_lists import listed
 from training.data.samples import DatasetError, Sample
-from training.evaluation.image_metrics import PhotoFigures, measure, summarise
-from training.inference.predictions import PhotoPeople, parse_photo
+from training.evaluation.image_metrics import ImageMetrics, compute_metrics, measure
+from training.inference.predictions import Prediction, parse_photo
 from training.inference.predictors import Parse, Scales
 
-Show = Callable[[Sample, PhotoPeople], None]
+Show = Callable[[Sample, Prediction], None]
 
 
 @dataclass(frozen=True)
 class Measured:
     """What came of some photos of a data set."""
 
-    figures: dict[int, PhotoFigures]  # by index
+    figures: dict[int, ImageMetrics]  # by index
     broken: list[dict[str, str]]  # those that could not be read: the photo's key and what is the matter
 
 
-def spread(indices: Sequence[int], count: int) -> list[int]:
+def subsample(indices: Sequence[int], count: int) -> list[int]:
     """At most `count` of the indices, evenly spread."""
     if count >= len(indices):
         return list(indices)
@@ -53,7 +53,7 @@ def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path |
     if limit is not None and limit < 1:
         raise InputError(f"--limit {limit}: take at least one photo")
     if limit is not None:
-        indices = spread(indices, limit)
+        indices = subsample(indices, limit)
     if not indices:
         raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
     return indices
@@ -68,7 +68,7 @@ def evaluate(
     `broken`. Raises DatasetError where none can.
     """
     measured = measure_photos(parse, photos, indices, scales, show)
-    return {**summarise(list(measured.figures.values()), photos.taxonomy), "broken": measured.broken}
+    return {**compute_metrics(list(measured.figures.values()), photos.taxonomy), "broken": measured.broken}
 
 
 def measure_photos(
@@ -80,7 +80,7 @@ def measure_photos(
     strict: bool = False,
 ) -> Measured:
     """Each photo's figures. Raises DatasetError where a photo (`strict`) or every photo cannot be read."""
-    figures: dict[int, PhotoFigures] = {}
+    figures: dict[int, ImageMetrics] = {}
     broken: list[dict[str, str]] = []
     for index in tqdm(indices, desc="evaluate", unit="photo"):
         try:

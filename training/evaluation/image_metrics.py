@@ -1,6 +1,6 @@
 """The figures of one photo, its people compared with its labels in every way, and from those the figures of all.
 
-`summarise` gives them ready for JSON: numbers, None where there is no value.
+`compute_metrics` gives them ready for JSON: numbers, None where there is no value.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from training.evaluation.metrics.averages import bootstrap, mean
 from training.evaluation.metrics.boundaries import boundary_f, mask_boundary_f, part_contours
 from training.evaluation.metrics.detection_errors import NOTABLE, person_errors
 from training.evaluation.metrics.joints import joint_part_tables, joints_on_parts
-from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, correct_parts
+from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, pcp
 from training.evaluation.metrics.people import Instances, average_precision, coco_ap, compare_masks
 from training.evaluation.metrics.pixels import Float64, Int64, class_ious, confusion
 from training.evaluation.metrics.poses import Poses, joint_figures, keypoint_ap
-from training.evaluation.metrics.regions import region_ap
-from training.inference.predictions import PhotoPeople
+from training.evaluation.metrics.regions import part_ap
+from training.inference.predictions import Prediction
 
 BODY_IN_BOX = 0.53  # a person's area as a share of the box, where no mask tells
 
@@ -35,7 +35,7 @@ REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
 
 
 @dataclass(frozen=True)
-class PhotoFigures:
+class ImageMetrics:
     """What one photo adds to the figures; n labelled people, C parts."""
 
     key: str
@@ -51,13 +51,13 @@ class PhotoFigures:
     joints: Int64 | None  # [4], see `joints_on_parts`
 
 
-def measure(sample: Sample, people: PhotoPeople, taxonomy: Taxonomy, negative: bool) -> PhotoFigures:
+def measure(sample: Sample, people: Prediction, taxonomy: Taxonomy, negative: bool) -> ImageMetrics:
     """Compare one photo's people with its labels."""
     n, parts = len(sample.keypoints), len(taxonomy.part_names)
     truth, predicted = (sample.parts, sample.people), (people.part_map, people.person_map)
     masks = compare_masks(sample.people, people.person_map, sample.has_mask, people.score)
     tables = joint_part_tables(taxonomy)
-    return PhotoFigures(
+    return ImageMetrics(
         key=sample.key,
         source=sample.source,
         negative=negative,
@@ -72,18 +72,18 @@ def measure(sample: Sample, people: PhotoPeople, taxonomy: Taxonomy, negative: b
     )
 
 
-def _poses(sample: Sample, people: PhotoPeople) -> Poses:
+def _poses(sample: Sample, people: Prediction) -> Poses:
     n, m = len(sample.keypoints), len(people.score)
     sides = sample.boxes[:, 2:] - sample.boxes[:, :2]  # [n, 2]
     pixels = np.bincount(sample.people.ravel(), minlength=256)[1 : n + 1]
     unlabelled = np.flatnonzero(~(sample.keypoints[:, :, 2] > 0).any(axis=1)) + 1
     unknown = (sample.people == IGNORE) | np.isin(sample.people, unlabelled)
-    excused, sides_found = np.zeros(m, bool), np.zeros((m, 2))
+    dt_ignore, sides_found = np.zeros(m, bool), np.zeros((m, 2))
     for row, joints in enumerate(people.keypoints):
         xy = joints[joints[:, 2] > 0, :2]
         if len(xy):
             column_row = np.rint(xy).astype(int)
-            excused[row] = unknown[column_row[:, 1], column_row[:, 0]].mean() > 0.5
+            dt_ignore[row] = unknown[column_row[:, 1], column_row[:, 0]].mean() > 0.5
             sides_found[row] = xy.max(axis=0) - xy.min(axis=0)
     pixels_found = np.bincount(people.person_map.ravel(), minlength=m + 1)[1 : m + 1]
     return Poses(
@@ -94,7 +94,7 @@ def _poses(sample: Sample, people: PhotoPeople) -> Poses:
         score=people.score,
         found_area=_areas(pixels_found, sides_found),
         found_height=sides_found[:, 1],
-        excused=excused,
+        dt_ignore=dt_ignore,
     )
 
 
@@ -103,7 +103,7 @@ def _areas(pixels: NDArray[np.int64], sides: NDArray[np.floating]) -> NDArray[np
     return np.where(pixels > 0, pixels, BODY_IN_BOX * sides.prod(axis=1)).astype(float)
 
 
-def summarise(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
+def compute_metrics(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
     """All figures of some photos; of each part and joint under `categories`."""
     poses = [photo.poses for photo in photos]
     parts = _part_tables(photos, taxonomy)
@@ -142,7 +142,7 @@ class _PartTables:
     regions: dict[str, Float64]  # definition -> AP^r [T, C] at the thresholds of VOLUME
 
 
-def _part_tables(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> _PartTables:
+def _part_tables(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> _PartTables:
     classes = len(taxonomy.part_names) + 1
     matrix = sum((photo.confusion for photo in photos), np.zeros((classes, classes), np.int64))
     contours = sum((photo.part_contours for photo in photos), np.zeros((classes - 1, 4), np.int64))
@@ -150,11 +150,11 @@ def _part_tables(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> _PartTab
     return _PartTables(
         iou=class_ious(matrix),
         boundary=boundary_f(contours),
-        regions={name: region_ap(parts, VOLUME, name == "one_to_one") for name in ("de_facto", "one_to_one")},
+        regions={name: part_ap(parts, VOLUME, name == "one_to_one") for name in ("de_facto", "one_to_one")},
     )
 
 
-def _part_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
+def _part_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
     people = [photo.parts.people for photo in photos]
     return {
         "labels": _label_quality(photos),
@@ -162,13 +162,13 @@ def _part_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy, tables: _P
         "IoU": dict(zip(("background", *taxonomy.part_names), tables.iou.tolist(), strict=True)),
         "APp50": average_precision(people, 0.5),
         "APpvol": float(np.mean([average_precision(people, threshold) for threshold in VOLUME])),
-        "PCP50": correct_parts([photo.parts for photo in photos]),
+        "PCP50": pcp([photo.parts for photo in photos]),
         "APr": {name: _region_figures(ap) for name, ap in tables.regions.items()},
         "boundary_F": mean(tables.boundary),
     }
 
 
-def _label_quality(photos: Sequence[PhotoFigures]) -> str:
+def _label_quality(photos: Sequence[ImageMetrics]) -> str:
     """What is known of how the part labels were made."""
     sources = {photo.source for photo in photos if len(photo.poses.truth)}
     if sources <= {SYNTHETIC}:
@@ -184,7 +184,7 @@ def _region_figures(ap: Float64) -> dict[str, float]:
     return {**at, "APrvol": mean([mean(row) for row in ap])}
 
 
-def _mask_figures(photos: Sequence[PhotoFigures]) -> dict[str, Any]:
+def _mask_figures(photos: Sequence[ImageMetrics]) -> dict[str, Any]:
     chosen = [photo.tall & photo.masks.countable for photo in photos]  # [n] of each photo
     best = [photo.masks.similarity[rows].max(axis=1, initial=0) for photo, rows in zip(photos, chosen, strict=True)]
     everyone = np.concatenate([np.zeros(0), *best])
@@ -203,24 +203,29 @@ def _mask_figures(photos: Sequence[PhotoFigures]) -> dict[str, Any]:
     }
 
 
-def _person_figures(photos: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
+def _person_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
     false_people = [len(photo.poses.found) for photo in photos if photo.negative]
     errors = person_errors([photo.poses for photo in photos], taxonomy.joint_sigmas, taxonomy.joint_flip)
     return {
         **dataclasses.asdict(errors),
-        "photos_of_nobody": len(false_people),
-        "nobody_found": mean([count == 0 for count in false_people]),
-        "people_found_there": sum(false_people),
+        "negative_images": len(false_people),
+        "true_negative_rate": mean([count == 0 for count in false_people]),
+        "negative_false_positives": sum(false_people),
     }
 
 
-def _joints_on_parts(photos: Sequence[PhotoFigures]) -> dict[str, Any] | None:
+def _joints_on_parts(photos: Sequence[ImageMetrics]) -> dict[str, Any] | None:
     counts = [photo.joints for photo in photos if photo.joints is not None]
     if not counts:
         return None
     visible, any_part, either, own = np.sum(counts, axis=0).tolist()
     share = 1 / visible if visible else float("nan")
-    return {"visible": visible, "on_a_part": any_part * share, "right_part": either * share, "right_side": own * share}
+    return {
+        "visible": visible,
+        "on_any_part": any_part * share,
+        "on_correct_part": either * share,
+        "on_correct_side": own * share,
+    }
 
 
 def _by_name(names: Sequence[str], columns: dict[str, Float64]) -> dict[str, dict[str, float]]:

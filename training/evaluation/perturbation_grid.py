@@ -1,4 +1,4 @@
-"""A few photos in all disturbances, with what a parser says of each, for a person to judge."""
+"""A few photos in all perturbations, with what a parser says of each, for a person to judge."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from model.taxonomy import Taxonomy
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import DatasetError, Sample, UInt8
 from training.evaluation.error_analysis import captioned, save
-from training.evaluation.evaluate import spread
-from training.evaluation.perturbations import DISTURBANCES, NAMES_KEPT
+from training.evaluation.evaluate import subsample
+from training.evaluation.perturbations import HFLIP_NO_SWAP, PERTURBATIONS
 from training.evaluation.robustness import ORIGINAL
-from training.inference.predictions import PhotoPeople, parse_photo
+from training.inference.predictions import Prediction, parse_photo
 from training.inference.predictors import Predictor
 from training.transforms.augment import letterbox
-from training.visualization.drawing import contact_sheet, draw_people
+from training.visualization.drawing import draw_people, image_grid
 
-SHEET = "disturbances.jpg"
+SHEET = "perturbations.jpg"
 PHOTOS = 6  # on a sheet, a row each
 CELL = (240, 320)  # height and width of a photo there
 
 
-def write_disturbances(
+def write_perturbations(
     folder: Path, predictor: Predictor, photos: PhotoDataset, indices: Sequence[int], names: Sequence[str]
 ) -> None:
     """Write `SHEET`: photos at `indices`, evenly spread, in a row each; columns are the original and `names`.
 
-    `NAMES_KEPT` has no column: it looks like `MIRRORED`. Photos that cannot be read are left out; nothing is written
+    `HFLIP_NO_SWAP` has no column: it looks like `HFLIP`. Photos that cannot be read are left out; nothing is written
     where none can.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in names if name != NAMES_KEPT]
+    names = [name for name in names if name != HFLIP_NO_SWAP]
     cells: list[UInt8] = []
-    for index in tqdm(spread(indices, PHOTOS), desc="pictures", unit="photo"):
+    for index in tqdm(subsample(indices, PHOTOS), desc="pictures", unit="photo"):
         try:
             sample = photos.load(index)
         except DatasetError:
             continue
-        views = {ORIGINAL: sample} | {name: DISTURBANCES[name].apply(sample, photos.taxonomy)[0] for name in names}
+        views = {ORIGINAL: sample} | {name: PERTURBATIONS[name].apply(sample, photos.taxonomy)[0] for name in names}
         for name, view in views.items():
             answer = parse_photo(predictor.parse, view, predictor.scales)
             cells.append(captioned(_cell(view, answer, photos.taxonomy), f"{name}   {sample.key}", CELL[::-1]))
     if cells:
-        save(contact_sheet(cells, 1 + len(names)), folder / SHEET)
+        save(image_grid(cells, 1 + len(names)), folder / SHEET)
 
 
-def _cell(view: Sample, answer: PhotoPeople, taxonomy: Taxonomy) -> UInt8:
+def _cell(view: Sample, answer: Prediction, taxonomy: Taxonomy) -> UInt8:
     """A photo of any size in a cell, with the answer in place of its labels."""
     count = len(answer.score)
     answered = replace(

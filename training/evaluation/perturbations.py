@@ -1,7 +1,7 @@
-"""What photos meet on their way to a parser, done to labelled ones: `DISTURBANCES`.
+"""What photos meet on their way to a parser, done to labelled ones: `PERTURBATIONS`.
 
 Where pixels move, labels move with them, by the same affine map. Nobody is dropped: rows of the result are rows of the
-sample. The same photo is always disturbed in the same way.
+sample. The same photo is always perturbed in the same way.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from PIL import Image
 from model.taxonomy import Taxonomy
 from training.data.samples import Sample, UInt8
 from training.evaluation.metrics.pixels import Float64
-from training.transforms.augment import Affine, letterbox, mirror_names, warp
+from training.transforms.augment import Affine, letterbox, swap_left_right, warp
 
-Disturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
-"""The disturbed photo with its labels, and the map from the photo to it (edge coordinates: `transforms.augment`)."""
+Perturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
+"""The perturbed photo with its labels, and the map from the photo to it (edge coordinates: `transforms.augment`)."""
 
 LIGHT = 0.15  # of the light that the photo was taken in
 FULL_WELL = 4000.0  # electrons of a white pixel in full light: a phone's small pixel
@@ -32,17 +32,17 @@ IN_PLACE: Affine = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Perturbation:
     """A function of labelled photos, and a few words on it."""
 
-    meaning: str
-    apply: Disturb
+    description: str
+    apply: Perturb
 
 
 def mirror(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     """Mirrored, names of sides exchanged: who raised the left hand raises the right one."""
     mirrored, affine = mirror_pixels(sample, taxonomy)
-    return mirror_names(mirrored, taxonomy), affine
+    return swap_left_right(mirrored, taxonomy), affine
 
 
 def mirror_pixels(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
@@ -51,7 +51,7 @@ def mirror_pixels(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     return warp(sample, affine, sample.size), affine
 
 
-def turn(degrees: float) -> Disturb:
+def turn(degrees: float) -> Perturb:
     """Turned about its centre, counter-clockwise as seen; the canvas grows until nothing is cut."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     linear = np.array([[cos, sin], [-sin, cos]])  # y points down
@@ -65,7 +65,7 @@ def turn(degrees: float) -> Disturb:
     return apply
 
 
-def shrink(factor: int) -> Disturb:
+def shrink(factor: int) -> Perturb:
     """A `factor` of the size, every pixel the mean of those it covers; sides are rounded, to one pixel at least."""
 
     def apply(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
@@ -96,17 +96,17 @@ def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE
 
 
-MIRRORED, NAMES_KEPT = "mirrored", "names_kept"
+HFLIP, HFLIP_NO_SWAP = "hflip", "hflip_no_swap"
 
-DISTURBANCES = {
-    MIRRORED: Disturbance("mirrored; labels too, left and right exchanged", mirror),
-    NAMES_KEPT: Disturbance("control: mirrored, left and right not exchanged in the labels", mirror_pixels),
-    "turned_left": Disturbance("turned by 15 degrees counter-clockwise", turn(15)),
-    "turned_right": Disturbance("turned by 15 degrees clockwise", turn(-15)),
-    "half_size": Disturbance("half as wide and high", shrink(2)),
-    "quarter_size": Disturbance("a quarter as wide and high", shrink(4)),
-    "low_light": Disturbance(f"{LIGHT:.0%} of the light, with shot and read noise", darken),
-    "jpeg": Disturbance(f"JPEG of quality {JPEG_QUALITY}", compress),
+PERTURBATIONS = {
+    HFLIP: Perturbation("mirrored; labels too, left and right exchanged", mirror),
+    HFLIP_NO_SWAP: Perturbation("control: mirrored, left and right not exchanged in the labels", mirror_pixels),
+    "rotate_ccw_15": Perturbation("turned by 15 degrees counter-clockwise", turn(15)),
+    "rotate_cw_15": Perturbation("turned by 15 degrees clockwise", turn(-15)),
+    "downscale_2x": Perturbation("half as wide and high", shrink(2)),
+    "downscale_4x": Perturbation("a quarter as wide and high", shrink(4)),
+    "low_light": Perturbation(f"{LIGHT:.0%} of the light, with shot and read noise", darken),
+    f"jpeg_q{JPEG_QUALITY}": Perturbation(f"JPEG of quality {JPEG_QUALITY}", compress),
 }
 
 

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 PARTS = ("mIoU", "APp50", "APpvol", "PCP50")
+ON_PARTS = ("on_any_part", "on_correct_part", "on_correct_side")
 REGIONS = ("APr50", "APr60", "APr70", "APrvol")
 DEFINITIONS = {"de_facto": "AP^r de facto", "one_to_one": "AP^r one-to-one"}
 
-# Column: where `summarise` says it.
+# Column: where `compute_metrics` says it.
 ROBUSTNESS_COLUMNS = {
     "AP50": ("keypoints", "AP50"),
-    "AP tall": ("keypoints", "AP_tall"),
-    "AP50 tall": ("keypoints", "AP50_tall"),
+    "AP h96": ("keypoints", "AP_h96"),
+    "AP50 h96": ("keypoints", "AP50_h96"),
     "mask IoU": ("masks", "mean_IoU"),
     "mIoU": ("parts", "mIoU"),
-    "right part": ("joints_on_parts", "right_side"),
-    "swapped": ("persons", "swapped"),
-    "nobody found": ("persons", "nobody_found"),
+    "on correct side": ("joints_on_parts", "on_correct_side"),
+    "inversions": ("persons", "inversions"),
+    "TNR": ("persons", "true_negative_rate"),
 }
 
 
@@ -46,7 +47,7 @@ def table(report: dict[str, Any]) -> str:
     joints, persons = report["joints_on_parts"], report["persons"]
     lines = [
         ("keypoints", [f"AP {_show(keypoints['AP'], keypoints['AP_interval'])}",
-                       *_named(keypoints, "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall", "AP50_tall")]),
+                       *_named(keypoints, "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_h96", "AP50_h96")]),
         ("person masks", [f"IoU {_show(masks['mean_IoU'], masks['mean_IoU_interval'])}",
                           *_named(masks, "recall50", "AP", "AP50", "AP75", "boundary_F"),
                           f"{masks['people']} people"]),
@@ -54,12 +55,13 @@ def table(report: dict[str, Any]) -> str:
         ("", [f"{name} {_show(value)}" for name, value in parts["IoU"].items()]),
         ("part instances", [*_named(parts["APr"]["de_facto"], *REGIONS), "de facto"]),
         ("", [*_named(parts["APr"]["one_to_one"], *REGIONS), "one-to-one"]),
-        ("joints on parts", _named(joints, "on_a_part", "right_part", "right_side") if joints else ["no table"]),
+        ("joints on parts", _named(joints, *ON_PARTS) if joints else ["no table"]),
         ("persons", [f"missed {persons['missed']}/{persons['notable']}",
-                     f"doubled {persons['doubled']}/{persons['labelled']}",
-                     f"swapped {persons['swapped']}/{persons['matched']}", f"extra {persons['extra']}"]),
-        ("photos of nobody", [f"{persons['photos_of_nobody']} photos", *_named(persons, "nobody_found"),
-                              f"people found {persons['people_found_there']}"]),
+                     f"duplicates {persons['duplicates']}/{persons['labelled']}",
+                     f"inversions {persons['inversions']}/{persons['matched']}",
+                     f"false positives {persons['false_positives']}"]),
+        ("negative images", [f"{persons['negative_images']} images", *_named(persons, "true_negative_rate"),
+                             f"false positives {persons['negative_false_positives']}"]),
     ]  # fmt: skip
     title = f"{report['photos']} photos, {report['people']} people; {report['noise']}"
     rows = [(name if i == 0 else "", row) for name, cells in lines for i, row in enumerate(_wrapped(cells))]
@@ -146,7 +148,7 @@ def _show_percent(value: float | None) -> str:
 
 
 def robustness_table(report: dict[str, Any]) -> str:
-    """A row for the original and each disturbance, then how far the answer mirrors with the photo."""
+    """A row for the original and each perturbation, then how far the answer mirrors with the photo."""
     original = next(iter(report["rows"].values()))
     lines = [
         f"{report['parser']}, detail {report['detail']}: {original['photos']} photos, {original['people']} people, "
@@ -158,7 +160,7 @@ def robustness_table(report: dict[str, Any]) -> str:
     for name, row in report["rows"].items():
         cells = [_cell(row, *path) for path in ROBUSTNESS_COLUMNS.values()]
         lines.append(
-            f"| `{name}` | {row['meaning']} | {_show(row['keypoints']['AP'])} | {_difference(row)} | "
+            f"| `{name}` | {row['description']} | {_show(row['keypoints']['AP'])} | {_difference(row)} | "
             f"{' | '.join(cells)} |"
         )
     return "\n".join([*lines, *_mirror(report["mirror"])])
@@ -168,7 +170,7 @@ def _cell(row: dict[str, Any], group: str, key: str) -> str:
     figures = row[group]
     if figures is None:
         return "-"
-    return f"{figures[key]}/{figures['matched']}" if key == "swapped" else _show(figures[key])
+    return f"{figures[key]}/{figures['matched']}" if key == "inversions" else _show(figures[key])
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -186,8 +188,8 @@ def _mirror(figures: dict[str, Any] | None) -> list[str]:
         "",
         "The answer on the mirrored photo, mirrored back, against the answer on the photo:",
         "",
-        f"- same part on {_show(figures['same_part'])} of the pixels that either gives a part;",
-        f"- {figures['paired']} of {figures['people']} people have a partner; the same joint of both is "
+        f"- same part on {_show(figures['pixel_agreement'])} of the pixels that either gives a part;",
+        f"- {figures['matched']} of {figures['people']} people have a partner; the same joint of both is "
         f"{_show(figures['joint_distance'])} of the person's height apart (median; nine in ten: below "
         f"{_show(figures['joint_distance90'])}).",
     ]

@@ -1,9 +1,9 @@
-"""What disturbed photos cost a parser: the same photos measured as they are and in each of `DISTURBANCES`.
+"""What perturbed photos cost a parser: the same photos measured as they are and in each of `PERTURBATIONS`.
 
 Rows are compared fairly: a row has the people of the original, chosen by their height there, and the faults of finding
 people are judged there too. Joints are brought back to the original photo before they are measured. OKS does not
 change by that: a photo at half the size has distances half as long and people a quarter of the area.
-Maps are measured in the disturbed photo, with its labels.
+Maps are measured in the perturbed photo, with its labels.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from model.taxonomy import Taxonomy
 from training.data.datasets.base import PhotoDataset
 from training.data.samples import Float32, Sample
 from training.evaluation.evaluate import measure_photos
-from training.evaluation.image_metrics import PhotoFigures, measure, plain, summarise
+from training.evaluation.image_metrics import ImageMetrics, compute_metrics, measure, plain
 from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
 from training.evaluation.metrics.poses import Poses, ap_difference
-from training.evaluation.perturbations import DISTURBANCES, MIRRORED
-from training.inference.predictions import PhotoPeople, parse_photo
+from training.evaluation.perturbations import HFLIP, PERTURBATIONS
+from training.inference.predictions import Prediction, parse_photo
 from training.inference.predictors import Predictor
 from training.transforms.augment import Affine
 
@@ -35,39 +35,42 @@ def measure_robustness(
     """Figures of the photos at `indices`, ready for JSON.
 
     Returns
-        rows: for `ORIGINAL` and each of `names`, keys of `DISTURBANCES`: `meaning`, what `summarise` says without
-            `categories` and, of a disturbance, `AP_difference` to the original with its `AP_difference_interval`.
-        mirror: where `MIRRORED` is among the names, `agreement_figures` between the answer on the photo and the one on
+        rows: for `ORIGINAL` and each of `names`, keys of `PERTURBATIONS`: `description`, `compute_metrics`
+            without `categories` and, for a perturbation, `AP_difference` to the original with its
+            `AP_difference_interval`.
+        mirror: where `HFLIP` is among the names, `agreement_figures` between the answer on the photo and the one on
             the mirrored photo, which is mirrored back; else None.
         broken: photos that could not be read.
     Raises DatasetError where none can.
     """
     taxonomy = photos.taxonomy
-    disturbed: dict[str, list[tuple[PhotoFigures, Affine]]] = {name: [] for name in names}
+    perturbed: dict[str, list[tuple[ImageMetrics, Affine]]] = {name: [] for name in names}
     agreements: list[Agreement] = []
 
-    def disturb(sample: Sample, people: PhotoPeople) -> None:
+    def perturb(sample: Sample, people: Prediction) -> None:
         shown, answer = sample.image, people
         for name in names:
-            view, affine = DISTURBANCES[name].apply(sample, taxonomy)
+            view, affine = PERTURBATIONS[name].apply(sample, taxonomy)
             if not np.array_equal(view.image, shown):  # where labels alone differ, nothing new would be said
                 shown, answer = view.image, parse_photo(predictor.parse, view, predictor.scales)
-            disturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
-            if name == MIRRORED:
+            perturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
+            if name == HFLIP:
                 agreements.append(compare_answers(people, mirror_people(answer, taxonomy)))
 
-    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, disturb)
+    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, perturb)
     originals = list(measured.figures.values())
     rows = {ORIGINAL: _row("as they are", originals, taxonomy)}
-    for name, views in disturbed.items():
+    for name, views in perturbed.items():
         figures = [as_original(*view, original) for view, original in zip(views, originals, strict=True)]
-        rows[name] = _row(DISTURBANCES[name].meaning, figures, taxonomy) | _difference(figures, originals, taxonomy)
+        rows[name] = _row(PERTURBATIONS[name].description, figures, taxonomy) | _difference(
+            figures, originals, taxonomy
+        )
     return plain(
         {"rows": rows, "mirror": agreement_figures(agreements) if agreements else None, "broken": measured.broken}
     )
 
 
-def mirror_people(people: PhotoPeople, taxonomy: Taxonomy) -> PhotoPeople:
+def mirror_people(people: Prediction, taxonomy: Taxonomy) -> Prediction:
     """An answer on a mirrored photo as one on the photo: pixels and points mirrored, names of sides exchanged."""
     keypoints = people.keypoints[:, list(taxonomy.joint_flip)]  # [m, K, 3]
     found = keypoints[..., 2] > 0
@@ -82,8 +85,8 @@ def mirror_people(people: PhotoPeople, taxonomy: Taxonomy) -> PhotoPeople:
     )
 
 
-def as_original(view: PhotoFigures, affine: Affine, original: PhotoFigures) -> PhotoFigures:
-    """Figures of a disturbed photo of the people that count in the `original`; `affine` leads from that to the view.
+def as_original(view: ImageMetrics, affine: Affine, original: ImageMetrics) -> ImageMetrics:
+    """Figures of a perturbed photo of the people that count in the `original`; `affine` leads from that to the view.
 
     A person who is too small for a pixel in the view counts as one who is not found.
     """
@@ -111,20 +114,20 @@ def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
 
 
 def _back(joints: Float32, affine: Affine) -> Float32:
-    """Joints [n, K, 3] of the disturbed photo in the original's pixels; those with v or score 0 are zeros."""
+    """Joints [n, K, 3] of the perturbed photo in the original's pixels; those with v or score 0 are zeros."""
     edge = joints[..., :2] + 0.5 - affine[:, 2]
     xy = edge @ np.linalg.inv(affine[:, :2]).T - 0.5
     return np.where(joints[..., 2:] > 0, np.concatenate([xy, joints[..., 2:]], axis=-1), 0).astype(np.float32)
 
 
-def _row(meaning: str, figures: Sequence[PhotoFigures], taxonomy: Taxonomy) -> dict[str, Any]:
-    summary = summarise(figures, taxonomy)
+def _row(description: str, figures: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
+    summary = compute_metrics(figures, taxonomy)
     del summary["categories"]
-    return {"meaning": meaning, **summary}
+    return {"description": description, **summary}
 
 
 def _difference(
-    figures: Sequence[PhotoFigures], originals: Sequence[PhotoFigures], taxonomy: Taxonomy
+    figures: Sequence[ImageMetrics], originals: Sequence[ImageMetrics], taxonomy: Taxonomy
 ) -> dict[str, Any]:
     poses, others = ([photo.poses for photo in photos] for photos in (figures, originals))
     difference, interval = ap_difference(poses, others, taxonomy.joint_sigmas)

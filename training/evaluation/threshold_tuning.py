@@ -21,8 +21,8 @@ from model.maps import HeadMaps
 from model.parser import HumanParser
 from training.data.datasets.base import SYNTHETIC, PhotoDataset
 from training.data.samples import Sample
-from training.evaluation.evaluate import spread
-from training.evaluation.image_metrics import measure, summarise
+from training.evaluation.evaluate import subsample
+from training.evaluation.image_metrics import compute_metrics, measure
 from training.inference.predictions import to_image
 from training.inference.predictors import first_canvas
 from training.transforms.augment import letterbox
@@ -44,12 +44,12 @@ class Trial(NamedTuple):
     config: DecoderConfig
     keypoint_ap: float
     mask_iou: float
-    nobody_found: float  # share of the photos of nobody; 1 where there are none
+    true_negative_rate: float  # of the person-free images; 1 if there are none
 
     @property
-    def merit(self) -> float:
+    def objective(self) -> float:
         """Of two trials the better has more of it."""
-        return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.nobody_found)
+        return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.true_negative_rate)
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ def chosen_photos(photos: PhotoDataset, training: Sequence[int], count: int) -> 
     people = [i for i in real if not photos.photos[i].negative]
     human = [i for i in people if photos.photos[i].ground_truth]
     nobody = [i for i in real if photos.photos[i].negative]
-    return [*spread(human or people, count), *spread(nobody, count)]
+    return [*subsample(human or people, count), *subsample(nobody, count)]
 
 
-def choose_thresholds(
+def tune_thresholds(
     parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size]
 ) -> list[Trial]:
     """Every trial, best first; the parser's own decoder is one of them.
@@ -89,32 +89,32 @@ def choose_thresholds(
                 people = first_canvas(decoder(photo.maps))
             found = to_image(people, photo.box, photo.sample.size)
             figures.append(measure(photo.sample, found, taxonomy, photo.negative))
-        report = summarise(figures, taxonomy)
-        nobody = report["persons"]["nobody_found"]
+        report = compute_metrics(figures, taxonomy)
+        nobody = report["persons"]["true_negative_rate"]
         ap, iou = report["keypoints"]["AP"] or 0.0, report["masks"]["mean_IoU"] or 0.0
         return Trial(config, ap, iou, 1.0 if nobody is None else nobody)
 
     trials = {parser.decoder.config: attempt(parser.decoder.config)}
     rounds = PASSES * list(CHOICES.items())
-    bar = tqdm(total=sum(len(values) for _, values in rounds), desc="thresholds", unit="trial")
+    bar = tqdm(total=sum(len(values) for _, values in rounds), desc="tune-decoder", unit="trial")
     for name, values in rounds:
-        best = max(trials.values(), key=lambda trial: trial.merit)
+        best = max(trials.values(), key=lambda trial: trial.objective)
         for value in values:
             config = replace(best.config, **{name: value})
             if config not in trials:
                 trials[config] = attempt(config)
             bar.update()
     bar.close()
-    return sorted(trials.values(), key=lambda trial: -trial.merit)
+    return sorted(trials.values(), key=lambda trial: -trial.objective)
 
 
 def trial_table(trials: Sequence[Trial]) -> str:
     """A Markdown table of trials."""
     names = list(CHOICES)
-    head = ["merit", "keypoint AP", "mask IoU", "nobody found", *names]
+    head = ["objective", "keypoint AP", "mask IoU", "TNR", *names]
     lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
     for trial in trials:
-        figures = [f"{x:.3f}" for x in (trial.merit, trial.keypoint_ap, trial.mask_iou, trial.nobody_found)]
+        figures = [f"{x:.3f}" for x in (trial.objective, trial.keypoint_ap, trial.mask_iou, trial.true_negative_rate)]
         lines.append("| " + " | ".join([*figures, *(f"{getattr(trial.config, name):g}" for name in names)]) + " |")
     return "\n".join(lines)
 

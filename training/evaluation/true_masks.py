@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 
 from training.data.samples import Bool, DatasetError, Sample
 from training.evaluation.metrics.detection_errors import NOTABLE
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 
 FOUND = 0.5  # IoU above which a person's mask counts as found
 
@@ -31,7 +31,7 @@ class TrueMasks:
     by_key: dict[str, list[Bool]]  # [H, W] of each person
     best: list[float] = field(default_factory=list)
 
-    def show(self, sample: Sample, people: PhotoPeople) -> None:
+    def show(self, sample: Sample, people: Prediction) -> None:
         """Compare an image's people with the true masks. Raises DatasetError for masks of another size."""
         for mask in self.by_key.get(sample.key, []):
             if mask.shape != sample.size:

@@ -17,7 +17,7 @@ from training.transforms.augment import letterbox
 
 
 @dataclass(frozen=True)
-class PhotoPeople:
+class Prediction:
     """A parser's m people in a photo. Maps [H, W] as in `CanvasPeople`, points in the photo's pixels."""
 
     part_map: UInt8
@@ -27,7 +27,7 @@ class PhotoPeople:
     part_score: Float32  # [m, C], 0 = absent
 
 
-def parse_photo(parse: Parse, sample: Sample, scales: Scales) -> PhotoPeople:
+def parse_photo(parse: Parse, sample: Sample, scales: Scales) -> Prediction:
     """Run a parser on the canvas of each scale that shows the photo largest, and bring its people back to the photo."""
     return to_image(*parse_scales(parse, sample, scales), sample.size)
 
@@ -42,7 +42,7 @@ def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPe
     return unite(coarse, fine, box_coarse, box_fine), box_fine
 
 
-def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> PhotoPeople:
+def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> Prediction:
     """The filled slots of a canvas in the photo: nearest pixels, centre to centre; points clamped to the photo."""
     count = int((people.person_score > 0).sum())
     height, width = size_image
@@ -53,7 +53,7 @@ def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> PhotoPeo
     x, y = box.to_image(keypoints[..., 0], keypoints[..., 1])
     keypoints[..., 0], keypoints[..., 1] = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     keypoints[keypoints[..., 2] <= 0] = 0
-    return PhotoPeople(
+    return Prediction(
         part_map=people.part_map[pixels],
         person_map=people.person_map[pixels],
         keypoints=keypoints,

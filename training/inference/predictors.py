@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from model.canvas_people import CanvasPeople
-from model.canvases import CANVASES, SCALES, VIEWS
+from model.canvases import CANVASES, SCALES, TTA_PASSES
 from model.checkpoint import load_parser
-from model.config import with_values
+from model.config import apply_overrides
 from model.decoder.decode import People
 from model.errors import InputError
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
@@ -46,10 +46,10 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
             raise InputError(f"the decoder of {path} is in its graph: export it with other values instead")
         return _open_bundle(path if path.is_dir() else path.parent, detail)
     trained = load_parser(path)
-    parser = HumanParser(trained.network, with_values(trained.decoder.config, decoder)).eval()
+    parser = HumanParser(trained.network, apply_overrides(trained.decoder.config, decoder)).eval()
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
     scales = _scales(CANVASES, SCALES, detail)
-    parse = parse_with(parser, VIEWS.get(detail, 1))
+    parse = parse_with(parser, TTA_PASSES.get(detail, 1))
     return Predictor(path.name, "checkpoint", parser.decoder.taxonomy, scales, parse)
 
 

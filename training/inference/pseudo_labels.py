@@ -8,10 +8,10 @@ from model.taxonomy import IGNORE
 from training.data.convert.rasterize import Painted, person_record
 from training.data.datasets.folder_records import TEACHER
 from training.data.samples import mask_boxes
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 
 
-def draft(people: PhotoPeople, least: float) -> Painted:
+def make_pseudo_labels(people: Prediction, least: float) -> Painted:
     """Maps and records of the people whose score is at least `least`; pixels of the others become unknown.
 
     Joints that were not found stay unlabelled. People without pixels are left out.

@@ -1,7 +1,7 @@
 """The paper's losses (section 3.4) and their homoscedastic weights.
 
 Every loss is a mean over the cells whose label is known; unknown cells (ignore regions, unlabelled joints) never
-count as negatives. The mean is over all photos of a step: losses of a part of them are sums divided by `Counts` of
+count as negatives. The mean is over all photos of a step: losses of a part of them are sums divided by `Normalizers` of
 the whole, so that the parts add up however a step is spread over forward passes and processes.
 """
 
@@ -27,7 +27,7 @@ TYPICAL = {
 }  # fmt: skip
 
 
-class Counts(NamedTuple):
+class Normalizers(NamedTuple):
     """How much of a step's photos is labelled, for each loss. Floats of shape [], `projection` of [levels]."""
 
     photos: Tensor
@@ -39,7 +39,7 @@ class Counts(NamedTuple):
     people: Tensor
 
 
-def count_labels(batch: Batch, levels: int) -> Counts:
+def count_labels(batch: Batch, levels: int) -> Normalizers:
     """Counts of a batch; those of several batches add up."""
     weight = batch.projection_weight.float()
     counts = (
@@ -47,19 +47,19 @@ def count_labels(batch: Batch, levels: int) -> Counts:
         torch.stack([(_pooled(weight, level) > 0).sum() for level in range(levels)]),
         batch.heatmap_weight.sum(), batch.heatmap.sum(), batch.limb_weight.sum(), batch.person_count.sum(),
     )  # fmt: skip
-    return Counts(*(count.to(weight) for count in counts))
+    return Normalizers(*(count.to(weight) for count in counts))
 
 
 class Criterion(nn.Module):
     """Sum over tasks of exp(-s) * loss + s, where s, the task's log-variance, is learnt (Kendall et al., 2018).
 
-    That makes every task's gradient as large as any other's, whatever its loss is multiplied by. `emphasis` multiplies
-    a task's whole term instead.
+    All tasks then have gradients of equal size, whatever their losses are multiplied by. `loss_weights` multiplies
+    the whole term of a task instead.
     """
 
-    def __init__(self, emphasis: dict[str, float] | None = None) -> None:
+    def __init__(self, loss_weights: dict[str, float] | None = None) -> None:
         super().__init__()
-        self.emphasis = emphasis or {}
+        self.loss_weights = loss_weights or {}
         start = torch.tensor(list(TYPICAL.values())).log()
         self.log_variance = nn.ParameterDict({k: nn.Parameter(s) for k, s in zip(TYPICAL, start, strict=True)})
 
@@ -72,7 +72,7 @@ class Criterion(nn.Module):
         terms = [s * 0.0 for task, s in self.log_variance.items() if task not in losses]
         for task, loss in losses.items():
             s = self.log_variance[task]
-            terms.append(self.emphasis.get(task, 1.0) * (torch.exp(-s) * loss + s * share))
+            terms.append(self.loss_weights.get(task, 1.0) * (torch.exp(-s) * loss + s * share))
         return torch.stack(terms).sum()
 
     def weights(self) -> dict[str, float]:
@@ -81,7 +81,7 @@ class Criterion(nn.Module):
 
 
 def dense_losses(
-    maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Counts, centers: bool = False
+    maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Normalizers, centers: bool = False
 ) -> dict[str, Tensor]:
     """Losses of every head; of centers only if `centers`.
 
@@ -103,7 +103,7 @@ def dense_losses(
     return losses
 
 
-def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts: Counts) -> Tensor:
+def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts: Normalizers) -> Tensor:
     """Mean over the pyramid levels of the l1 error of D_l, in units of R.
 
     fields: D_1.. in cells of their own level; target [B, 2, h, w] in cells of level 1; weight [B, h, w] 0 or 1.

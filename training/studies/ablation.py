@@ -23,7 +23,7 @@ from training.inference.predictors import parse_with
 from training.transforms.augment import letterbox
 from training.transforms.targets import TrainingSet, collate, encode
 
-REPORT = "figures.json"
+REPORT = "metrics.json"
 
 # Column: where `evaluate` says it.
 COLUMNS = {
@@ -65,12 +65,12 @@ def plan(base: TrainConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[R
     return [Run(config, tuple(names)) for config, names in runs.items()]
 
 
-def finish(
+def run_ablation(
     run: Run, data: TrainingSet, sets: MeasuredOn, out: Path, pretrained: Path | None, steps: int | None = None
 ) -> None:
     """Train and measure a run in its folder under `out`; what is done already is left.
 
-    Writes `figures.json`: {row: {set: {column: value}}}.
+    Writes `metrics.json`: {row: {set: {column: value}}}.
     """
     folder = out / run.name
     if (folder / REPORT).exists():
@@ -82,7 +82,7 @@ def finish(
         error = round(field_error(network, photos, indices, run.config), 3)
         for row in run.rows:
             parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
-            found = evaluate(parse_with(parser), photos, indices, [[run.config.canvas]])
+            found = evaluate(parse_with(parser), photos, indices, [[run.config.input_size]])
             values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
             figures[row][name] = {**values, FIELD: error}
     (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -94,7 +94,7 @@ def field_error(network: Network, photos: PhotoDataset, indices: Sequence[int], 
     network.eval()
     total = count = 0.0
     for index in tqdm(indices, desc="field", unit="photo"):
-        sample = letterbox(photos.load(index), config.canvas)[0]
+        sample = letterbox(photos.load(index), config.input_size)[0]
         batch = collate([(sample.image, encode(sample, photos.taxonomy, config.decoder))])
         field = network(batch.image).projection_field.float()  # [1, 2, h, w]
         distance = 4 * (field - batch.projection.float()).norm(dim=1) * batch.projection_weight
@@ -119,10 +119,10 @@ def tables(out: Path) -> str:
             "| row | | seeds | " + " | ".join(columns) + " |",
             "|---" * (len(columns) + 3) + "|",
         ]
-        for row, (meaning, _) in ABLATIONS.items():
+        for row, (description, _) in ABLATIONS.items():
             if row in rows:
                 cells = [_cell([values[column] for values in rows[row]]) for column in columns]
-                lines.append(f"| `{row}` | {meaning} | {len(rows[row])} | " + " | ".join(cells) + " |")
+                lines.append(f"| `{row}` | {description} | {len(rows[row])} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

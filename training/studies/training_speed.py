@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from model.errors import InputError
 from training.config.train_config import TrainConfig
-from training.engine.distributed import joined
-from training.engine.loop import Stepper, make_network, make_objective, make_optimizer, moving_average
-from training.engine.malloc import keep_freed_memory
+from training.engine.distributed import init_distributed
+from training.engine.loop import TrainStep, make_model_with_loss, make_network, make_optimizer, moving_average
+from training.engine.malloc import disable_malloc_trim
 from training.engine.sampler import AHEAD, load_batches
 from training.engine.schedule import Schedule
 from training.studies.latency.machine import machine, synchronise
@@ -41,28 +41,28 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         step_matching: the same with the matching loss, in a recipe that has a stage with it;
         loader: reading, varying and encoding photos, with nobody learning from them;
         together: as in a run, without the matching loss.
-    `data_share` is what part of a step together the step alone does not need; `waited_share` is the part in which the
-    program waits for photos: on an accelerator less than that is lost, as it goes on computing.
+    `data_time_fraction` is the part of a step together that the step alone does not need; `waited_share` is the part in
+    which the program waits for images: an accelerator loses less than that, as it goes on computing.
 
     Raises InputError for less than one step, and as `load_batches` does.
     """
     if steps < 1:
         raise InputError(f"{steps} steps: measure at least one")
-    with joined() as processes:
+    with init_distributed() as processes:
         device = processes.device
-        keep_freed_memory()
+        disable_malloc_trim()
         network = make_network(config)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         average = AveragedModel(network, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-        objective = make_objective(config, network).to(device)
-        take_step = Stepper(config, objective, make_optimizer(config, objective), processes)
+        objective = make_model_with_loss(config, network).to(device)
+        take_step = TrainStep(config, objective, make_optimizer(config, objective), processes)
         schedule = Schedule(config.stages, data.epoch_steps)
         rate = schedule.at(0)[1]
         batches = load_batches(data, config, schedule, 0, processes)
         network.train()
 
         def load() -> list[Batch]:
-            return [next(batches) for _ in range(config.accumulate)]
+            return [next(batches) for _ in range(config.gradient_accumulation_steps)]
 
         def learn(parts: list[Batch], matching: bool = False) -> None:
             take_step(parts, rate, replace(schedule.stages[0], matching=matching))
@@ -80,7 +80,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
             """A step's, over all steps."""
             synchronise(device)
             start = time.perf_counter()
-            for _ in tqdm(range(steps), desc=name, unit="step", disable=not processes.first):
+            for _ in tqdm(range(steps), desc=name, unit="step", disable=not processes.is_main):
                 work()
             synchronise(device)
             return (time.perf_counter() - start) / steps
@@ -90,26 +90,26 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         for _ in range(WARM_UP):
             learn(fixed, matching)
         # Loading processes work ahead: what is ready must be used up first, or they would seem faster than they are.
-        for _ in range(AHEAD * config.workers):
+        for _ in range(AHEAD * config.num_workers):
             next(batches)
         times = {"loader": seconds("loader", load), "together": seconds("together", train)}
         times["step"] = seconds("step", lambda: learn(fixed))
         if matching:
             times["step_matching"] = seconds("step with matching", lambda: learn(fixed, True))
 
-        photos = config.batch / processes.count
+        photos = config.batch_size / processes.world_size
         return {
             "machine": machine(device, torch.get_num_threads()),
-            "processes": processes.count,
+            "processes": processes.world_size,
             "backbone": config.model.backbone,
             "precision": config.precision,
-            "canvas": config.canvas,
-            "batch": config.batch,
-            "accumulate": config.accumulate,
-            "workers": config.workers,
+            "input_size": config.input_size,
+            "batch_size": config.batch_size,
+            "gradient_accumulation_steps": config.gradient_accumulation_steps,
+            "num_workers": config.num_workers,
             "steps": steps,
             "images_per_second": {name: round(photos / value, 2) for name, value in times.items()},
-            "data_share": round(max(0.0, 1 - times["step"] / times["together"]), 4),
+            "data_time_fraction": round(max(0.0, 1 - times["step"] / times["together"]), 4),
             "waited_share": round(sum(waits) / steps / times["together"], 4),
             "peak_memory_mib": round(_peak_memory(device) / 2**20),
         }

@@ -17,7 +17,7 @@ import torch
 
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
-from model.config import with_values
+from model.config import apply_overrides
 from model.errors import InputError
 from model.manifest import Size
 from model.network import Network
@@ -37,17 +37,17 @@ TIMED = 10  # steps that are timed for each figure that a plan is made of
 NETWORK_RUNS = 15
 OWN_CANVAS = "its own canvas"
 
-# Column: where `evaluate`, or `finish_variant` itself, says it, and how it is written.
+# Column: where `evaluate`, or `run_variant` itself, says it, and how it is written.
 COLUMNS = {
     "AP": ("keypoints.AP", ".3f"),
     "AP50": ("keypoints.AP50", ".3f"),
-    "AP tall": ("keypoints.AP_tall", ".3f"),
-    "AP50 tall": ("keypoints.AP50_tall", ".3f"),
+    "AP h96": ("keypoints.AP_h96", ".3f"),
+    "AP50 h96": ("keypoints.AP50_h96", ".3f"),
     "mask IoU": ("masks.mean_IoU", ".3f"),
     "mIoU": ("parts.mIoU", ".3f"),
-    "joint on a part": ("joints_on_parts.on_a_part", ".3f"),
-    "right part, side": ("joints_on_parts.right_side", ".3f"),
-    "nobody found": ("persons.nobody_found", ".3f"),
+    "on any part": ("joints_on_parts.on_any_part", ".3f"),
+    "on correct side": ("joints_on_parts.on_correct_side", ".3f"),
+    "TNR": ("persons.true_negative_rate", ".3f"),
     "steps": ("spent.steps", ",.0f"),
     "s/step": ("spent.seconds", ".2f"),
     "parameters, M": ("spent.parameters", ".1f"),
@@ -60,15 +60,15 @@ class Variant:
     """A recipe changed, and what its weights start from."""
 
     name: str  # of its row and folders
-    meaning: str
-    set: tuple[str, ...] = ()  # NAME=VALUE, as `with_values` takes them
+    description: str
+    set: tuple[str, ...] = ()  # NAME=VALUE, as `apply_overrides` takes them
     pretrained: Path | None = None  # public checkpoint of the backbone
     weights: Path | None = None  # checkpoint of an earlier run
 
     def config(self, base: TrainConfig, seed: int) -> TrainConfig:
         """The recipe to train. Raises InputError, naming the variant, for what cannot be set."""
         try:
-            config = with_values(base, self.set)
+            config = apply_overrides(base, self.set)
         except InputError as error:
             raise InputError(f"variant {self.name}: {error}") from None
         if config.model.taxonomy != base.model.taxonomy:
@@ -89,10 +89,10 @@ class Budget:
         if self.minutes is None:
             return schedule.steps
         speed = measure_speed(config, data, TIMED)["images_per_second"]
-        seconds = config.batch / speed["together"]
+        seconds = config.batch_size / speed["together"]
         matching = sum(n for s, n in zip(schedule.stages, schedule.lengths, strict=True) if s.matching) / schedule.steps
         if matching:
-            seconds += matching * config.batch * (1 / speed["step_matching"] - 1 / speed["step"])
+            seconds += matching * config.batch_size * (1 / speed["step_matching"] - 1 / speed["step"])
         return max(int(60 * self.minutes / seconds), len(config.stages))
 
 
@@ -116,7 +116,7 @@ def read_variants(path: Path, base: TrainConfig, pretrained: Path | None = None)
     return variants
 
 
-def finish_variant(
+def run_variant(
     variant: Variant,
     config: TrainConfig,
     data: TrainingSet,
@@ -127,7 +127,7 @@ def finish_variant(
 ) -> None:
     """Train a variant in its folder under `out`, and measure it; what is done already is left.
 
-    Its `figures.json` is written when the steps are planned, and completed when it is measured, so that a run that was
+    Its `metrics.json` is written when the steps are planned, and completed when it is measured, so that a run that was
     killed goes on with its plan. `detail` names the canvases to measure on; without, it is the one of training.
 
     Raises InputError where the folder holds a run with another configuration, start or budget.
@@ -151,7 +151,7 @@ def finish_variant(
         return
     parser = load_parser(train(config, data, [], folder, variant.pretrained, variant.weights, report["steps"]))
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    canvases = CANVASES[detail] if detail else [config.canvas]
+    canvases = CANVASES[detail] if detail else [config.input_size]
     spent = {
         "steps": report["steps"],
         "seconds": seconds_a_step(folder / "log.csv"),
@@ -179,7 +179,7 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
             rows = [run["figures"][name] for run in found[variant.name] if name in run["figures"]]
             if rows:
                 cells = [_cell([row[column] for row in rows], form) for column, (_, form) in COLUMNS.items()]
-                lines.append(f"| `{variant.name}` | {variant.meaning} | {len(rows)} | " + " | ".join(cells) + " |")
+                lines.append(f"| `{variant.name}` | {variant.description} | {len(rows)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -219,18 +219,18 @@ def _variant(path: Path, name: str, table: object) -> Variant:
     if not re.fullmatch(r"[\w.+-]+", name) or name in ABLATIONS:
         raise InputError(f"{path}: {name!r} cannot name a folder and a row; choose other letters, digits, - and _")
     values = {"set": [], "pretrained": "", "weights": "", **table}
-    kinds = {"meaning": str, "set": list, "pretrained": str, "weights": str}
+    kinds = {"description": str, "set": list, "pretrained": str, "weights": str}
     wrong = sorted(key for key in kinds.keys() | values.keys() if not isinstance(values.get(key), kinds.get(key, ())))
     if wrong or not all(isinstance(text, str) for text in values["set"]):
         raise InputError(
-            f"{path}: variant {name}: {', '.join(wrong) or 'set'}; it takes the texts meaning (always), pretrained and "
-            'weights, and a list of texts set = ["NAME=VALUE"]'
+            f"{path}: variant {name}: {', '.join(wrong) or 'set'}; it takes the texts description (always), pretrained "
+            'and weights, and a list of texts set = ["NAME=VALUE"]'
         )
     files = {key: path.parent / values[key] if values[key] else None for key in ("pretrained", "weights")}
     for file in files.values():
         if file is not None and not file.exists():
             raise DatasetError(f"{path}: variant {name}: there is no {file}; its path is taken from the TOML's folder")
-    return Variant(name, values["meaning"], tuple(values["set"]), **files)
+    return Variant(name, values["description"], tuple(values["set"]), **files)
 
 
 def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from model.taxonomy import Taxonomy
 from training.data.samples import Bool, Float32, Sample, UInt8
 
 Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
-Colours = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
+Colors = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
 FULL_HUE = 50.0  # degrees either way at colour jitter 1
@@ -29,13 +29,13 @@ class Augmentation:
     """How photos are varied: the paper's flip, scale, rotation and colour jitter (section 4.1).
 
     Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
-    saturation change by a factor of 1 +- `colour`, hues turn by up to `colour` times `FULL_HUE`.
+    saturation change by a factor of 1 +- `color_jitter`, hues turn by up to `color_jitter` times `FULL_HUE`.
     """
 
-    flip: float = 0.5  # probability
+    hflip_prob: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # degrees either way
-    colour: float = 0.3
+    color_jitter: float = 0.3
 
 
 def augment(
@@ -46,10 +46,10 @@ def augment(
     Around the photo lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
     known to be absent), people without a pixel left are dropped.
     """
-    flip = rng.random() < config.flip
+    flip = rng.random() < config.hflip_prob
     affine = _random_affine(sample, rng, size, config, flip)
-    warped = without_lost(warp(sample, affine, size, random_colours(sample.image, rng, config.colour)))
-    return mirror_names(warped, taxonomy) if flip else warped
+    warped = drop_empty_instances(warp(sample, affine, size, random_colors(sample.image, rng, config.color_jitter)))
+    return swap_left_right(warped, taxonomy) if flip else warped
 
 
 def letterbox(
@@ -111,17 +111,17 @@ def _random_affine(
     return np.column_stack([linear, landing - linear @ focus_image])
 
 
-def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: Colours | None = None) -> Sample:
+def warp(sample: Sample, affine: Affine, size: tuple[int, int], colors: Colors | None = None) -> Sample:
     """Image bilinear, maps nearest, points exact; around the photo `LETTERBOX_COLOR`, labelled background.
 
-    `colours` as in `random_colours`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
-    mirrored photo see `mirror_names`.
+    `colors` as in `random_colors`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
+    mirrored photo see `swap_left_right`.
     """
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
     factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
     source = Image.fromarray(sample.image)
     reduced = source.reduce(factor) if factor > 1 else source
-    varied = reduced if colours is None else reduced.convert("RGB", colours)
+    varied = reduced if colors is None else reduced.convert("RGB", colors)
     return replace(
         sample,
         image=_transform(varied, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR),
@@ -132,7 +132,7 @@ def warp(sample: Sample, affine: Affine, size: tuple[int, int], colours: Colours
     )
 
 
-def without_lost(sample: Sample) -> Sample:
+def drop_empty_instances(sample: Sample) -> Sample:
     """Without people who lie outside: of whom no pixel is left or, where they have no mask, no joint."""
     pixels = np.bincount(sample.people.ravel(), minlength=256)[1 : len(sample.keypoints) + 1]
     keep = np.where(sample.has_mask, pixels > 0, (sample.keypoints[:, :, 2] > 0).any(axis=1))  # [n]
@@ -176,7 +176,7 @@ def _move_boxes(boxes: Float32, affine: Affine, size: tuple[int, int]) -> Float3
     return np.clip(ends, 0, np.tile(limits, 2)).astype(np.float32)
 
 
-def mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
+def swap_left_right(sample: Sample, taxonomy: Taxonomy) -> Sample:
     """After mirroring the pixels, a left hand is a right hand."""
     part_flip = np.arange(256, dtype=np.uint8)
     part_flip[: len(taxonomy.part_flip)] = taxonomy.part_flip
@@ -189,10 +189,10 @@ def mirror_names(sample: Sample, taxonomy: Taxonomy) -> Sample:
     )
 
 
-def random_colours(image: UInt8, rng: np.random.Generator, colour: float) -> Colours:
+def random_colors(image: UInt8, rng: np.random.Generator, color: float) -> Colors:
     """Brightness, contrast, saturation and hue as one map of `image`'s colours."""
-    brightness, contrast, saturation = 1 + rng.uniform(-colour, colour, 3)
-    angle = colour * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
+    brightness, contrast, saturation = 1 + rng.uniform(-color, color, 3)
+    angle = color * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
     # A turn about the grey axis (Rodrigues): greys stay, colours go round.
     cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
     turn = cos * np.eye(3) + (1 - cos) / 3 + sin * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])

@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
-from training.transforms.augment import Affine, Colours, mirror_names, random_colours, warp, without_lost
-from training.transforms.fields import grow
+from training.transforms.augment import Affine, Colors, drop_empty_instances, random_colors, swap_left_right, warp
+from training.transforms.fields import dilate
 
 MOST = 3  # people who are pasted into one view
 SMALLEST = 48  # pixels of a photo: the longer side of somebody worth cutting out
@@ -33,11 +33,11 @@ LEAST = 0.05  # share of the pixels that somebody must keep to be still there
 Point = tuple[int, int]
 
 
-def paste_people(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy: Taxonomy, colour: float) -> Sample:
+def copy_paste(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy: Taxonomy, color: float) -> Sample:
     """`photo` with up to three whole people of `donor`; the same `rng` state pastes the same.
 
-    Their colours vary as `Augmentation.colour` says. A photo that shows nobody stays as it is, and so does any photo
-    where nobody of `donor` is whole.
+    `Augmentation.color_jitter` varies their colors. Returns `photo` unchanged if it has no people or `donor` has no
+    complete person.
     """
     if not len(photo.keypoints):
         return photo
@@ -45,18 +45,18 @@ def paste_people(photo: Sample, donor: Sample, rng: np.random.Generator, taxonom
     for row in rng.permutation(len(donor.keypoints)):
         if not wanted or len(photo.keypoints) == IGNORE - 1:
             break
-        person = cut_out(donor, int(row))
+        person = crop_instance(donor, int(row))
         if person is None:
             continue
         wanted -= 1
         scale, corner = _place(person, photo, rng)
-        colours = random_colours(person.image, rng, colour)
-        placed, corner = _fit(person, photo.size, scale, corner, rng.random() < MIRRORED, colours, taxonomy)
-        photo = paste(photo, placed, corner, behind=rng.random() < BEHIND)
+        colors = random_colors(person.image, rng, color)
+        placed, corner = _fit(person, photo.size, scale, corner, rng.random() < MIRRORED, colors, taxonomy)
+        photo = paste_instance(photo, placed, corner, behind=rng.random() < BEHIND)
     return photo
 
 
-def cut_out(photo: Sample, row: int) -> Sample | None:
+def crop_instance(photo: Sample, row: int) -> Sample | None:
     """Somebody alone in a frame `RING` pixels wider than the mask, or None where not the whole of them is known.
 
     Whole is who has a mask that ends before the photo does, with nobody else and nothing unknown along its outline.
@@ -71,7 +71,7 @@ def cut_out(photo: Sample, row: int) -> Sample | None:
         return None
     frame = slice(top, bottom), slice(left, right)
     mask, people = mask[frame], photo.people[frame]  # [h, w]
-    around = grow(mask, RING)
+    around = dilate(mask, RING)
     if (people[around & ~mask] == BACKGROUND).mean() < CLEAR:
         return None
 
@@ -94,7 +94,7 @@ def cut_out(photo: Sample, row: int) -> Sample | None:
     )
 
 
-def paste(photo: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
+def paste_instance(photo: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
     """`photo` with the one person of `person`, a sample no larger, in front of everybody or behind them.
 
     Args:
@@ -132,7 +132,7 @@ def paste(photo: Sample, person: Sample, corner: Point, behind: bool = False) ->
     boxes = np.append(photo.boxes, np.zeros((1, 4), np.float32), axis=0)  # [n + 1, 4]
     changed = np.append(photo.has_mask & (after < before), True)
     boxes[changed] = mask_boxes(people, count + 1)[changed]
-    return without_lost(
+    return drop_empty_instances(
         replace(
             photo,
             image=image,
@@ -163,7 +163,7 @@ def _place(person: Sample, photo: Sample, rng: np.random.Generator) -> tuple[flo
 
 
 def _fit(
-    person: Sample, size: tuple[int, int], scale: float, corner: Point, flip: bool, colours: Colours, taxonomy: Taxonomy
+    person: Sample, size: tuple[int, int], scale: float, corner: Point, flip: bool, colors: Colors, taxonomy: Taxonomy
 ) -> tuple[Sample, Point]:
     """Somebody at `scale`, cut where the photo of `size` (height, width) ends, and the frame's new first pixel."""
     height, width = (max(round(scale * length), 1) for length in person.size)
@@ -172,8 +172,8 @@ def _fit(
     affine: Affine = np.array([[scale, 0.0, x - left], [0.0, scale, y - top]])
     if flip:
         affine[0] = -scale, 0.0, x + scale * person.size[1] - left
-    placed = warp(person, affine, cut, colours)
-    return (mirror_names(placed, taxonomy) if flip else placed), (left, top)
+    placed = warp(person, affine, cut, colors)
+    return (swap_left_right(placed, taxonomy) if flip else placed), (left, top)
 
 
 def _mix(front: UInt8, back: UInt8, mask: Bool) -> UInt8:

@@ -40,8 +40,8 @@ def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tup
     for points, exists in zip(joints, present, strict=True):  # within one person no two windows are of one class
         k = np.flatnonzero(exists)
         points = points[k]  # [m, 2]
-        centre = np.clip(np.rint(points), -1, [w, h]).astype(int)
-        columns, rows = centre[:, :1] + window, centre[:, 1:] + window  # [m, win]
+        center = np.clip(np.rint(points), -1, [w, h]).astype(int)
+        columns, rows = center[:, :1] + window, center[:, 1:] + window  # [m, win]
         dx, dy = points[:, :1] - columns, points[:, 1:] - rows
         distance = (dy**2)[:, :, None] + (dx**2)[:, None, :]  # [m, win, win]
         index = (k[:, None, None], rows[:, :, None] + margin, columns[:, None, :] + margin)
@@ -142,7 +142,7 @@ def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Floa
     return center, ways.astype(np.float32)
 
 
-def grow(mask: Bool, reach: int) -> Bool:
+def dilate(mask: Bool, reach: int) -> Bool:
     """`mask` [h, w] and every cell at most `reach` rows and columns away from it."""
     grown = mask.copy()
     for axis in (0, 1):

@@ -25,8 +25,8 @@ from training.config.train_config import TrainConfig
 from training.data.datasets.base import SYNTHETIC, PhotoDataset
 from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8
 from training.transforms.augment import Augmentation, augment
-from training.transforms.copy_paste import paste_people
-from training.transforms.fields import Float16, center_maps, grow, joint_maps, limb_maps, projection_map
+from training.transforms.copy_paste import copy_paste
+from training.transforms.fields import Float16, center_maps, dilate, joint_maps, limb_maps, projection_map
 
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
@@ -103,7 +103,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
         # A limb is known whole, or known to be outside.
         both = labelled[starts] & labelled[ends] & (present[row, starts] == present[row, ends])
         if not (labelled.all() and both.all()):
-            elsewhere = ~grow(_region(sample, row, people), round(radius))
+            elsewhere = ~dilate(_region(sample, row, people), round(radius))
             heatmap_weight[~labelled] &= elsewhere
             limb_weight[~both] &= elsewhere
 
@@ -138,7 +138,7 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
     return region
 
 
-class View(NamedTuple):
+class SampleSpec(NamedTuple):
     """A photo as an epoch shows it."""
 
     epoch: int
@@ -150,14 +150,15 @@ Indices = NDArray[np.int_]
 
 
 class TrainingSet(Dataset[tuple[UInt8, Targets]]):
-    """Which photos an epoch shows, in which order and how varied: a function of (seed, epoch, photo) alone.
+    """The samples of each epoch, their order and augmentation: a function of (seed, epoch, photo) alone.
 
-    An epoch shows every real photo once (of those whose joints a model guessed, `config.teacher_share`), and as many
-    rendered ones, drawn anew, as make up `config.synthetic_share` of all; sets without real or without rendered photos
-    are shown whole. Item (epoch, index) is the canvas of photo `index` of the data set and its targets (see
-    `View`). With probability `config.paste` people of another photo of the epoch, a real one where there are any, join
-    it; of none but `indices`. A photo that cannot be read is reported and becomes a canvas of which nothing is known.
-    Its DatasetError ends the run if `strict`, or if it has been so with most photos.
+    An epoch shows every human-annotated photo once and a random `config.pseudo_label_fraction` of those with
+    pseudo-labels. It adds a random subset of the synthetic ones so that they make up `config.synthetic_fraction` of
+    all. If there are no real or no synthetic photos, all others are shown. Item (epoch, index) is the canvas of photo
+    `index` of the data set and its targets (see `SampleSpec`). With probability `config.copy_paste_prob`, people of
+    another photo of the epoch are pasted into it, of a real one if there are any, never of one outside of `indices`.
+    A photo that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
+    if `strict`, or if most photos cannot be read.
 
     Raises InputError for shares and probabilities that are none.
     """
@@ -166,12 +167,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self.photos, self.config, self.strict = photos, config, strict
         self.indices = list(indices)
         self.augmentation = Augmentation(
-            flip=config.flip, scale=config.scale, rotation=config.rotation, colour=config.colour
+            hflip_prob=config.hflip_prob, scale=config.scale, rotation=config.rotation, color_jitter=config.color_jitter
         )
-        share = config.synthetic_share
+        share = config.synthetic_fraction
         if not 0 <= share < 1:
-            raise InputError(f"synthetic_share={share}: use a share from 0 to below 1 of an epoch's samples")
-        for name, value in (("teacher_share", config.teacher_share), ("paste", config.paste)):
+            raise InputError(f"synthetic_fraction={share}: use a share from 0 to below 1 of an epoch's samples")
+        for name, value in (
+            ("pseudo_label_fraction", config.pseudo_label_fraction),
+            ("copy_paste_prob", config.copy_paste_prob),
+        ):
             if not 0 <= value <= 1:
                 raise InputError(f"{name}={value}: use a number from 0 to 1")
         chosen = np.array(indices, int)
@@ -180,13 +184,15 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self._real, self._rendered = chosen[~rendered], chosen[rendered]
         self._human, self._taught = chosen[~rendered & human], chosen[~rendered & ~human]
         self._shows_people = np.array([not photo.negative for photo in photos.photos], bool)  # all photos
-        self._taught_drawn = round(len(self._taught) * config.teacher_share)
+        self._taught_drawn = round(len(self._taught) * config.pseudo_label_fraction)
         self._drawn = len(self._rendered)
         if self._real.size:
             real = len(self._human) + self._taught_drawn
             self._drawn = min(self._drawn, round(real * share / (1 - share)))
         if not len(self) and self._taught.size:
-            raise InputError(f"teacher_share={config.teacher_share} leaves no photo to train on: use a larger one")
+            raise InputError(
+                f"pseudo_label_fraction={config.pseudo_label_fraction} leaves no photo to train on: use a larger one"
+            )
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
@@ -196,7 +202,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     @property
     def epoch_steps(self) -> int:
         """Steps of the optimiser in an epoch; photos that do not fill a batch wait for another epoch."""
-        return max(1, len(self) // self.config.batch)
+        return max(1, len(self) // self.config.batch_size)
 
     def order(self, epoch: int) -> list[int]:
         """Indices into `photos` in the order of this epoch."""
@@ -204,21 +210,21 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
-    def canvas(self, view: View | tuple[int, int]) -> Sample:
+    def canvas(self, view: SampleSpec | tuple[int, int]) -> Sample:
         """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
-        epoch, index, size = View(*view)
+        epoch, index, size = SampleSpec(*view)
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.photos.load(index)
         pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
-        if pasting.random() < self.config.paste and (donors := self._donors(epoch, index)).size:
+        if pasting.random() < self.config.copy_paste_prob and (donors := self._donors(epoch, index)).size:
             donor = self.photos.load(int(pasting.choice(donors)))
-            sample = paste_people(sample, donor, pasting, self.photos.taxonomy, self.config.colour)
-        sample = augment(sample, rng, size or self.config.canvas, self.photos.taxonomy, self.augmentation)
-        return _with_nobody(sample) if self.config.ignore == "background" else sample
+            sample = copy_paste(sample, donor, pasting, self.photos.taxonomy, self.config.color_jitter)
+        sample = augment(sample, rng, size or self.config.input_size, self.photos.taxonomy, self.augmentation)
+        return _with_nobody(sample) if self.config.unlabeled_as == "background" else sample
 
     def _real_of(self, epoch: int) -> Indices:
         """The real photos of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
-        if self.config.teacher_share == 1:
+        if self.config.pseudo_label_fraction == 1:
             return self._real
         rng = np.random.default_rng((self.config.seed, epoch)).spawn(1)[0]
         return np.sort(np.concatenate([self._human, rng.permutation(self._taught)[: self._taught_drawn]]))
@@ -228,7 +234,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         photos = self._real_of(epoch) if self._real.size else self._rendered
         return photos[self._shows_people[photos] & (photos != index)]
 
-    def __getitem__(self, view: View | tuple[int, int]) -> tuple[UInt8, Targets]:
+    def __getitem__(self, view: SampleSpec | tuple[int, int]) -> tuple[UInt8, Targets]:
         try:
             sample = self.canvas(view)
             self._read += 1
@@ -238,7 +244,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if view[1] not in self._unreadable:
                 tqdm.write(f"left out: {error}", file=sys.stderr)
                 self._unreadable.add(view[1])
-            sample = _unknown(View(*view).canvas or self.config.canvas, len(self.photos.taxonomy.joint_names))
+            sample = _unknown(SampleSpec(*view).canvas or self.config.input_size, len(self.photos.taxonomy.joint_names))
         return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
 
 

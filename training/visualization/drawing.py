@@ -29,17 +29,17 @@ def draw_people(
     `keypoints` [n, K, 3] are x, y in pixels and a score or visibility: above 0 is drawn. Unknown pixels are magenta.
     `line` is the width of a limb in pixels, twice that of an outline.
     """
-    colours = np.zeros((256, 3), np.float32)
-    colours[1 : len(taxonomy.palette) + 1] = taxonomy.palette
-    colours[IGNORE] = UNKNOWN
+    colors = np.zeros((256, 3), np.float32)
+    colors[1 : len(taxonomy.palette) + 1] = taxonomy.palette
+    colors[IGNORE] = UNKNOWN
     share = opacity * (part_map != BACKGROUND)[..., None]  # [H, W, 1]
-    canvas = (image * (1 - share) + colours[part_map] * share).astype(np.uint8)  # [H, W, 3]
+    canvas = (image * (1 - share) + colors[part_map] * share).astype(np.uint8)  # [H, W, 3]
     outline = _outline(person_map, line // 2)
-    canvas[outline] = person_colours()[person_map[outline]]
+    canvas[outline] = person_colors()[person_map[outline]]
     return _draw_skeletons(canvas, keypoints, taxonomy, line)
 
 
-def contact_sheet(images: Sequence[UInt8], columns: int) -> UInt8:
+def image_grid(images: Sequence[UInt8], columns: int) -> UInt8:
     """Pictures of any sizes in a grid, row by row, `columns` a row, on black."""
     if not images:
         raise ValueError("a contact sheet needs at least one picture")
@@ -53,7 +53,7 @@ def contact_sheet(images: Sequence[UInt8], columns: int) -> UInt8:
     return sheet
 
 
-def person_colours() -> UInt8:
+def person_colors() -> UInt8:
     """[256, 3]: the colour of person i."""
     return np.array([person_color(i) for i in range(256)], np.uint8)
 
@@ -73,15 +73,15 @@ def _outline(people: UInt8, width: int) -> NDArray[np.bool_]:
 def _draw_skeletons(canvas: UInt8, keypoints: Float32, taxonomy: Taxonomy, width: int) -> UInt8:
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    colours = person_colours()
+    colors = person_colors()
     for person, joints in enumerate(keypoints, start=1):
-        colour = tuple(int(c) for c in colours[person])
+        color = tuple(int(c) for c in colors[person])
         for a, b in taxonomy.tree_limbs:
             if joints[a, 2] > 0 and joints[b, 2] > 0:
                 line = [tuple(joints[a, :2].tolist()), tuple(joints[b, :2].tolist())]
                 draw.line(line, fill=(0, 0, 0), width=2 * width)  # a dark edge keeps light lines visible on light cloth
-                draw.line(line, fill=colour, width=width)
+                draw.line(line, fill=color, width=width)
         for x, y, found in joints.tolist():
             if found > 0:
-                draw.ellipse((x - width, y - width, x + width, y + width), fill=colour, outline=(0, 0, 0))
+                draw.ellipse((x - width, y - width, x + width, y + width), fill=color, outline=(0, 0, 0))
     return np.array(picture)

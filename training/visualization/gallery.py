@@ -15,7 +15,7 @@ from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.data.samples import UInt8
 from training.data.unlabeled_images import read_photo, unlabelled
-from training.inference.predictions import PhotoPeople, parse_scales, to_image
+from training.inference.predictions import Prediction, parse_scales, to_image
 from training.inference.predictors import Predictor
 from training.visualization.drawing import draw_people
 from training.visualization.target_grid import GAP, INK, LINE, PAPER, QUIET, draw_legend
@@ -95,7 +95,7 @@ def draw_gallery(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxon
     return sheet
 
 
-def _draw(image: UInt8, people: PhotoPeople, taxonomy: Taxonomy) -> Image.Image:
+def _draw(image: UInt8, people: Prediction, taxonomy: Taxonomy) -> Image.Image:
     height, width = people.part_map.shape
     large = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
     painted = draw_people(large, people.part_map, people.person_map, people.keypoints, taxonomy, line=2 * FINE)

@@ -13,7 +13,7 @@ from model.taxonomy import BACKGROUND, IGNORE, RGB, Taxonomy
 from training.data.samples import Float32, Sample, UInt8
 from training.transforms.augment import letterbox
 from training.transforms.targets import Targets, encode
-from training.visualization.drawing import UNKNOWN, draw_people, person_colours
+from training.visualization.drawing import UNKNOWN, draw_people, person_colors
 
 COLUMNS = (
     "photo, outlines, joints",
@@ -80,18 +80,18 @@ def _pictures(canvas: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> list
     nobody = np.zeros((0, *sample.keypoints.shape[1:]), np.float32)
     blank = np.zeros(sample.size, np.uint8)
     dim = _dim(sample.image)
-    joint_colours = [_side_colour(name) for name in taxonomy.joint_names]
+    joint_colors = [_side_color(name) for name in taxonomy.joint_names]
     # A limb is of the side of its outer joint; those across the body are of none.
     ends = [(taxonomy.joint_names[a], taxonomy.joint_names[b]) for a, b in taxonomy.limbs]
-    limb_colours = [MIDDLE if {_side_colour(a), _side_colour(b)} == {LEFT, RIGHT} else _side_colour(b) for a, b in ends]
+    limb_colors = [MIDDLE if {_side_color(a), _side_color(b)} == {LEFT, RIGHT} else _side_color(b) for a, b in ends]
     outlined = draw_people(sample.image, blank, sample.people, sample.keypoints, taxonomy)
     limbs = targets.limbs.astype(np.float32)
     return [
-        _dots(outlined, sample.keypoints, joint_colours),
+        _dots(outlined, sample.keypoints, joint_colors),
         draw_people(dim, sample.parts, blank, nobody, taxonomy, opacity=0.9),
         _people(dim, sample.people),
-        _classes(dim, targets.heatmap * np.float32(0.4), targets.heatmap_weight, joint_colours),
-        _classes(dim, limbs, targets.limb_weight, limb_colours),
+        _classes(dim, targets.heatmap * np.float32(0.4), targets.heatmap_weight, joint_colors),
+        _classes(dim, limbs, targets.limb_weight, limb_colors),
         _arrows(dim, canvas.people, targets),
     ]
 
@@ -103,10 +103,10 @@ def _dim(image: UInt8) -> UInt8:
 
 def _people(dim: UInt8, people: UInt8) -> UInt8:
     """People in their colours and with their numbers."""
-    colours = person_colours().astype(np.float32)
-    colours[IGNORE] = UNKNOWN
+    colors = person_colors().astype(np.float32)
+    colors[IGNORE] = UNKNOWN
     share = 0.75 * (people != BACKGROUND)[..., None]
-    picture = Image.fromarray((dim * (1 - share) + colours[people] * share).astype(np.uint8))
+    picture = Image.fromarray((dim * (1 - share) + colors[people] * share).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     for person in np.setdiff1d(people, (BACKGROUND, IGNORE)).tolist():
         ys, xs = np.nonzero(people == person)
@@ -116,12 +116,12 @@ def _people(dim: UInt8, people: UInt8) -> UInt8:
     return np.array(picture)
 
 
-def _classes(dim: UInt8, values: Float32, weight: UInt8, colours: Sequence[tuple[int, int, int]]) -> UInt8:
+def _classes(dim: UInt8, values: Float32, weight: UInt8, colors: Sequence[tuple[int, int, int]]) -> UInt8:
     """Maps [C, h, w] in [0, 1] over the photo, each in its colour; magenta by the share of unknown classes."""
     unknown = (weight == 0).mean(axis=0)[..., None] * 0.5  # [h, w, 1]
     paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # colour, and what is left of the photo under it
-    for value, colour in zip(values[..., None], colours, strict=True):
-        paint = paint * (1 - value) + np.array(colour) * value  # [h, w, 3]
+    for value, color in zip(values[..., None], colors, strict=True):
+        paint = paint * (1 - value) + np.array(color) * value  # [h, w, 3]
         left = left * (1 - value)
     size = dim.shape[1], dim.shape[0]
     over = Image.fromarray(paint.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
@@ -129,15 +129,15 @@ def _classes(dim: UInt8, values: Float32, weight: UInt8, colours: Sequence[tuple
     return np.asarray(over) + (dim * (np.asarray(under)[..., None] / 255)).astype(np.uint8)
 
 
-def _dots(picture: UInt8, keypoints: Float32, colours: Sequence[tuple[int, int, int]]) -> UInt8:
+def _dots(picture: UInt8, keypoints: Float32, colors: Sequence[tuple[int, int, int]]) -> UInt8:
     """Joints in the colour of their side, hollow where they are hidden."""
     large = _enlarge(picture)
     draw = ImageDraw.Draw(large)
     for joints in keypoints.tolist():
-        for (x, y, v), colour in zip(joints, colours, strict=True):
+        for (x, y, v), color in zip(joints, colors, strict=True):
             if v > 0:
-                centre = ((x + 0.5) * FINE, (y + 0.5) * FINE)
-                draw.circle(centre, 2.6 * FINE, fill=colour if v == 2 else PAPER, outline=PAPER if v == 2 else colour,
+                center = ((x + 0.5) * FINE, (y + 0.5) * FINE)
+                draw.circle(center, 2.6 * FINE, fill=color if v == 2 else PAPER, outline=PAPER if v == 2 else color,
                             width=FINE)  # fmt: skip
     return _reduce(large)
 
@@ -146,7 +146,7 @@ def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
     """The field at some cells, from the cell to where it points, in the colour of the person."""
     large = _enlarge(dim)
     draw = ImageDraw.Draw(large)
-    colours = person_colours()
+    colors = person_colors()
     owners = people[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     field, known = targets.projection.astype(np.float32), targets.projection_weight  # [2, h, w], [h, w]
     cell = large.width / known.shape[1]  # pixels of `large`
@@ -156,10 +156,10 @@ def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
             if known[row, column]:
                 start = (np.array([column, row]) + 0.5) * cell
                 end = start + field[:, row, column] * cell
-                colour = tuple(colours[owners[row, column]].tolist())
-                draw.line([*start, *end], fill=colour, width=FINE)
-                draw.polygon(_head(start, end), fill=colour)
-                draw.circle(start.tolist(), FINE, fill=colour)
+                color = tuple(colors[owners[row, column]].tolist())
+                draw.line([*start, *end], fill=color, width=FINE)
+                draw.polygon(_head(start, end), fill=color)
+                draw.circle(start.tolist(), FINE, fill=color)
     return _reduce(large)
 
 
@@ -196,15 +196,15 @@ def draw_legend(entries: Sequence[tuple[str, RGB]], width: int, note: str) -> Im
     rows = -(-len(entries) // columns)
     legend = Image.new("RGB", (width, (rows + 1) * LINE), PAPER)
     draw = ImageDraw.Draw(legend)
-    for i, (name, colour) in enumerate(entries):
+    for i, (name, color) in enumerate(entries):
         x, y = i % columns * cell, i // columns * LINE
-        draw.rectangle((x, y + 3, x + 20, y + LINE - 5), fill=colour)
+        draw.rectangle((x, y + 3, x + 20, y + LINE - 5), fill=color)
         draw.text((x + 28, y + 1), name, INK, _font(14))
     draw.text((0, rows * LINE + 1), note, QUIET, _font(14))
     return legend
 
 
-def _side_colour(name: str) -> tuple[int, int, int]:
+def _side_color(name: str) -> tuple[int, int, int]:
     return LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE
 
 

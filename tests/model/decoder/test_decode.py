@@ -14,7 +14,7 @@ from model.maps import HeadMaps
 from model.taxonomy import DENSEPOSE_COCO
 from tests.model.decoder.ideal_maps import ideal_maps, stack, standing_person
 
-CONFIG = DecoderConfig(people=4)
+CONFIG = DecoderConfig(max_people=4)
 SIZE = (48, 64)
 NOBODY = np.zeros((0, 17, 3), np.float32)
 
@@ -102,7 +102,7 @@ def test_a_person_cut_by_the_border() -> None:
 
 def test_people_beyond_the_slots_are_counted() -> None:
     poses = [standing_person(x, y, 20) for x in (7, 23, 39, 55) for y in (12, 35)]
-    people = decode(scene(*poses), dataclasses.replace(CONFIG, people=3))
+    people = decode(scene(*poses), dataclasses.replace(CONFIG, max_people=3))
     check_contract(people)
     assert people.overflow.tolist() == [5]
     assert (people.person_score[0] > 0).all()
@@ -133,7 +133,7 @@ def test_half_precision_maps_are_decoded_in_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"people": 0}, {"people": 256}, {"peak_window": 4}, {"candidates": 1, "people": 18}]
+    "change", [{"max_people": 0}, {"max_people": 256}, {"peak_window": 4}, {"max_candidates": 1, "max_people": 18}]
 )
 def test_an_impossible_configuration_is_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="use"):

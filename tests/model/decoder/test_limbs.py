@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
-from model.decoder.limbs import limb_responses, without_gaps
+from model.decoder.limbs import filter_limb_coverage, limb_responses
 from model.decoder.peaks import Candidates
 
 LIMBS = torch.tensor([[0, 1, 0], [1, 2, 2]])
@@ -23,7 +23,7 @@ def random_case() -> tuple[torch.Tensor, Candidates]:
 def test_scores_are_the_mean_along_each_segment() -> None:
     logits, candidates = random_case()
     responses = limb_responses(logits, candidates, LIMBS, SAMPLES)
-    scores, gapless = responses.mean(-1), without_gaps(responses, 0.4, 0.7)
+    scores, gapless = responses.mean(-1), filter_limb_coverage(responses, 0.4, 0.7)
     assert 0.1 < (gapless == 0)[scores > 0].float().mean() < 0.9
     for b, limb, n, m in np.ndindex(*scores.shape):
         a, c = LIMBS[:, limb]
@@ -41,9 +41,9 @@ def test_scores_are_the_mean_along_each_segment() -> None:
 
 def test_a_share_of_zero_takes_every_mean_and_of_one_no_gap_at_all() -> None:
     responses = torch.tensor([[0.0, 0.9, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5, 0.5]])[None, None, None]
-    assert without_gaps(responses, 0.1, 0.0).flatten().tolist() == responses.mean(-1).flatten().tolist()
-    assert without_gaps(responses, 0.1, 0.8).count_nonzero() == 2
-    assert without_gaps(responses, 0.1, 1.0).flatten().tolist() == [0.0, 0.5]
+    assert filter_limb_coverage(responses, 0.1, 0.0).flatten().tolist() == responses.mean(-1).flatten().tolist()
+    assert filter_limb_coverage(responses, 0.1, 0.8).count_nonzero() == 2
+    assert filter_limb_coverage(responses, 0.1, 1.0).flatten().tolist() == [0.0, 0.5]
 
 
 def test_scores_follow_map_and_positions() -> None:

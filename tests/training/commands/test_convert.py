@@ -106,9 +106,9 @@ def test_unknown_names_are_unknown_until_they_are_mapped(tmp_path: Path, capsys:
     names = tmp_path / "names.json"
 
     names.write_text(json.dumps({"human": "person", "shirt": "ignore", "sole": "background"}))
-    assert convert("coco-instances", source, tmp_path / "half", "--names", names) == 0
+    assert convert("coco-instances", source, tmp_path / "half", "--class-map", names) == 0
     error = capsys.readouterr().err
-    assert "unknown parts, written as unknown: 'skull' (3); name them in a --names file" in error
+    assert "unknown parts, written as unknown: 'skull' (3); name them in a --class-map file" in error
     assert "unknown joints, left out: 'snout' (3)" in error
     head, torso, foot = (T.part_names.index(name) + 1 for name in ("head", "torso", "right_foot"))
     parts, people = samples[0].parts.copy(), samples[0].people.copy()
@@ -124,7 +124,7 @@ def test_unknown_names_are_unknown_until_they_are_mapped(tmp_path: Path, capsys:
     names.write_text(
         json.dumps({"human": "person", "shirt": "torso", "sole": "right_foot", "skull": "head", "snout": "nose"})
     )
-    assert convert("coco-instances", source, tmp_path / "whole", "--names", names) == 0
+    assert convert("coco-instances", source, tmp_path / "whole", "--class-map", names) == 0
     assert "unknown" not in capsys.readouterr().err
     check(tmp_path / "whole", samples)
 
@@ -157,7 +157,7 @@ def test_hard_links(tmp_path: Path) -> None:
         (["coco-instances", "{root}/none.json", "{out}"], "cannot be read"),
         (["coco-instances", "{source}", "{root}"], "already holds something; name a new folder"),
         (["coco-instances", "{source}", "{out}", "--people", "{source}"], "--people belongs to coco-panoptic"),
-        (["coco-instances", "{source}", "{out}", "--names", "{source}"], "must be a JSON object of names"),
+        (["coco-instances", "{source}", "{out}", "--class-map", "{source}"], "must be a JSON object of names"),
         (["coco-instances", "{source}", "{out}", "--images", "{out}"], "none of 1 entries"),
     ],
 )

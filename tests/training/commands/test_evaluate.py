@@ -67,7 +67,7 @@ def data(tmp_path: Path) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Exit status and what was printed, without the progress bar."""
-    which = [] if "--photos" in arguments else ["--all"]
+    which = [] if "--image-list" in arguments else ["--all"]
     status = main(["evaluate", *map(str, arguments), *which])
     printed = capsys.readouterr()
     return status, printed.out, printed.err
@@ -92,7 +92,7 @@ def test_figures_of_each_part_and_joint(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figures.json"
-    _, printed, _ = run(capsys, bundle, data, "--categories", "--json", out)
+    _, printed, _ = run(capsys, bundle, data, "--per-class", "--json", out)
     report = json.loads(out.read_text())
     parts = report["categories"]["parts"]
     assert parts["torso"] == {"IoU": 1, "boundary_F": 1, "APr50": 1, "APr50_de_facto": 1}
@@ -145,7 +145,7 @@ def test_sheets_of_the_worst_and_the_best(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = tmp_path / "pictures"
-    assert run(capsys, bundle, data, "--pictures", pictures)[0] == 0
+    assert run(capsys, bundle, data, "--vis-dir", pictures)[0] == 0
     assert {path.name for path in pictures.iterdir()} == {"worst.jpg", "best.jpg"}
     worst, best = (np.asarray(Image.open(pictures / f"{name}.jpg")).astype(int) for name in ("worst", "best"))
     # Of three photos with people two are on the sheet of the worst; the first case is two of 96 x 64 side by side.
@@ -159,25 +159,25 @@ def test_sheets_of_the_worst_and_the_best(
 
 def test_every_picture(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = tmp_path / "pictures"
-    run(capsys, bundle, data, "--pictures", pictures, "--every-picture")
+    run(capsys, bundle, data, "--vis-dir", pictures, "--vis-all")
     assert {path.stem for path in pictures.iterdir()} == {"worst", "best", "one", "two", "half", "nobody"}
-    status, _, errors = run(capsys, bundle, data, "--every-picture")
+    status, _, errors = run(capsys, bundle, data, "--vis-all")
     assert status == 2
-    assert "--pictures" in errors
+    assert "--vis-dir" in errors
 
 
 def test_photos_of_a_list(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys, out = tmp_path / "keys.txt", tmp_path / "figures.json"
     keys.write_text("# some\ntwo  # people\nnobody\nof another folder\n", "utf-8")
-    status, _, _ = run(capsys, bundle, data, "--photos", keys, "--json", out)
+    status, _, _ = run(capsys, bundle, data, "--image-list", keys, "--json", out)
     assert status == 0
     report = json.loads(out.read_text())
     assert (report["photos"], report["people"]) == (2, 2)
-    assert report["command"].endswith("--photos keys.txt")
+    assert report["command"].endswith("--image-list keys.txt")
     keys.write_text("twos\n", encoding="utf-8")
-    status, _, errors = run(capsys, bundle, data, "--photos", keys)
+    status, _, errors = run(capsys, bundle, data, "--image-list", keys)
     assert status == 2
     assert f"{keys} names none of these photos" in errors
-    status, _, errors = run(capsys, bundle, data, "--photos", tmp_path / "nowhere.txt")
+    status, _, errors = run(capsys, bundle, data, "--image-list", tmp_path / "nowhere.txt")
     assert status == 2
     assert "nowhere.txt" in errors

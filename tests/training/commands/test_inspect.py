@@ -27,7 +27,7 @@ def inspect(*arguments: object) -> int:
 
 def test_counts_and_a_picture(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.png"
-    assert inspect(folder, "--photos", 2, "--read", 0, "--out", out) == 0
+    assert inspect(folder, "--photos", 2, "--num-images", 0, "--out", out) == 0
     captured = capsys.readouterr()
     assert "6 photos of densepose_coco: 6 to train on, 0 held out" in captured.out
     assert "counted in all of them" in captured.out
@@ -39,8 +39,8 @@ def test_counts_and_a_picture(folder: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_part_of_the_photos_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect(folder, "--read", 2) == 0
-    assert "counted in 2 of them, drawn by chance (--read 0: all)" in capsys.readouterr().out
+    assert inspect(folder, "--num-images", 2) == 0
+    assert "counted in 2 of them, drawn by chance (--num-images 0: all)" in capsys.readouterr().out
 
 
 def test_a_seed_gives_its_picture(folder: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_seems_wrong_is_reported_and_cut_short(tmp_path: Path, capsys: pyte
     samples = [replace(draw_figures(T, (64, 64), people=1, seed=i), key=f"photo{i}") for i in range(25)]
     for sample in samples:
         sample.parts[0, 0], sample.people[0, 0] = 77, 1
-    assert inspect(write_folder(tmp_path / "set", samples, T), "--read", 0) == 0
+    assert inspect(write_folder(tmp_path / "set", samples, T), "--num-images", 0) == 0
     lines = capsys.readouterr().err.splitlines()
     assert sum("part ids 77, but densepose_coco ends at 14" in line for line in lines) == 20
     assert lines[-1] == "warning: and 5 more"
@@ -93,7 +93,7 @@ def test_what_seems_wrong_is_reported_and_cut_short(tmp_path: Path, capsys: pyte
     [
         (["--taxonomy", "mhp_v2"], "has other parts: mhp_v2, but it lacks cap/hat"),
         (["--photos", 0], "draw at least one photo"),
-        (["--read", -1], "read 0 (all) or more"),
+        (["--num-images", -1], "read 0 (all) or more"),
         (["--out", "nowhere/sheet.png"], "--out nowhere/sheet.png: there is no folder nowhere"),
         (["--out", "sheet.xyz"], "--out sheet.xyz: name a .png or .jpg"),
     ],

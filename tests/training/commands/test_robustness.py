@@ -14,11 +14,11 @@ from tests.bundles import figure_bundle, figure_photo
 from tests.figures import write_folder
 from training.__main__ import main
 from training.data.samples import Sample, mask_boxes
-from training.evaluation.perturbations import DISTURBANCES
+from training.evaluation.perturbations import PERTURBATIONS
 
 T = PASCAL_PERSON_PART
 SIZE = (128, 192)
-NAMES = ["mirrored", "half_size", "low_light"]
+NAMES = ["hflip", "downscale_2x", "low_light"]
 
 
 def photo(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
@@ -67,26 +67,26 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
     report = json.loads(out.read_text())
     assert report["command"] == (
         f"python -m training robustness {bundle.name} rectangles --detail fast --all"
-        " --only mirrored half_size low_light"
+        " --only hflip downscale_2x low_light"
     )
     assert (report["parser"], report["kind"], report["taxonomy"]) == ("figures 1", "bundle", "pascal_person_part")
     assert {name: row["keypoints"]["AP"] for name, row in report["rows"].items()} == {
-        "original": 1, "mirrored": 1, "half_size": 1, "low_light": 0,
+        "original": 1, "hflip": 1, "downscale_2x": 1, "low_light": 0,
     }  # fmt: skip
     assert report["rows"]["low_light"]["AP_difference"] == -1
-    assert {row["persons"]["nobody_found"] for row in report["rows"].values()} == {1}
-    assert report["mirror"]["same_part"] > 0.95
+    assert {row["persons"]["true_negative_rate"] for row in report["rows"].values()} == {1}
+    assert report["mirror"]["pixel_agreement"] > 0.95
     assert report["broken"] == []
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| `")]
-    assert [row[0] for row in rows] == ["| `original`", "| `mirrored`", "| `half_size`", "| `low_light`"]
-    assert rows[3][1:4] == [DISTURBANCES["low_light"].meaning, "0.000", "-1.000 [-1.000, -1.000]"]
+    assert [row[0] for row in rows] == ["| `original`", "| `hflip`", "| `downscale_2x`", "| `low_light`"]
+    assert rows[3][1:4] == [PERTURBATIONS["low_light"].description, "0.000", "-1.000 [-1.000, -1.000]"]
 
 
 def test_a_sheet_of_photos_with_people(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(capsys, bundle, data, "--pictures", tmp_path, "--only", *NAMES, "names_kept")[0] == 0
-    sheet = np.asarray(Image.open(tmp_path / "disturbances.jpg")).astype(int)
+    assert run(capsys, bundle, data, "--vis-dir", tmp_path, "--only", *NAMES, "hflip_no_swap")[0] == 0
+    sheet = np.asarray(Image.open(tmp_path / "perturbations.jpg")).astype(int)
     cell, gap, caption = (240, 320), 2, 18
     assert sheet.shape == (2 * (cell[0] + caption) + gap, 4 * cell[1] + 3 * gap, 3)  # two photos, one look of a mirror
     first, mirrored, half, dark = (sheet[: cell[0], i * (cell[1] + gap) :][:, : cell[1]] for i in range(4))
@@ -99,7 +99,7 @@ def test_a_sheet_of_photos_with_people(
 def test_a_broken_photo_is_named(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = data / "images" / "two.png"
     broken.write_bytes(broken.read_bytes()[:100])
-    status, printed, errors = run(capsys, bundle, data, "--only", "jpeg")
+    status, printed, errors = run(capsys, bundle, data, "--only", "jpeg_q30")
     assert status == 0
     assert "2 photos, 1 people" in printed
     assert "1 photos could not be read" in errors
@@ -107,7 +107,7 @@ def test_a_broken_photo_is_named(bundle: Path, data: Path, capsys: pytest.Captur
 
 def test_what_cannot_be_measured_says_why(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
-        (["--only", "jpeg", "upside_down"], "--only upside_down: no such disturbance; choose of mirrored"),
+        (["--only", "jpeg_q30", "upside_down"], "--only upside_down: no such perturbation; choose of hflip"),
         (["--limit", "0"], "--limit 0"),
     ):
         status, printed, errors = run(capsys, bundle, data, *arguments)

@@ -9,14 +9,14 @@ import numpy as np
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
-from training.data.dataset_stats import Census, license_table
+from training.data.dataset_stats import DatasetStats, license_table
 from training.data.datasets.folders import FolderDataset
 
 T = DENSEPOSE_COCO
 
 
 def test_photos_are_added_up() -> None:
-    census = Census(T)
+    census = DatasetStats(T)
     first, second = draw_figures(T, (100, 100), people=3, seed=1), draw_figures(T, (100, 100), people=2, seed=2)
     first.keypoints[0, 0] = 0
     first.joints_labelled[0, 0] = False
@@ -39,7 +39,7 @@ def test_photos_are_added_up() -> None:
 
 def test_crowds_are_compared_with_the_decoders_limits() -> None:
     """1 to 40 people; in the photo of 40 one kind of joint is labelled alone, in that of 25 two people have none."""
-    census = Census(T)
+    census = DatasetStats(T)
     sample = draw_figures(T, (32, 32), people=1)
     for count in range(1, 41):
         keypoints = np.zeros((count, len(T.joint_names), 3), np.float32)
@@ -71,7 +71,7 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
 
 
 def test_nobody_at_all_is_no_crowd() -> None:
-    census = Census(T)
+    census = DatasetStats(T)
     census.add(draw_figures(T, (32, 32), people=0))
     assert "beyond" not in census.table()
 

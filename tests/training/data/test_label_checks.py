@@ -11,14 +11,14 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.data.label_checks import Sides, check_photo
+from training.data.label_checks import LeftRightCheck, check_photo
 from training.data.samples import Sample
 
 T = DENSEPOSE_COCO
 
 
 def judge(samples: list[Sample], taxonomy: Taxonomy = T) -> list[str]:
-    sides = Sides(taxonomy)
+    sides = LeftRightCheck(taxonomy)
     for sample in samples:
         sides.add(sample)
     return sides.warnings()

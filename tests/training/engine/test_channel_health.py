@@ -14,7 +14,7 @@ from training.config.recipes import RECIPES
 from training.config.train_config import TrainConfig
 from training.engine.channel_health import LEAST_ALIVE, ChannelHealth, DeadBackboneError
 from training.engine.loop import make_optimizer, prepare
-from training.losses.objective import Objective
+from training.losses.model_with_loss import ModelWithLoss
 
 CANVASES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 RATE = 1.2e-3  # of version 4
@@ -24,7 +24,7 @@ STEPS = 20
 def start() -> Network:
     """MoveNet's layers, with the last of the pyramid as small as batch norms folded into it leave it."""
     config = RECIPES["default_weights"]().model
-    network = Network(replace(config, width=16, refine=0))
+    network = Network(replace(config, hidden_dim=16, refinement_dim=0))
     state = public_state()
     load_pretrained(network.backbone, state)
     with torch.no_grad():
@@ -38,9 +38,9 @@ def trained(config: TrainConfig) -> tuple[ChannelHealth, Network]:
     network = start()
     health = ChannelHealth(network, CANVASES)
     prepare(network, config)
-    optimizer = make_optimizer(config, Objective(network, torch.nn.Identity()))  # type: ignore[arg-type]
+    optimizer = make_optimizer(config, ModelWithLoss(network, torch.nn.Identity()))  # type: ignore[arg-type]
     for group in optimizer.param_groups:
-        group["lr"] = RATE * config.backbone_rate
+        group["lr"] = RATE * config.backbone_lr_mult
     for _ in range(STEPS):
         optimizer.zero_grad()
         network.backbone(network.normalized(CANVASES))[0][:, 40:64].mean().backward()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.engine.depthwise import QuickDepthwise2d, quicken
+from training.engine.depthwise import FastDepthwiseConv2d, replace_depthwise_convs
 
 
 def depthwise(channels: int = 48, size: int = 5, **changes: object) -> nn.Conv2d:
@@ -21,7 +21,7 @@ def test_output_and_gradients_are_torchs(size: int, memory: torch.memory_format)
     layer = depthwise(size=size).double()
     x = torch.randn(2, 48, 13, 11, dtype=torch.float64).contiguous(memory_format=memory)
     found = []
-    for convolution in (layer, QuickDepthwise2d.of(layer)):
+    for convolution in (layer, FastDepthwiseConv2d.of(layer)):
         image = x.clone().requires_grad_()
         layer.weight.grad = None
         out = convolution(image)
@@ -36,7 +36,7 @@ def test_in_bfloat16_it_rounds_as_torch_does() -> None:
     torch.manual_seed(0)
     layer, x = depthwise(), torch.randn(2, 48, 16, 16)
     gradients = []
-    for convolution in (layer, QuickDepthwise2d.of(layer)):
+    for convolution in (layer, FastDepthwiseConv2d.of(layer)):
         layer.weight.grad = None
         with torch.autocast("cpu", torch.bfloat16):
             out = convolution(x)
@@ -47,7 +47,7 @@ def test_in_bfloat16_it_rounds_as_torch_does() -> None:
 
 
 def test_where_only_filters_or_only_the_image_learn() -> None:
-    layer = QuickDepthwise2d.of(depthwise(16))
+    layer = FastDepthwiseConv2d.of(depthwise(16))
     x = torch.randn(1, 16, 8, 8, requires_grad=True)
     layer.weight.requires_grad_(False)
     layer(x).sum().backward()
@@ -71,8 +71,8 @@ def test_only_what_it_serves_is_replaced_and_parameters_stay() -> None:
     }
     module = nn.ModuleDict({"block": nn.Sequential(depthwise(), nn.ReLU()), **left})
     before = dict(module.named_parameters())
-    quicken(module)
-    assert {name for name, layer in module.named_modules() if isinstance(layer, QuickDepthwise2d)} == {"block.0"}
+    replace_depthwise_convs(module)
+    assert {name for name, layer in module.named_modules() if isinstance(layer, FastDepthwiseConv2d)} == {"block.0"}
     after = dict(module.named_parameters())
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] for name in before)

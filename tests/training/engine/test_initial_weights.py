@@ -16,7 +16,7 @@ from model.manifest import GOLDEN, BundleError, read_bundle
 from model.network import Network
 from model.parser import HumanParser
 from service.settings import DEFAULT_BUNDLE
-from training.engine.initial_weights import load_start, restore_statistics
+from training.engine.initial_weights import load_initial_weights, unfold_batch_norm
 
 MANIFEST = read_bundle(DEFAULT_BUNDLE)
 
@@ -35,7 +35,7 @@ def canvas(golden: dict[str, np.ndarray]) -> Tensor:
 @torch.inference_mode()
 def test_the_bundles_network_says_what_the_bundle_says(golden: dict[str, np.ndarray], canvas: Tensor) -> None:
     network = Network(MANIFEST.model)
-    assert load_start(network, DEFAULT_BUNDLE) == ""
+    assert load_initial_weights(network, DEFAULT_BUNDLE) == ""
     people = HumanParser(network, MANIFEST.decoder).eval()(canvas)
     for name in ("part_map", "person_map"):
         assert np.mean(getattr(people, name)[0].numpy() == golden[name]) > 0.999, name
@@ -45,9 +45,9 @@ def test_the_bundles_network_says_what_the_bundle_says(golden: dict[str, np.ndar
 @torch.inference_mode()
 def test_batch_norms_take_up_statistics_and_change_nothing(canvas: Tensor) -> None:
     network = Network(MANIFEST.model).eval()
-    load_start(network, DEFAULT_BUNDLE)
+    load_initial_weights(network, DEFAULT_BUNDLE)
     before = network(canvas)
-    restore_statistics(network, canvas)
+    unfold_batch_norm(network, canvas)
     after, training = network.eval()(canvas), network.train()(canvas)
     for name, expected, own, trained in zip(before._fields, before, after, training, strict=True):
         torch.testing.assert_close(own, expected, rtol=0, atol=1e-4, msg=name)
@@ -61,20 +61,20 @@ def test_batch_norms_take_up_statistics_and_change_nothing(canvas: Tensor) -> No
 def test_what_does_not_fit_starts_afresh_and_is_named() -> None:
     config = replace(MANIFEST.model, taxonomy="pascal_person_part")
     network = Network(config)
-    said = load_start(network, DEFAULT_BUNDLE)
+    said = load_initial_weights(network, DEFAULT_BUNDLE)
     assert "these start afresh" in said
     assert "part_logits.weight" in said
     assert "backbone" not in said
     whole = Network(MANIFEST.model)
-    load_start(whole, DEFAULT_BUNDLE)
+    load_initial_weights(whole, DEFAULT_BUNDLE)
     assert torch.equal(network.backbone.state_dict()["stem.weight"], whole.backbone.state_dict()["stem.weight"])
 
 
 def test_a_checkpoint_is_taken_too(tmp_path: Path) -> None:
-    config = ModelConfig(backbone="resnet18", width=16)
-    first, second = Network(config), Network(replace(config, refine=16))
+    config = ModelConfig(backbone="resnet18", hidden_dim=16)
+    first, second = Network(config), Network(replace(config, refinement_dim=16))
     save_checkpoint(tmp_path / "last.ckpt", first.state_dict(), config, DecoderConfig())
-    assert load_start(second, tmp_path / "last.ckpt").endswith("refinement.corrections, refinement.stage")
+    assert load_initial_weights(second, tmp_path / "last.ckpt").endswith("refinement.corrections, refinement.stage")
     image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
     with torch.inference_mode():  # a refinement that has learnt nothing changes nothing
         for a, b in zip(first.eval()(image), second.eval()(image), strict=True):
@@ -85,13 +85,13 @@ def test_another_backbone_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"another backbone than resnet18, or an older form of it \(no backbone\..*set model\.backbone"
     ):
-        load_start(Network(ModelConfig(backbone="resnet18", width=16)), DEFAULT_BUNDLE)
+        load_initial_weights(Network(ModelConfig(backbone="resnet18", hidden_dim=16)), DEFAULT_BUNDLE)
 
 
 def test_what_is_neither_is_refused_by_name(tmp_path: Path) -> None:
-    network = Network(ModelConfig(backbone="resnet18", width=16))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=16))
     with pytest.raises(BundleError, match="is not a bundle"):
-        load_start(network, tmp_path)
+        load_initial_weights(network, tmp_path)
     (tmp_path / "last.ckpt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"last\.ckpt"):
-        load_start(network, tmp_path / "last.ckpt")
+        load_initial_weights(network, tmp_path / "last.ckpt")

@@ -23,10 +23,10 @@ from training.config.recipes import RECIPES
 from training.config.train_config import Stage, TrainConfig
 from training.data.datasets.folders import FolderDataset
 from training.engine import loop
-from training.engine.distributed import Processes
+from training.engine.distributed import DistEnv
 from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
-from training.losses.objective import Objective
+from training.losses.model_with_loss import ModelWithLoss
 from training.transforms.targets import TrainingSet, collate
 
 
@@ -40,8 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(**changes: object) -> TrainConfig:
     small = RECIPES["smoke"]()
-    model = ModelConfig(backbone="resnet18", width=16)
-    values = {"stages": (Stage(steps=4, learning_rate=1e-3, warmup=1),), "canvas": (64, 64), "batch": 2, **changes}
+    model = ModelConfig(backbone="resnet18", hidden_dim=16)
+    values = {
+        "stages": (Stage(steps=4, learning_rate=1e-3, warmup_steps=1),),
+        "input_size": (64, 64),
+        "batch_size": 2,
+        **changes,
+    }
     return dataclasses.replace(small, model=model, **values)
 
 
@@ -61,11 +66,12 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
     recipe = config(
-        stages=(Stage(steps=2, learning_rate=1e-3), Stage(steps=2, learning_rate=1e-3, canvas=(96, 128))), accumulate=2
+        stages=(Stage(steps=2, learning_rate=1e-3), Stage(steps=2, learning_rate=1e-3, input_size=(96, 128))),
+        gradient_accumulation_steps=2,
     )
     data = photos(folder, recipe)
     batches = load_batches(
-        data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, Processes(0, 1, torch.device("cpu"))
+        data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, DistEnv(0, 1, torch.device("cpu"))
     )
     sizes = [tuple(next(batches).image.shape) for _ in range(6)]  # from step 1 on, two a step
     assert sizes == [(1, 64, 64, 3)] * 2 + [(1, 96, 128, 3)] * 4
@@ -79,7 +85,7 @@ def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(t
     steps, epochs = rows(tmp_path / "log.csv"), rows(tmp_path / "epochs.csv")
     assert [(row["step"], float(row["lr"])) for row in steps] == [("4", 1e-4)]
     assert float(steps[0]["parts"]) > 0
-    assert float(steps[0]["weight_parts"]) > 0
+    assert float(steps[0]["task_weight_parts"]) > 0
     assert [row["step"] for row in epochs] == ["3", "4"]
     assert epochs[0]["matching"] == ""
     assert float(epochs[1]["matching"]) >= 0
@@ -89,14 +95,21 @@ def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(t
 
 
 def command(folder: Path, run: Path, *options: str) -> list[str]:
-    small = ["canvas=64,64", "batch=4", "model.width=16", "validation=0", "save_seconds=0", "optimizer=sgd"]
+    small = [
+        "input_size=64,64",
+        "batch_size=4",
+        "model.hidden_dim=16",
+        "num_val_images=0",
+        "checkpoint_interval_s=0",
+        "optimizer=sgd",
+    ]
     small.append("decoder.keypoint_threshold=0.001")  # untrained maps have candidates then: the matching loss works
     return ["train", "smoke", str(folder), "--out", str(run), *options, "--set", *small]
 
 
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, folder: Path) -> None:
-    assert main([*command(folder, tmp_path / "whole", "--steps", "12"), "workers=1"]) == 0
-    killed = [*command(folder, tmp_path / "killed", "--steps", "12"), "workers=1"]
+    assert main([*command(folder, tmp_path / "whole", "--steps", "12"), "num_workers=1"]) == 0
+    killed = [*command(folder, tmp_path / "killed", "--steps", "12"), "num_workers=1"]
     last = tmp_path / "killed" / "last.ckpt"
     with subprocess.Popen([sys.executable, "-m", "training", *killed], start_new_session=True) as process:
         while process.poll() is None and not last.exists():
@@ -120,7 +133,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None
     assert main(command(folder, tmp_path / "one", "--steps", "5")) == 0
     both_rows, one_rows = (rows(tmp_path / name / "log.csv") for name in ("both", "one"))
     assert float(one_rows[0]["matching"]) > 0
-    for column in ("parts", "projection", "heatmap", "offset", "limb", "matching", "gradient_norm", "weight_parts"):
+    for column in ("parts", "projection", "heatmap", "offset", "limb", "matching", "grad_norm", "task_weight_parts"):
         assert float(both_rows[0][column]) == pytest.approx(float(one_rows[0][column]), rel=1e-4), column
     torch.testing.assert_close(
         weights(tmp_path / "both/last.ckpt"), weights(tmp_path / "one/last.ckpt"), rtol=1e-4, atol=1e-5
@@ -129,12 +142,12 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None
 
 def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder: Path) -> None:
     """But for batch norm, which sees the pass alone; with stored statistics the gradients are the same."""
-    recipe = config(batch=4)
+    recipe = config(batch_size=4)
     network = Network(recipe.model)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.eval()
-    objective = Objective(network, Decoder(DENSEPOSE_COCO, recipe.decoder))
+    objective = ModelWithLoss(network, Decoder(DENSEPOSE_COCO, recipe.decoder))
     data = photos(folder, recipe)
     items = [data[0, i] for i in range(4)]
     halves = [collate(items[:2]), collate(items[2:])]
@@ -142,19 +155,19 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
     for parts in ([collate(items)], halves):
         optimizer = torch.optim.SGD(objective.parameters(), lr=0)
         optimizer.param_groups[0]["share"] = 1.0
-        loop.Stepper(recipe, objective, optimizer, Processes(0, 1, torch.device("cpu")))(parts, 0.0, matching=True)
+        loop.TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, matching=True)
         gradients.append(torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path: Path, folder: Path) -> None:
-    recipe = config(accumulate=3)
+    recipe = config(gradient_accumulation_steps=3)
     with pytest.raises(ValueError, match="a batch of 2 cannot be divided by 1 processes times 3 passes"):
         loop.train(recipe, photos(folder, recipe), [], tmp_path)
 
 
 def test_fewer_photos_than_a_batch_are_shown_several_times(tmp_path: Path, folder: Path) -> None:
-    recipe = config(batch=16, stages=(Stage(epochs=2, learning_rate=1e-3),))
+    recipe = config(batch_size=16, stages=(Stage(epochs=2, learning_rate=1e-3),))
     last = loop.train(recipe, photos(folder, recipe), [], tmp_path)
     assert read_checkpoint(last)["step"] == 2
 
@@ -172,8 +185,8 @@ def test_bfloat16_trains_the_same_to_its_precision(tmp_path: Path, folder: Path)
 
 def test_training_learns(tmp_path: Path, folder: Path) -> None:
     """Not how well: within 40 steps on the same few pictures every task's loss falls."""
-    stages = (Stage(steps=40, learning_rate=4e-3, warmup=2),)
-    recipe = config(colour=0.0, flip=0.0, rotation=0.0, scale=(1.0, 1.0), stages=stages)
+    stages = (Stage(steps=40, learning_rate=4e-3, warmup_steps=2),)
+    recipe = config(color_jitter=0.0, hflip_prob=0.0, rotation=0.0, scale=(1.0, 1.0), stages=stages)
     loop.train(recipe, photos(folder, recipe), [], tmp_path)
     log = rows(tmp_path / "log.csv")
     for task in ("parts", "projection", "heatmap", "offset", "limb"):
@@ -186,10 +199,10 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, folder: Path) -> 
         loop.train(recipe, photos(folder, recipe), [], tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"batch": 3}, {"model": ModelConfig(backbone="resnet18", width=32)}])
+@pytest.mark.parametrize("change", [{"batch_size": 3}, {"model": ModelConfig(backbone="resnet18", hidden_dim=32)}])
 def test_a_run_folder_of_another_recipe_is_refused(tmp_path: Path, folder: Path, change: dict[str, object]) -> None:
     loop.train(config(), photos(folder, config()), [], tmp_path)
-    other = config(**change) if "batch" in change else dataclasses.replace(config(), **change)
+    other = config(**change) if "batch_size" in change else dataclasses.replace(config(), **change)
     with pytest.raises(CheckpointError, match=f"another {next(iter(change))}; choose another --out folder"):
         loop.train(other, photos(folder, other), [], tmp_path)
 

@@ -24,7 +24,7 @@ def test_the_papers_two_steps() -> None:
 
 
 def test_rates_warm_up_and_fall() -> None:
-    schedule = Schedule([Stage(steps=100, learning_rate=2.0, decay="cosine", warmup=10)], 7)
+    schedule = Schedule([Stage(steps=100, learning_rate=2.0, lr_schedule="cosine", warmup_steps=10)], 7)
     assert rates(schedule, 0, 9, 10, 55, 99) == pytest.approx([0.2, 2.0, 2.0, 1.01, 0.02], abs=2e-3)
 
 
@@ -33,7 +33,7 @@ def test_another_length_keeps_the_proportions() -> None:
     assert Schedule(stages, 481, steps=400).lengths == (240, 60, 100)
     assert Schedule(stages, 481, steps=3).lengths == (1, 1, 1)
     assert Schedule(stages, 481, steps=5).lengths == (3, 1, 1)
-    cosine = Schedule([Stage(steps=1000, learning_rate=1.0, warmup=100)], 7, steps=50)
+    cosine = Schedule([Stage(steps=1000, learning_rate=1.0, warmup_steps=100)], 7, steps=50)
     assert rates(cosine, 4, 5) == [1.0, 1.0]
     assert rates(cosine, 0) == [0.2]
 

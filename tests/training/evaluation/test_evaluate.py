@@ -25,7 +25,7 @@ from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample, UInt8
 from training.data.unlabeled_images import unlabelled
 from training.evaluation.evaluate import evaluate
-from training.evaluation.image_metrics import measure, summarise
+from training.evaluation.image_metrics import compute_metrics, measure
 from training.evaluation.report import table
 from training.inference.predictions import parse_photo, to_image
 from training.inference.predictors import Parse, open_predictor
@@ -60,7 +60,7 @@ def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderData
     report = evaluate(oracle(samples), photos, range(4), FAST)
     assert (report["photos"], report["people"]) == (4, 6)
     keypoints, masks, parts = report["keypoints"], report["masks"], report["parts"]
-    for name in ("AP", "AP50", "AP75", "AR", "AP_tall", "AP50_tall"):
+    for name in ("AP", "AP50", "AP75", "AR", "AP_h96", "AP50_h96"):
         assert keypoints[name] == 1
     assert keypoints["AP_interval"] == [1, 1]
     assert (masks["people"], masks["mean_IoU"], masks["recall50"], masks["AP50"]) == (6, 1, 1, 1)
@@ -73,11 +73,11 @@ def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderData
     assert report["broken"] == []
     assert set(parts["IoU"].values()) == {1}
     joints = report["joints_on_parts"]
-    assert joints["on_a_part"] == 1
-    assert 0.8 < joints["right_side"] <= joints["right_part"] <= 1  # an arm before the hip hides it
+    assert joints["on_any_part"] == 1
+    assert 0.8 < joints["on_correct_side"] <= joints["on_correct_part"] <= 1  # an arm before the hip hides it
     assert report["persons"] == {
-        "notable": 6, "missed": 0, "labelled": 6, "doubled": 0, "matched": 6, "swapped": 0, "extra": 0,
-        "photos_of_nobody": 1, "nobody_found": 1, "people_found_there": 0,
+        "notable": 6, "missed": 0, "labelled": 6, "duplicates": 0, "matched": 6, "inversions": 0, "false_positives": 0,
+        "negative_images": 1, "true_negative_rate": 1, "negative_false_positives": 0,
     }  # fmt: skip
 
 
@@ -86,16 +86,16 @@ def test_finding_nobody_scores_nothing(photos: FolderDataset) -> None:
     assert report["keypoints"]["AP"] == 0
     assert report["masks"]["mean_IoU"] == report["masks"]["AP50"] == 0
     assert report["parts"]["APpvol"] == report["parts"]["PCP50"] == report["parts"]["IoU"]["head"] == 0
-    assert report["joints_on_parts"]["on_a_part"] == 0
+    assert report["joints_on_parts"]["on_any_part"] == 0
     assert report["persons"]["missed"] == report["persons"]["notable"] == 6
-    assert report["persons"]["nobody_found"] == 1
+    assert report["persons"]["true_negative_rate"] == 1
 
 
 def test_photos_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], photos: FolderDataset) -> None:
     people = oracle(samples)(letterbox(samples[0], (256, 256))[0].image)
     report = evaluate(lambda canvas: people, photos, [3], FAST)
-    assert report["persons"]["nobody_found"] == 0
-    assert report["persons"]["people_found_there"] == report["persons"]["extra"] == 2
+    assert report["persons"]["true_negative_rate"] == 0
+    assert report["persons"]["negative_false_positives"] == report["persons"]["false_positives"] == 2
     assert report["keypoints"]["AP"] is None
     assert report["masks"]["mean_IoU"] is None
     assert report["parts"]["APp50"] is None
@@ -110,7 +110,7 @@ def test_a_letterboxed_photo_comes_back_to_its_pixels(tmp_path: Path) -> None:
     assert report["keypoints"]["AP"] == 1
     assert report["masks"]["mean_IoU"] > 0.93
     assert report["parts"]["mIoU"] > 0.85
-    assert report["persons"]["swapped"] == 0
+    assert report["persons"]["inversions"] == 0
 
 
 def test_points_and_pixels_of_a_photo() -> None:
@@ -145,7 +145,7 @@ def test_people_on_unknown_pixels_are_no_false_people(tmp_path: Path) -> None:
     report = evaluate(oracle([whole]), photos, [0], FAST)
     assert report["people"] == 2
     assert report["keypoints"]["AP"] == report["masks"]["AP50"] == report["parts"]["APp50"] == 1
-    assert report["persons"]["extra"] == 0
+    assert report["persons"]["false_positives"] == 0
 
 
 def test_a_person_without_labelled_joints_is_neither_found_nor_false(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_person_without_labelled_joints_is_neither_found_nor_false(tmp_path: P
     photos = FolderDataset([write_folder(tmp_path, [replace(whole, keypoints=labelled)], T)], T)
     report = evaluate(oracle([whole]), photos, [0], FAST)
     assert report["keypoints"]["AP"] == 1
-    assert (report["persons"]["labelled"], report["persons"]["extra"]) == (1, 0)
+    assert (report["persons"]["labelled"], report["persons"]["false_positives"]) == (1, 0)
 
 
 def test_only_tall_people_count_for_the_mean_mask(tmp_path: Path) -> None:
@@ -190,16 +190,18 @@ def test_what_is_known_of_the_labels(samples: list[Sample], sources: list[str], 
     people = to_image(nobody(samples[0].image), letterbox_geometry((256, 256), (256, 256)), (256, 256))
     figures = [measure(replace(samples[0], source=source), people, T, negative=False) for source in sources]
     figures.append(measure(replace(samples[3], source="animals"), people, T, negative=True))  # nobody's parts
-    assert summarise(figures, T)["parts"]["labels"].startswith(quality)
+    assert compute_metrics(figures, T)["parts"]["labels"].startswith(quality)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    config = ModelConfig(backbone="resnet18", width=8)
+    config = ModelConfig(backbone="resnet18", hidden_dim=8)
     path = tmp_path_factory.mktemp("run") / "random.ckpt"
     # Thresholds at which random maps have people, so that their way to the photo is run too.
-    decoder = DecoderConfig(candidates=3, people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy")
+    decoder = DecoderConfig(
+        max_candidates=3, max_people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy"
+    )
     save_checkpoint(path, Network(config).state_dict(), config, decoder)
     return path
 
@@ -207,7 +209,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
     write_folder(tmp_path / "frames", samples, T, "synthetic")
     out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
-    arguments = ["--all", "--limit", "2", "--json", str(out), "--pictures", str(pictures), "--every-picture"]
+    arguments = ["--all", "--limit", "2", "--json", str(out), "--vis-dir", str(pictures), "--vis-all"]
     assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
     report = json.loads(out.read_text())
     assert report["command"] == "python -m training evaluate random.ckpt frames --detail fast --limit 2 --all"
@@ -257,7 +259,7 @@ def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[
     assert main(["evaluate", str(checkpoint), str(tmp_path / "photos"), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report["photos"] == 3  # those of two and three people and the empty one
-    assert report["persons"]["photos_of_nobody"] == 1
+    assert report["persons"]["negative_images"] == 1
 
 
 def test_what_cannot_be_evaluated_says_why(

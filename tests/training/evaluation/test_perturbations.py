@@ -14,22 +14,22 @@ from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample
 from training.evaluation.perturbations import (
-    DISTURBANCES,
     FULL_WELL,
+    HFLIP,
     JPEG_QUALITY,
     LIGHT,
-    MIRRORED,
+    PERTURBATIONS,
     READ_NOISE,
     shrink,
     turn,
 )
 
 T = DENSEPOSE_COCO
-IN_PLACE = ("low_light", "jpeg")
+IN_PLACE = ("low_light", "jpeg_q30")
 
 
 def disturbed(name: str, sample: Sample, taxonomy: Taxonomy = T) -> Sample:
-    return DISTURBANCES[name].apply(sample, taxonomy)[0]
+    return PERTURBATIONS[name].apply(sample, taxonomy)[0]
 
 
 def flat(grey: int, size: tuple[int, int] = (200, 300), key: str = "flat") -> Sample:
@@ -44,11 +44,11 @@ def linear(image: np.ndarray) -> np.ndarray:
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize("name", DISTURBANCES)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_joints_and_boxes_lie_where_the_map_says_and_nobody_is_lost(name: str) -> None:
     sample = draw_figures(T, size=(255, 413), people=4, seed=2, height=0.6)
-    view, affine = DISTURBANCES[name].apply(sample, T)
-    flip = list(T.joint_flip) if name == MIRRORED else list(range(17))
+    view, affine = PERTURBATIONS[name].apply(sample, T)
+    flip = list(T.joint_flip) if name == HFLIP else list(range(17))
     before = sample.keypoints[:, flip]
     seen = before[..., 2] > 0
     assert 0 < seen.mean() < 1  # absent joints stay absent
@@ -66,7 +66,7 @@ def test_joints_and_boxes_lie_where_the_map_says_and_nobody_is_lost(name: str) -
     assert (corners.max(axis=1) <= view.boxes[:, 2:] + 1e-3).all()
 
 
-@pytest.mark.parametrize("name", DISTURBANCES)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_a_block_of_pixels_goes_where_its_joint_goes(name: str) -> None:
     """Its image and its label: the centroid of both is the joint's place."""
     sample = draw_figures(T, size=(240, 400), people=1, seed=5, height=0.5)
@@ -76,7 +76,7 @@ def test_a_block_of_pixels_goes_where_its_joint_goes(name: str) -> None:
     sample.parts[:], sample.people[:], sample.image[:] = 0, 0, 0
     sample.parts[block], sample.people[block], sample.image[block] = 1, 1, 255  # the torso has no sides
     view = disturbed(name, sample)
-    joint = T.joint_flip[5] if name == MIRRORED else 5
+    joint = T.joint_flip[5] if name == HFLIP else 5
     rows, columns = np.mgrid[: view.size[0], : view.size[1]]
     bars = (view.image == LETTERBOX_COLOR).all(axis=-1)
     light = np.where(bars | (view.image[..., 0] < 60), 0, view.image[..., 0].astype(float))
@@ -88,7 +88,7 @@ def test_a_block_of_pixels_goes_where_its_joint_goes(name: str) -> None:
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
 def test_mirroring_exchanges_names_and_the_control_does_not(taxonomy: Taxonomy) -> None:
     sample = draw_figures(taxonomy, seed=4)
-    mirrored, control = (disturbed(name, sample, taxonomy) for name in (MIRRORED, "names_kept"))
+    mirrored, control = (disturbed(name, sample, taxonomy) for name in (HFLIP, "hflip_no_swap"))
     for view in (mirrored, control):
         np.testing.assert_array_equal(view.image, sample.image[:, ::-1])
         np.testing.assert_array_equal(view.people, sample.people[:, ::-1])
@@ -96,7 +96,7 @@ def test_mirroring_exchanges_names_and_the_control_does_not(taxonomy: Taxonomy) 
     np.testing.assert_array_equal(mirrored.parts, np.array(taxonomy.part_flip)[sample.parts[:, ::-1]])
     np.testing.assert_allclose(control.keypoints[..., 0], 255 - sample.keypoints[..., 0], atol=1e-3)
     np.testing.assert_array_equal(mirrored.keypoints, control.keypoints[:, list(taxonomy.joint_flip)])
-    twice = disturbed(MIRRORED, mirrored, taxonomy)
+    twice = disturbed(HFLIP, mirrored, taxonomy)
     for name in ("image", "parts", "people", "joints_labelled"):
         np.testing.assert_array_equal(getattr(twice, name), getattr(sample, name))
     np.testing.assert_allclose(twice.keypoints, sample.keypoints, atol=1e-3)
@@ -123,7 +123,7 @@ def test_turning_cuts_nothing_and_fills_corners() -> None:
 def test_turning_left_raises_what_is_at_the_right() -> None:
     sample = flat(0, (101, 201))
     sample.image[48:53, 150:155] = 255
-    for name, sign in (("turned_left", -1), ("turned_right", 1)):
+    for name, sign in (("rotate_ccw_15", -1), ("rotate_cw_15", 1)):
         view = disturbed(name, sample)
         y, x = np.argwhere(view.image[..., 0] > 200).mean(axis=0)
         dx, dy = x + 0.5 - view.size[1] / 2, y + 0.5 - view.size[0] / 2
@@ -131,7 +131,7 @@ def test_turning_left_raises_what_is_at_the_right() -> None:
         assert dx == pytest.approx(52 * np.cos(np.radians(15)), abs=0.5)
 
 
-@pytest.mark.parametrize(("name", "factor"), [("half_size", 2), ("quarter_size", 4)])
+@pytest.mark.parametrize(("name", "factor"), [("downscale_2x", 2), ("downscale_4x", 4)])
 def test_shrinking_averages_areas(name: str, factor: int) -> None:
     sample = draw_figures(T, size=(240, 320), seed=3)
     view = disturbed(name, sample)
@@ -168,8 +168,8 @@ def test_a_jpeg_of_the_quality() -> None:
     sample = draw_figures(T, seed=6)
     file = io.BytesIO()
     Image.fromarray(sample.image).save(file, "JPEG", quality=JPEG_QUALITY)
-    np.testing.assert_array_equal(disturbed("jpeg", sample).image, np.asarray(Image.open(file)))
-    assert 1 < np.abs(disturbed("jpeg", sample).image.astype(int) - sample.image).mean() < 15
+    np.testing.assert_array_equal(disturbed("jpeg_q30", sample).image, np.asarray(Image.open(file)))
+    assert 1 < np.abs(disturbed("jpeg_q30", sample).image.astype(int) - sample.image).mean() < 15
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
@@ -181,7 +181,7 @@ def test_light_and_compression_leave_labels_alone(name: str) -> None:
         np.testing.assert_array_equal(getattr(view, label), getattr(sample, label))
 
 
-@pytest.mark.parametrize("name", DISTURBANCES)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_photos_of_nobody_and_people_without_masks(name: str) -> None:
     assert len(disturbed(name, draw_figures(T, people=0)).keypoints) == 0
     sample = draw_figures(T, people=2, seed=2)

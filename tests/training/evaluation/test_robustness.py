@@ -20,25 +20,25 @@ from training.data.samples import Sample, UInt8, mask_boxes
 from training.evaluation.evaluate import evaluate
 from training.evaluation.image_metrics import measure
 from training.evaluation.metrics.poses import oks
-from training.evaluation.perturbations import DISTURBANCES, MIRRORED, NAMES_KEPT
+from training.evaluation.perturbations import HFLIP, HFLIP_NO_SWAP, PERTURBATIONS
 from training.evaluation.report import robustness_table
 from training.evaluation.robustness import ORIGINAL, as_original, measure_robustness, mirror_people
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 from training.inference.predictors import Parse, Predictor
-from training.transforms.augment import mirror_names
+from training.transforms.augment import swap_left_right
 
 T = DENSEPOSE_COCO
 FAST = [CANVASES["fast"]]
-EXACT = (ORIGINAL, MIRRORED, "half_size", "quarter_size", "low_light", "jpeg")  # maps come back pixel by pixel
-PERFECT = [name for name in DISTURBANCES if name != NAMES_KEPT]
+EXACT = (ORIGINAL, HFLIP, "downscale_2x", "downscale_4x", "low_light", "jpeg_q30")  # maps come back pixel by pixel
+PERFECT = [name for name in PERTURBATIONS if name != HFLIP_NO_SWAP]
 
 
 def views(samples: Sequence[Sample]) -> list[Sample]:
     """Every photo and all that becomes of it."""
-    return [*samples, *(DISTURBANCES[name].apply(sample, T)[0] for sample in samples for name in PERFECT)]
+    return [*samples, *(PERTURBATIONS[name].apply(sample, T)[0] for sample in samples for name in PERFECT)]
 
 
-def robustness(parse: Parse, photos: FolderDataset, names: Sequence[str] = tuple(DISTURBANCES)) -> dict[str, Any]:
+def robustness(parse: Parse, photos: FolderDataset, names: Sequence[str] = tuple(PERTURBATIONS)) -> dict[str, Any]:
     return measure_robustness(Predictor("oracle", "test", T, FAST, parse), photos, range(len(photos)), names)
 
 
@@ -60,64 +60,66 @@ def perfect(samples: list[Sample], photos: FolderDataset) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def confused(samples: list[Sample], photos: FolderDataset) -> dict[str, Any]:
     """Of a parser without error, except that it takes left for right in mirrored photos."""
-    wrong = [mirror_names(DISTURBANCES[MIRRORED].apply(sample, T)[0], T) for sample in samples]
-    return robustness(oracle([*samples, *wrong], T, FAST), photos, [MIRRORED, NAMES_KEPT])
+    wrong = [swap_left_right(PERTURBATIONS[HFLIP].apply(sample, T)[0], T) for sample in samples]
+    return robustness(oracle([*samples, *wrong], T, FAST), photos, [HFLIP, HFLIP_NO_SWAP])
 
 
 def test_a_perfect_parser_is_perfect_on_every_disturbed_photo(perfect: dict[str, Any]) -> None:
     rows = perfect["rows"]
-    assert list(rows) == [ORIGINAL, *DISTURBANCES]
+    assert list(rows) == [ORIGINAL, *PERTURBATIONS]
     for name in (ORIGINAL, *PERFECT):
         row = rows[name]
-        assert [row["keypoints"][key] for key in ("AP", "AP50", "AP75", "AR", "AP_tall", "AP50_tall")] == [1] * 6, name
-        assert [row["persons"][key] for key in ("missed", "doubled", "swapped", "extra")] == [0] * 4, name
+        assert [row["keypoints"][key] for key in ("AP", "AP50", "AP75", "AR", "AP_h96", "AP50_h96")] == [1] * 6, name
+        assert [row["persons"][key] for key in ("missed", "duplicates", "inversions", "false_positives")] == [0] * 4, (
+            name
+        )
         assert (row["photos"], row["people"], row["masks"]["people"]) == (3, 5, 5), name
-        assert (row["persons"]["photos_of_nobody"], row["persons"]["nobody_found"]) == (1, 1), name
+        assert (row["persons"]["negative_images"], row["persons"]["true_negative_rate"]) == (1, 1), name
         exact = 1 if name in EXACT else 0.9  # turned maps are sampled three times, nearest
         assert exact <= row["masks"]["mean_IoU"] <= 1, name
         assert (row["parts"]["mIoU"] == 1) == (name in EXACT), name
         assert row["parts"]["mIoU"] > 0.75, name
         assert row["joints_on_parts"]["visible"] == rows[ORIGINAL]["joints_on_parts"]["visible"], name
-        assert row["joints_on_parts"]["right_side"] > 0.75, name
+        assert row["joints_on_parts"]["on_correct_side"] > 0.75, name
         if name != ORIGINAL:
             assert (row["AP_difference"], row["AP_difference_interval"]) == (0, [0, 0]), name
 
 
 def test_names_that_are_not_exchanged_collapse(perfect: dict[str, Any]) -> None:
-    mirrored, control = perfect["rows"][MIRRORED], perfect["rows"][NAMES_KEPT]
+    mirrored, control = perfect["rows"][HFLIP], perfect["rows"][HFLIP_NO_SWAP]
     assert control["keypoints"]["AP"] < 0.05
     assert control["AP_difference"] < -0.95
-    assert control["persons"]["swapped"] == control["persons"]["matched"] == 5
+    assert control["persons"]["inversions"] == control["persons"]["matched"] == 5
     assert control["masks"]["mean_IoU"] == 1  # who it is has no sides
     assert control["parts"]["mIoU"] < 0.4
-    assert control["joints_on_parts"]["right_part"] == mirrored["joints_on_parts"]["right_part"]
-    assert control["joints_on_parts"]["right_side"] < mirrored["joints_on_parts"]["right_side"] - 0.4
+    assert control["joints_on_parts"]["on_correct_part"] == mirrored["joints_on_parts"]["on_correct_part"]
+    assert control["joints_on_parts"]["on_correct_side"] < mirrored["joints_on_parts"]["on_correct_side"] - 0.4
 
 
 def test_a_parser_that_confuses_sides_in_the_mirror_is_found_out(confused: dict[str, Any]) -> None:
     rows = confused["rows"]
-    assert rows[ORIGINAL]["keypoints"]["AP"] == rows[NAMES_KEPT]["keypoints"]["AP"] == 1
-    assert rows[MIRRORED]["keypoints"]["AP"] < 0.05
-    assert rows[MIRRORED]["persons"]["swapped"] == 5
-    assert confused["mirror"]["paired"] == 5
-    assert confused["mirror"]["same_part"] < 0.6
+    assert rows[ORIGINAL]["keypoints"]["AP"] == rows[HFLIP_NO_SWAP]["keypoints"]["AP"] == 1
+    assert rows[HFLIP]["keypoints"]["AP"] < 0.05
+    assert rows[HFLIP]["persons"]["inversions"] == 5
+    assert confused["mirror"]["matched"] == 5
+    assert confused["mirror"]["pixel_agreement"] < 0.6
     assert confused["mirror"]["joint_distance"] > 0.03
 
 
 def test_the_same_pixels_are_parsed_once(photos: FolderDataset) -> None:
-    asked: list[bytes] = []
+    gt_valid: list[bytes] = []
 
     def parse(canvas: UInt8) -> CanvasPeople:
-        asked.append(canvas.tobytes())
+        gt_valid.append(canvas.tobytes())
         return nobody(canvas, T)
 
-    robustness(parse, photos, [MIRRORED, NAMES_KEPT, "half_size"])
-    assert len(asked) == 3 * len(photos)
+    robustness(parse, photos, [HFLIP, HFLIP_NO_SWAP, "downscale_2x"])
+    assert len(gt_valid) == 3 * len(photos)
 
 
 def test_a_perfect_answer_mirrors_with_the_photo(perfect: dict[str, Any]) -> None:
     mirror = perfect["mirror"]
-    assert (mirror["same_part"], mirror["people"], mirror["paired"]) == (1, 5, 5)
+    assert (mirror["pixel_agreement"], mirror["people"], mirror["matched"]) == (1, 5, 5)
     assert mirror["joint_distance"] == mirror["joint_distance90"] == pytest.approx(0, abs=1e-4)
 
 
@@ -126,7 +128,7 @@ def test_the_original_is_what_evaluate_says(samples: list[Sample], photos: Folde
     report = robustness(parse, photos, [])
     evaluated = evaluate(parse, photos, range(3), FAST)
     row = report["rows"].pop(ORIGINAL)
-    assert (row.pop("meaning"), report["rows"], report["mirror"]) == ("as they are", {}, None)
+    assert (row.pop("description"), report["rows"], report["mirror"]) == ("as they are", {}, None)
     assert row == {key: value for key, value in evaluated.items() if key not in ("categories", "broken")}
 
 
@@ -138,12 +140,12 @@ def test_people_are_chosen_by_their_height_in_the_original(tmp_path: Path) -> No
     heights = np.concatenate([sample.boxes[:, 3] - sample.boxes[:, 1] for sample in samples])
     assert (heights > 64).sum() == 4 > (heights > 96).sum() > 0
     photos = FolderDataset([write_folder(tmp_path, samples, T)], T)
-    names = [name for name in PERFECT if name not in EXACT or "size" in name]
+    names = [name for name in PERFECT if name not in EXACT or "downscale" in name]
     report = robustness(oracle(views(samples), T, FAST), photos, names)
     assert len(report["rows"]) == 5
     for name, row in report["rows"].items():
         assert row["masks"]["people"] == row["persons"]["notable"] == 4, name
-        assert row["keypoints"]["AP_tall"] == 1, name
+        assert row["keypoints"]["AP_h96"] == 1, name
 
 
 @pytest.mark.parametrize("name", PERFECT)
@@ -154,16 +156,16 @@ def test_joints_are_judged_as_in_the_original(name: str) -> None:
     found = sample.keypoints + np.concatenate([rng.normal(0, 6, (3, 17, 2)), np.zeros((3, 17, 1))], axis=-1)
     found = np.where(sample.keypoints[..., 2:] > 0, found, 0).astype(np.float32)
     found[0, 3] = 0  # not found
-    view, affine = DISTURBANCES[name].apply(sample, T)
+    view, affine = PERTURBATIONS[name].apply(sample, T)
     moved = found.copy()
     moved[..., :2] = (found[..., :2] + 0.5) @ affine[:, :2].T + affine[:, 2] - 0.5
     moved[found[..., 2] == 0] = 0
-    if name == MIRRORED:
+    if name == HFLIP:
         moved = moved[:, list(T.joint_flip)]
 
     def figures(photo: Sample, keypoints: np.ndarray) -> Any:
         score = np.array([0.9, 0.8, 0.7], np.float32)
-        people = PhotoPeople(photo.parts, photo.people, keypoints, score, np.ones((3, 14), np.float32))
+        people = Prediction(photo.parts, photo.people, keypoints, score, np.ones((3, 14), np.float32))
         return measure(photo, people, T, negative=False)
 
     original = figures(sample, found)
@@ -192,20 +194,20 @@ def test_a_person_who_vanishes_is_not_found_rather_than_not_asked_for(tmp_path: 
         boxes=mask_boxes(people, 2) + np.float32([0, 0, 1, 0]),  # what is seen is wider than what is painted
     )
     photos = FolderDataset([write_folder(tmp_path, [thin], T)], T)
-    rows = robustness(oracle(views([thin]), T, FAST), photos, ["half_size", "quarter_size"])["rows"]
-    assert 2 not in DISTURBANCES["quarter_size"].apply(thin, T)[0].people
+    rows = robustness(oracle(views([thin]), T, FAST), photos, ["downscale_2x", "downscale_4x"])["rows"]
+    assert 2 not in PERTURBATIONS["downscale_4x"].apply(thin, T)[0].people
     assert [row["masks"]["people"] for row in rows.values()] == [2, 2, 2]
     assert rows[ORIGINAL]["masks"]["mean_IoU"] == 1
-    assert rows["quarter_size"]["masks"]["mean_IoU"] == 0.5
+    assert rows["downscale_4x"]["masks"]["mean_IoU"] == 0.5
 
 
 def test_an_answer_mirrored_twice_is_the_answer() -> None:
     sample = draw_figures(T, size=(100, 151), people=2, seed=2)
     sample.keypoints[1, 4] = 0
     scores = np.random.default_rng(0).random((2, 14)).astype(np.float32)
-    people = PhotoPeople(sample.parts, sample.people, sample.keypoints, np.ones(2, np.float32), scores)
+    people = Prediction(sample.parts, sample.people, sample.keypoints, np.ones(2, np.float32), scores)
     once = mirror_people(people, T)
-    mirrored = DISTURBANCES[MIRRORED].apply(sample, T)[0]
+    mirrored = PERTURBATIONS[HFLIP].apply(sample, T)[0]
     np.testing.assert_array_equal(once.part_map, mirrored.parts)
     np.testing.assert_array_equal(once.person_map, mirrored.people)
     np.testing.assert_allclose(once.keypoints, mirrored.keypoints, atol=1e-3)
@@ -221,30 +223,32 @@ def test_the_table(perfect: dict[str, Any], photos: FolderDataset) -> None:
     cells = {line.split(" | ")[0]: [cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:13]}
     assert len({len(row) for row in cells.values()}) == 1  # as many cells in the head, the rule and each row
     assert cells["| `original`"][2:6] == ["1.000", "", "1.000", "1.000"]
-    assert cells["| `mirrored`"][2:4] == ["1.000", "+0.000 [+0.000, +0.000]"]
-    assert cells["| `names_kept`"][-2:] == ["5/5", "1.000"]
+    assert cells["| `hflip`"][2:4] == ["1.000", "+0.000 [+0.000, +0.000]"]
+    assert cells["| `hflip_no_swap`"][-2:] == ["5/5", "1.000"]
     assert "same part on 1.000 of the pixels" in lines[-2]
     assert "5 of 5 people have a partner" in lines[-1]
 
 
 def test_finding_nobody_has_a_table_too(photos: FolderDataset) -> None:
-    report = robustness(lambda canvas: nobody(canvas, T), photos, [MIRRORED])
-    assert report["mirror"]["same_part"] is None
-    assert report["rows"][MIRRORED]["AP_difference"] == report["rows"][MIRRORED]["keypoints"]["AP"] == 0
+    report = robustness(lambda canvas: nobody(canvas, T), photos, [HFLIP])
+    assert report["mirror"]["pixel_agreement"] is None
+    assert report["rows"][HFLIP]["AP_difference"] == report["rows"][HFLIP]["keypoints"]["AP"] == 0
     assert "same part on - of the pixels" in robustness_table({"parser": "", "detail": "fast", **report})
 
 
 def test_nothing_labelled_has_a_table_too(samples: list[Sample], tmp_path: Path) -> None:
     photos = FolderDataset([write_folder(tmp_path, samples[2:], T)], T)
-    report = robustness(oracle(views(samples[2:]), T, FAST), photos, ["jpeg"])
-    row = report["rows"]["jpeg"]
+    report = robustness(oracle(views(samples[2:]), T, FAST), photos, ["jpeg_q30"])
+    row = report["rows"]["jpeg_q30"]
     assert (row["AP_difference"], row["AP_difference_interval"]) == (None, [None, None])
-    assert "| `jpeg` | JPEG of quality 30 | - |  | - |" in robustness_table({"parser": "", "detail": "fast", **report})
+    assert "| `jpeg_q30` | JPEG of quality 30 | - |  | - |" in robustness_table(
+        {"parser": "", "detail": "fast", **report}
+    )
 
 
 def test_a_broken_photo_is_left_out_of_every_row(samples: list[Sample], tmp_path: Path) -> None:
     root = write_folder(tmp_path, samples, T)
     (root / "images" / f"{samples[0].key}.png").write_bytes(b"")
-    report = robustness(oracle(views(samples), T, FAST), FolderDataset([root], T), ["jpeg"])
+    report = robustness(oracle(views(samples), T, FAST), FolderDataset([root], T), ["jpeg_q30"])
     assert [row["photos"] for row in report["rows"].values()] == [2, 2]
     assert [photo["photo"] for photo in report["broken"]] == [samples[0].key]

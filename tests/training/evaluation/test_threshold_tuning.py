@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import training.commands.thresholds as command
+import training.commands.tune_decoder as command
 from model.config import DecoderConfig, ModelConfig
 from model.maps import HeadMaps
 from model.network import Network
@@ -20,7 +20,7 @@ from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample
-from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, choose_thresholds, chosen_photos
+from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, chosen_photos, tune_thresholds
 from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 128)
@@ -86,16 +86,16 @@ def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
 def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path) -> None:
     photos = FolderDataset([folder], DENSEPOSE_COCO)
     parser = HumanParser(Known(samples), CONFIG).eval()
-    trials = choose_thresholds(parser, photos, range(3), [SIZE])
+    trials = tune_thresholds(parser, photos, range(3), [SIZE])
     assert GHOST < trials[0].config.keypoint_threshold < SURE
     assert trials[0].keypoint_ap > 0.95
     assert trials[0].mask_iou > 0.7  # arms of such small figures are a cell wide
-    assert trials[0].nobody_found == 1
-    assert [t.merit for t in trials] == sorted((t.merit for t in trials), reverse=True)
+    assert trials[0].true_negative_rate == 1
+    assert [t.objective for t in trials] == sorted((t.objective for t in trials), reverse=True)
     own, ghostly = by_threshold(trials)[CONFIG.keypoint_threshold], by_threshold(trials)[0.1]
-    assert (own.keypoint_ap, own.nobody_found) == (0, 1)
-    assert ghostly.nobody_found == 0
-    assert ghostly.merit == pytest.approx(ghostly.keypoint_ap + ghostly.mask_iou - 0.95)
+    assert (own.keypoint_ap, own.true_negative_rate) == (0, 1)
+    assert ghostly.true_negative_rate == 0
+    assert ghostly.objective == pytest.approx(ghostly.keypoint_ap + ghostly.mask_iou - 0.95)
     assert len({t.config for t in trials}) == len(trials) <= 1 + PASSES * sum(map(len, CHOICES.values()))
 
 
@@ -105,17 +105,17 @@ def test_the_command_prints_what_export_takes(
     monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(Known(samples), CONFIG).eval())
     monkeypatch.setattr(command, "open_split", lambda *_: (FolderDataset([folder], DENSEPOSE_COCO), [0, 1, 2], []))
     monkeypatch.setitem(command.CANVASES, "standard", (SIZE,))
-    assert main(["thresholds", "last.ckpt", str(folder), "--photos", "3"]) == 0
+    assert main(["tune-decoder", "last.ckpt", str(folder), "--num-images", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("trials on 3 photos that were trained on, detail standard")
-    assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "nobody found"]
+    assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "TNR"]
     assert len(lines[4:-2]) == command.SHOWN
     assert lines[-1].startswith("--decoder peak_window=")
     assert [part.partition("=")[0] for part in lines[-1].split()[1:]] == list(CHOICES)
 
 
 def test_no_photos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["thresholds", str(tmp_path / "last.ckpt"), str(tmp_path), "--photos", "0"]) == 2
+    assert main(["tune-decoder", str(tmp_path / "last.ckpt"), str(tmp_path), "--num-images", "0"]) == 2
     assert "choose on at least one" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.data.samples import DatasetError, Sample
 from training.evaluation.true_masks import read_true_masks
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 
 TALL, SHORT = (10.0, 10.0, 40.0, 100.0), (60.0, 10.0, 90.0, 60.0)  # x0, y0, x1, y1
 
@@ -31,13 +31,13 @@ def instances(path: Path, key: str, *boxes: tuple[float, ...], size: tuple[int, 
     return path
 
 
-def predicted(*boxes: tuple[int, int, int, int]) -> PhotoPeople:
+def predicted(*boxes: tuple[int, int, int, int]) -> Prediction:
     person_map = np.zeros((128, 192), np.uint8)
     for number, (x0, y0, x1, y1) in enumerate(boxes, 1):
         person_map[y0:y1, x0:x1] = number
     count = len(boxes)
     empty = np.zeros((count, 17, 3), np.float32)
-    return PhotoPeople(person_map, person_map, empty, np.ones(count, np.float32), np.zeros((count, 14), np.float32))
+    return Prediction(person_map, person_map, empty, np.ones(count, np.float32), np.zeros((count, 14), np.float32))
 
 
 def test_the_best_mask_of_each_tall_person_counts(tmp_path: Path, sample: Sample) -> None:

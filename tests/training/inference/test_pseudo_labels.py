@@ -31,7 +31,7 @@ def photos(tmp_path: Path) -> Path:
 
 def labelled(photos: Path, out: Path, *options: str) -> FolderDataset:
     bundle = figure_bundle(out.parent / "bundle")
-    assert main(["label", str(bundle), str(photos), "--out", str(out), "--detail", "high", *options]) == 0
+    assert main(["pseudo-label", str(bundle), str(photos), "--out", str(out), "--detail", "high", *options]) == 0
     return FolderDataset([out], T)
 
 
@@ -56,7 +56,7 @@ def test_answers_become_labels(photos: Path, tmp_path: Path) -> None:
 
 def test_doubtful_people_are_unknown(photos: Path, tmp_path: Path) -> None:
     between = sum(SCORES) / 2
-    two = labelled(photos, tmp_path / "out", "--least", str(between)).load(1)
+    two = labelled(photos, tmp_path / "out", "--score-thr", str(between)).load(1)
     assert len(two.keypoints) == 1
     assert (two.people[FIRST] == 1).mean() > 0.95
     for labels in (two.people, two.parts):
@@ -76,11 +76,11 @@ def test_a_photo_that_cannot_be_read_is_left_out(
     assert "2 photos of 2 people" in out
     for path in photos.iterdir():
         path.write_bytes(b"no picture")
-    arguments = ["label", str(tmp_path / "bundle"), str(photos), "--out", str(tmp_path / "none")]
+    arguments = ["pseudo-label", str(tmp_path / "bundle"), str(photos), "--out", str(tmp_path / "none")]
     assert main(arguments) == 2
     assert "none of 3 photos can be read" in capsys.readouterr().err
-    assert main([*arguments, "--least", "1.5"]) == 2
-    assert "--least 1.5: choose a score from 0 to 1" in capsys.readouterr().err
+    assert main([*arguments, "--score-thr", "1.5"]) == 2
+    assert "--score-thr 1.5: choose a score from 0 to 1" in capsys.readouterr().err
 
 
 def test_records_are_a_models_guess(photos: Path, tmp_path: Path) -> None:

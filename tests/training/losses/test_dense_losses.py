@@ -13,7 +13,7 @@ from model.maps import HeadMaps
 from model.network import RADIUS_CELLS
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.losses.dense_losses import Counts, Criterion, count_labels, dense_losses, projection_loss
+from training.losses.dense_losses import Criterion, Normalizers, count_labels, dense_losses, projection_loss
 from training.transforms.fields import center_maps
 from training.transforms.targets import Batch, collate, encode
 
@@ -91,7 +91,7 @@ def test_coarser_levels_are_held_to_the_mean_of_their_known_cells() -> None:
     level_2 = torch.zeros(1, 2, 2, 2)
     level_2[0, :, 0, 0] = torch.tensor([3.0, -1.0])
     zero = torch.tensor(0.0)
-    counts = Counts(zero, zero, torch.ones(2), zero, zero, zero, zero)
+    counts = Normalizers(zero, zero, torch.ones(2), zero, zero, zero, zero)
     assert projection_loss([target, level_2], target, weight, counts) == 0
     level_2[0, 0, 0, 0] += 1  # two level-1 cells too far: 2 / R, averaged over two levels
     loss = projection_loss([target, level_2], target, weight, counts)
@@ -131,7 +131,7 @@ def test_losses_of_parts_of_a_step_add_up(batch: Batch) -> None:
     whole = measured(maps, fields, batch)
     halves = [slice(0, 1), slice(1, 2)]
     parts = [Batch(*(t[half] for t in batch)) for half in halves]
-    counts = Counts(*(a + b for a, b in zip(*(count_labels(part, 1) for part in parts), strict=True)))
+    counts = Normalizers(*(a + b for a, b in zip(*(count_labels(part, 1) for part in parts), strict=True)))
     summed = [
         dense_losses(HeadMaps(*(m[half] for m in maps)), [f[half] for f in fields], part, counts)
         for half, part in zip(halves, parts, strict=True)

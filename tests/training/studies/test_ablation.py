@@ -40,15 +40,15 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
 ) -> None:
     samples = [draw_figures(DENSEPOSE_COCO, (64, 64), people=2, seed=seed) for seed in range(12)]
     data, out = write_folder(tmp_path / "data", samples, DENSEPOSE_COCO), tmp_path / "out"
-    small = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
-    command = ["ablate", "smoke", str(data), "--exact", str(data), "--out", str(out), "--steps", "2"]
+    small = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
+    command = ["ablate", "smoke", str(data), "--test-data", str(data), "--out", str(out), "--steps", "2"]
     rows = ["--rows", "table4_direct", "table5_greedy_joint", "table5_greedy"]
     assert main([*command, *rows, "--set", *small]) == 0
     text = capsys.readouterr().out
     for row in rows[1:]:
         assert text.count(f"`{row}`") == 2
     assert sorted(folder.name for folder in out.iterdir()) == ["table4_direct-0", "table5_greedy-0"]
-    figures = json.loads((out / "table5_greedy-0/figures.json").read_text())
+    figures = json.loads((out / "table5_greedy-0/metrics.json").read_text())
     assert set(figures) == {"table5_greedy_joint", "table5_greedy"}
     for sets in figures.values():
         assert list(sets) == ["1 held-out photos", "12 photos of data"]
@@ -65,7 +65,7 @@ def test_tables_give_the_figure_of_each_seed(tmp_path: Path) -> None:
         values = {**dict.fromkeys(columns, value), FIELD: None}
         folder = tmp_path / f"table4_warped-{seed}"
         folder.mkdir()
-        (folder / "figures.json").write_text(json.dumps({"table4_warped": {"photos": values}}))
+        (folder / "metrics.json").write_text(json.dumps({"table4_warped": {"photos": values}}))
     line = next(line for line in tables(tmp_path).splitlines() if "`table4_warped`" in line)
     assert line.split("| ")[3].strip() == "2"
     assert line.count("0.2500 / 0.5000") == 7
@@ -76,7 +76,7 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     """A network whose field is zero is wrong by the length of the labels."""
     sample = draw_figures(DENSEPOSE_COCO, (64, 64), people=1, seed=1)
     photos = FolderDataset([write_folder(tmp_path, [sample], DENSEPOSE_COCO)], DENSEPOSE_COCO)
-    network = Network(ModelConfig(backbone="resnet18", width=16))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=16))
     with torch.no_grad():
         for heads in (network.projection.coarsest, *network.projection.finer):
             heads.vector.weight.zero_()
@@ -85,6 +85,6 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     joints = sample.keypoints[0][sample.keypoints[0, :, 2] > 0, :2]
     cells = np.stack([4 * xs + 1.5, 4 * ys + 1.5], axis=1)  # [cells, 2], canvas pixels
     lengths = np.linalg.norm(cells[:, None] - joints, axis=2).min(axis=1)
-    config = replace(smoke(), canvas=(64, 64))
+    config = replace(smoke(), input_size=(64, 64))
     error = field_error(network, photos, [0], config)
     assert error == pytest.approx(lengths.mean(), rel=1e-3)

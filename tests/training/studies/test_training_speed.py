@@ -29,34 +29,50 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def speed(photos: Path, *arguments: str) -> int:
-    return main(["speed", "smoke", str(photos), "--canvas", "64x96", "--batch", "2", *arguments])
+    return main(["benchmark-train", "smoke", str(photos), "--input-size", "64x96", "--batch-size", "2", *arguments])
 
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
 def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
-    arguments = ["--steps", "1", "--workers", str(workers), "--set", f"accumulate={accumulate}", "model.width=16"]
+    arguments = [
+        "--steps",
+        "1",
+        "--num-workers",
+        str(workers),
+        "--set",
+        f"gradient_accumulation_steps={accumulate}",
+        "model.hidden_dim=16",
+    ]
     assert speed(photos, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["recipe"], report["backbone"], report["precision"]) == ("smoke", "resnet18", "float32")
-    assert (report["canvas"], report["batch"], report["accumulate"]) == ([64, 96], 2, accumulate)
-    assert (report["workers"], report["steps"], report["processes"]) == (workers, 1, 1)
+    assert (report["input_size"], report["batch_size"], report["gradient_accumulation_steps"]) == (
+        [64, 96],
+        2,
+        accumulate,
+    )
+    assert (report["num_workers"], report["steps"], report["processes"]) == (workers, 1, 1)
     assert set(report["images_per_second"]) == {"step", "step_matching", "loader", "together"}
     assert min(report["images_per_second"].values()) > 0
-    assert 0 <= report["data_share"] < 1
+    assert 0 <= report["data_time_fraction"] < 1
     assert 0 < report["waited_share"] < 1
     assert report["peak_memory_mib"] > 0
     assert report["machine"]["cpu"]
 
 
-@pytest.mark.parametrize(("alone", "data_share"), [(3.0, 0.4), (9.0, 0.0)])
+@pytest.mark.parametrize(("alone", "data_time_fraction"), [(3.0, 0.4), (9.0, 0.0)])
 def test_arithmetic_with_a_clock_of_our_own(
-    photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, alone: float, data_share: float
+    photos: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    alone: float,
+    data_time_fraction: float,
 ) -> None:
     """A batch of 2 loads in 2 s and is learnt from in 3 s, later in `alone`: noise never makes a share negative."""
     clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
     loaded, learnt = [], []
 
-    class Stepper:
+    class TrainStep:
         def __init__(self, *parts: object) -> None:
             """Nothing to prepare."""
 
@@ -70,13 +86,13 @@ def test_arithmetic_with_a_clock_of_our_own(
             loaded.append(1)
             yield (torch.zeros(2),) * len(Batch._fields)
 
-    for name, value in (("time", clock), ("Stepper", Stepper), ("load_batches", load_batches)):
+    for name, value in (("time", clock), ("TrainStep", TrainStep), ("load_batches", load_batches)):
         monkeypatch.setattr(training.studies.training_speed, name, value)
-    assert speed(photos, "--steps", "4", "--workers", "3") == 0
+    assert speed(photos, "--steps", "4", "--num-workers", "3") == 0
     report = json.loads(capsys.readouterr().out)
     step = round(2 / alone, 2)
     assert report["images_per_second"] == {"loader": 1, "together": 0.4, "step": step, "step_matching": 0.4}
-    assert (report["data_share"], report["waited_share"]) == (data_share, 0.4)
+    assert (report["data_time_fraction"], report["waited_share"]) == (data_time_fraction, 0.4)
     assert len(loaded) == 1 + AHEAD * 3 + 4 + 4
     assert learnt == [True] * WARM_UP + [False] * 8 + [True] * 4
 
@@ -86,8 +102,8 @@ def test_arithmetic_with_a_clock_of_our_own(
     [
         (["--steps", "0"], "0 steps: measure at least one"),
         (["--set", "width=3"], "cannot set 'width=3'"),
-        (["--set", "accumulate=3"], "a batch of 2 cannot be divided"),
-        (["--canvas", "64"], "cannot set 'canvas=64'"),
+        (["--set", "gradient_accumulation_steps=3"], "a batch of 2 cannot be divided"),
+        (["--input-size", "64"], "cannot set 'input_size=64'"),
     ],
 )
 def test_what_cannot_be_measured(

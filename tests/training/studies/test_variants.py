@@ -32,13 +32,13 @@ from training.studies.variants import (
 )
 from training.transforms.targets import TrainingSet
 
-SMALL = ["canvas=64,64", "batch=2", "model.backbone=resnet18", "model.width=16", "workers=0"]
+SMALL = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
 TWO = """
 [narrow]
-meaning = "half as wide"
-set = ["model.width=8", "ema_decay=0"]
+description = "half as wide"
+set = ["model.hidden_dim=8", "ema_decay=0"]
 [turned]
-meaning = "turned further"
+description = "turned further"
 set = ["rotation=30"]
 """
 
@@ -72,12 +72,12 @@ def test_variants_are_trained_measured_and_left(
         ["| `narrow`", "half as wide", "1"],
         ["| `turned`", "turned further", "1"],
     ]
-    report = json.loads((out / "narrow-1/figures.json").read_text())
+    report = json.loads((out / "narrow-1/metrics.json").read_text())
     assert report["steps"] == 2
     assert report["config"]["model.width"] == 8
     values = report["figures"]["1 held-out photos, at its own canvas"]
     assert list(values) == list(COLUMNS)
-    network = Network(ModelConfig(backbone="resnet18", width=8))
+    network = Network(ModelConfig(backbone="resnet18", hidden_dim=8))
     assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
     assert values["s/step"] > 0
 
@@ -101,7 +101,7 @@ def test_variants_are_trained_measured_and_left(
     assert text.endswith(capsys.readouterr().out)
     assert ablate(data, file, out, "--steps", "3", "--seeds", "1") == 2
     assert "narrow-1 was trained with another budget" in capsys.readouterr().err
-    write(file, '[narrow]\nmeaning = "as it is"\nset = ["rotation=20", "ema_decay=0"]\n')
+    write(file, '[narrow]\ndescription = "as it is"\nset = ["rotation=20", "ema_decay=0"]\n')
     assert ablate(data, file, out, "--steps", "2", "--seeds", "1") == 2
     assert "narrow-1 was trained with another model.width, rotation" in capsys.readouterr().err
 
@@ -116,7 +116,7 @@ def test_a_variant_that_fails_holds_up_no_other(
             raise InputError("the loss is nan")
         done.append((variant.name, config.seed))
 
-    monkeypatch.setattr(command, "finish_variant", finish)
+    monkeypatch.setattr(command, "run_variant", finish)
     assert ablate(data, write(tmp_path / "two.toml", TWO), tmp_path / "out", "--seeds", "0", "1") == 2
     assert done == [("turned", 0), ("turned", 1)]
     assert capsys.readouterr().err.splitlines() == [f"variant narrow, seed {seed}: the loss is nan" for seed in (0, 1)]
@@ -141,7 +141,7 @@ def test_minutes_become_steps(data: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_plan_outlives_a_kill_and_serves_all_seeds(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, out = write(tmp_path / "one.toml", '[one]\nmeaning = "as it is"\n'), tmp_path / "out"
+    file, out = write(tmp_path / "one.toml", '[one]\ndescription = "as it is"\n'), tmp_path / "out"
     planned = []
 
     def killed(*arguments: object) -> None:
@@ -159,8 +159,10 @@ def test_a_plan_outlives_a_kill_and_serves_all_seeds(
 def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:
     public = tmp_path / "backbone.pth"
     torch.save({}, public)
-    text = '[same]\nmeaning = ""\n[other]\nmeaning = ""\nset = ["model.backbone=resnet50"]\n'
-    text += '[own]\nmeaning = ""\npretrained = "backbone.pth"\n[later]\nmeaning = ""\nweights = "backbone.pth"\n'
+    text = '[same]\ndescription = ""\n[other]\ndescription = ""\nset = ["model.backbone=resnet50"]\n'
+    text += (
+        '[own]\ndescription = ""\npretrained = "backbone.pth"\n[later]\ndescription = ""\nweights = "backbone.pth"\n'
+    )
     given = tmp_path / "given.pth"
     found = read_variants(write(tmp_path / "four.toml", text), smoke(), given)
     assert [variant.pretrained for variant in found] == [given, None, public, None]
@@ -172,16 +174,16 @@ def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:
     [
         ("", "holds no variant"),
         ("[a", "cannot be read"),
-        ('["a/b"]\nmeaning = ""', "'a/b' cannot name a folder"),
-        ('[table4_direct]\nmeaning = ""', "'table4_direct' cannot name"),
+        ('["a/b"]\ndescription = ""', "'a/b' cannot name a folder"),
+        ('[table4_direct]\ndescription = ""', "'table4_direct' cannot name"),
         ("a = 1", "a stands outside of a table"),
-        ("[a]", "variant a: meaning"),
-        ('[a]\nmeaning = ""\nsets = []', "variant a: sets"),
-        ('[a]\nmeaning = ""\nset = "x=1"', "variant a: set"),
-        ('[a]\nmeaning = ""\nset = [1]', "variant a: set"),
-        ('[a]\nmeaning = ""\nset = ["x=1"]', "variant a: cannot set 'x=1'"),
-        ('[a]\nmeaning = ""\nset = ["model.taxonomy=mhp_v2"]', "variant a: its parts are not the recipe's"),
-        ('[a]\nmeaning = ""\nweights = "none.ckpt"', "there is no"),
+        ("[a]", "variant a: description"),
+        ('[a]\ndescription = ""\nsets = []', "variant a: sets"),
+        ('[a]\ndescription = ""\nset = "x=1"', "variant a: set"),
+        ('[a]\ndescription = ""\nset = [1]', "variant a: set"),
+        ('[a]\ndescription = ""\nset = ["x=1"]', "variant a: cannot set 'x=1'"),
+        ('[a]\ndescription = ""\nset = ["model.taxonomy=mhp_v2"]', "variant a: its parts are not the recipe's"),
+        ('[a]\ndescription = ""\nweights = "none.ckpt"', "there is no"),
     ],
 )
 def test_what_is_no_variant(tmp_path: Path, text: str, message: str) -> None:
@@ -201,10 +203,10 @@ def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
         figures = {"photos": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
         folder = tmp_path / f"narrow-{seed}"
         folder.mkdir()
-        (folder / "figures.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
+        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
     lines = variant_tables(tmp_path, read_variants(file, smoke())).splitlines()
     line = next(line for line in lines if "narrow" in line)
-    cells = dict(zip(("name", "meaning", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))
+    cells = dict(zip(("name", "description", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))
     assert cells["AP"] == "-"
     assert cells["mIoU"] == "0.125"
     assert cells["AP50"] == "0.375 (0.250, 0.500)"
@@ -219,4 +221,4 @@ def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
 
 
 def test_time_of_a_network() -> None:
-    assert network_milliseconds(Network(ModelConfig(backbone="resnet18", width=8)), (64, 64)) > 0
+    assert network_milliseconds(Network(ModelConfig(backbone="resnet18", hidden_dim=8)), (64, 64)) > 0

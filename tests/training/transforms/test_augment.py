@@ -14,7 +14,7 @@ from training.data.samples import Sample
 from training.transforms.augment import Augmentation, augment, letterbox
 
 T = DENSEPOSE_COCO
-STILL = Augmentation(flip=0, scale=(1, 1), rotation=0, colour=0)
+STILL = Augmentation(hflip_prob=0, scale=(1, 1), rotation=0, color_jitter=0)
 
 
 def view(sample: Sample, seed: int, config: Augmentation, size: tuple[int, int] = (256, 256)) -> Sample:
@@ -35,7 +35,7 @@ def test_without_variation_a_photo_of_the_canvas_size_stays_as_it_is() -> None:
 def test_mirroring_exchanges_left_and_right(taxonomy: Taxonomy) -> None:
     sample = draw_figures(taxonomy, seed=4)
     sample.joints_labelled[0, 0] = False
-    flip = replace(STILL, flip=1)
+    flip = replace(STILL, hflip_prob=1)
     mirrored = augment(sample, np.random.default_rng(0), (256, 256), taxonomy, flip)
     np.testing.assert_array_equal(mirrored.image, sample.image[:, ::-1])
     np.testing.assert_array_equal(mirrored.parts, np.array(taxonomy.part_flip, np.uint8)[sample.parts[:, ::-1]])
@@ -51,7 +51,7 @@ def test_mirroring_exchanges_left_and_right(taxonomy: Taxonomy) -> None:
 
 def test_joints_and_pixels_move_together() -> None:
     """A block of pixels is painted around one joint; in every view its centroid is where the joint went."""
-    config = Augmentation(flip=0.5, scale=(0.7, 1.3), rotation=30, colour=0)
+    config = Augmentation(hflip_prob=0.5, scale=(0.7, 1.3), rotation=30, color_jitter=0)
     rows, columns = np.mgrid[:256, :256]
     whole = 0
     for seed in range(16):
@@ -102,7 +102,7 @@ def test_a_person_without_mask_stays_while_a_joint_does() -> None:
 
 
 def test_around_the_photo_lie_bars_labelled_background() -> None:
-    small = view(draw_figures(T), 3, Augmentation(scale=(0.5, 0.5), rotation=0, colour=0.5))
+    small = view(draw_figures(T), 3, Augmentation(scale=(0.5, 0.5), rotation=0, color_jitter=0.5))
     bars = (small.image == LETTERBOX_COLOR).all(axis=-1)
     assert bars.mean() == pytest.approx(0.75, abs=0.01)
     assert not small.parts[bars].any()
@@ -128,7 +128,7 @@ def test_a_view_depends_on_the_generator_alone() -> None:
 
 def test_colours_change_and_labels_do_not() -> None:
     sample = draw_figures(T)
-    views = [view(sample, seed, replace(STILL, colour=0.4)) for seed in range(6)]
+    views = [view(sample, seed, replace(STILL, color_jitter=0.4)) for seed in range(6)]
     for varied in views:
         np.testing.assert_array_equal(varied.parts, sample.parts)
         assert (varied.image != sample.image).mean() > 0.5
@@ -139,7 +139,7 @@ def test_colours_change_and_labels_do_not() -> None:
 def test_greys_keep_their_hue() -> None:
     sample = draw_figures(T, people=0)
     grey = replace(sample, image=np.full_like(sample.image, 100))
-    turned = view(grey, 0, replace(STILL, colour=0.3)).image
+    turned = view(grey, 0, replace(STILL, color_jitter=0.3)).image
     assert np.ptp(turned.astype(int), axis=-1).max() <= 1
 
 

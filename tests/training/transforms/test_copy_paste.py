@@ -11,8 +11,8 @@ import pytest
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample, mask_boxes
-from training.transforms.copy_paste import cut_out, paste, paste_people
-from training.transforms.fields import grow
+from training.transforms.copy_paste import copy_paste, crop_instance, paste_instance
+from training.transforms.fields import dilate
 
 T = DENSEPOSE_COCO
 NOSE, RIGHT_KNEE = 0, T.joint_names.index("right_knee")
@@ -24,7 +24,7 @@ def donor(taxonomy: Taxonomy = T, seed: int = 0) -> Sample:
 
 
 def somebody() -> Sample:
-    person = cut_out(donor(), 0)
+    person = crop_instance(donor(), 0)
     assert person is not None
     return person
 
@@ -55,7 +55,7 @@ def test_a_joint_behind_what_is_not_cut_out_is_unknown_and_an_absent_one_stays_a
     photo.people[hole] = photo.parts[hole] = 0
     photo.keypoints[0, RIGHT_KNEE, 2] = 1  # behind something
     photo.keypoints[0, NOSE] = 0  # known to be absent
-    person = cut_out(photo, 0)
+    person = crop_instance(photo, 0)
     assert person is not None
     assert not person.keypoints[0, [NOSE, RIGHT_KNEE]].any()
     np.testing.assert_array_equal(person.joints_labelled[0], np.arange(17) != RIGHT_KNEE)
@@ -89,13 +89,13 @@ def cut_off(photo: Sample) -> None:
 def test_who_is_not_whole_is_not_cut_out(change: Callable[[Sample], object]) -> None:
     photo = donor()
     change(photo)
-    assert cut_out(photo, 0) is None
+    assert crop_instance(photo, 0) is None
 
 
 def test_in_front_labels_are_those_of_the_person_pasted() -> None:
     photo, person = draw_figures(T, people=3, seed=5), somebody()
     corner = int(photo.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 60
-    crowd = paste(photo, person, corner)
+    crowd = paste_instance(photo, person, corner)
     window = slice(60, 60 + person.size[0]), slice(corner[0], corner[0] + person.size[1])
     mask = np.zeros(photo.size, bool)
     mask[window] = person.people == 1
@@ -112,7 +112,7 @@ def test_in_front_labels_are_those_of_the_person_pasted() -> None:
     np.testing.assert_array_equal(crowd.keypoints[:3, :, :2], photo.keypoints[..., :2])
     np.testing.assert_array_equal(crowd.keypoints[:3, :, 2], np.where(covered, 1, photo.keypoints[..., 2]))
 
-    inner = ~grow(~mask, 1)
+    inner = ~dilate(~mask, 1)
     np.testing.assert_array_equal(crowd.image[~mask], photo.image[~mask])
     np.testing.assert_array_equal(crowd.image[inner], person.image[inner[window]])
     edge = mask & ~inner  # between the two images
@@ -127,7 +127,7 @@ def test_behind_others_nobody_else_changes() -> None:
     photo, person = draw_figures(T, people=3, seed=5), somebody()
     photo.people[:, 200:] = photo.parts[:, 200:] = 255
     corner = int(photo.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 40
-    crowd = paste(photo, person, corner, behind=True)
+    crowd = paste_instance(photo, person, corner, behind=True)
     taken = photo.people > 0
     for name in ("image", "parts", "people"):
         np.testing.assert_array_equal(getattr(crowd, name)[taken], getattr(photo, name)[taken])
@@ -142,7 +142,7 @@ def test_behind_others_nobody_else_changes() -> None:
 def test_who_would_hardly_be_seen_is_not_pasted() -> None:
     photo = draw_figures(T, people=3, seed=5)
     photo.people[photo.people == 0] = 255
-    assert paste(photo, somebody(), (60, 60), behind=True) is photo
+    assert paste_instance(photo, somebody(), (60, 60), behind=True) is photo
 
 
 def test_who_is_all_but_covered_is_dropped_and_what_is_left_is_unknown() -> None:
@@ -154,7 +154,7 @@ def test_who_is_all_but_covered_is_dropped_and_what_is_left_is_unknown() -> None
     rest = np.zeros(photo.size, bool)
     rest[150:152, 250:256] = True
     photo.people[rest], photo.parts[rest] = 2, 1
-    crowd = paste(photo, person, (60, 60))
+    crowd = paste_instance(photo, person, (60, 60))
     assert len(crowd.keypoints) == len(crowd.boxes) == len(crowd.has_mask) == 3
     np.testing.assert_array_equal(crowd.people == 255, rest)
     np.testing.assert_array_equal(crowd.parts == 255, rest)
@@ -171,7 +171,7 @@ def test_without_a_mask_somebody_is_dropped_when_no_joint_is_visible(seen: bool,
     photo.keypoints[0] = 0
     photo.keypoints[0, RIGHT_KNEE] = *(person.keypoints[0, 0, :2] + 60), 2
     photo.keypoints[0, 0] = 1, 1, 2 if seen else 1
-    crowd = paste(photo, person, (60, 60))
+    crowd = paste_instance(photo, person, (60, 60))
     assert len(crowd.keypoints) == count
     if seen:
         assert crowd.keypoints[0, RIGHT_KNEE, 2] == 1
@@ -185,7 +185,7 @@ def test_crowds_keep_what_is_true_of_labels(taxonomy: Taxonomy) -> None:
         rng = np.random.default_rng(seed)
         photo = draw_figures(taxonomy, (160, 240), people=2, seed=seed, height=0.5)
         photo.parts[:20] = photo.people[:20] = 255
-        crowd = paste_people(photo, draw_figures(taxonomy, (200, 400), 3, seed, 0.5), rng, taxonomy, 0.3)
+        crowd = copy_paste(photo, draw_figures(taxonomy, (200, 400), 3, seed, 0.5), rng, taxonomy, 0.3)
         n = len(crowd.keypoints)
         pasted += n - len(photo.keypoints)
         np.testing.assert_array_equal(crowd.parts > 0, crowd.people > 0)
@@ -195,7 +195,7 @@ def test_crowds_keep_what_is_true_of_labels(taxonomy: Taxonomy) -> None:
         for row in range(n):
             x, y = (np.rint(crowd.keypoints[row, :, axis]).astype(int) for axis in (0, 1))
             visible = crowd.keypoints[row, :, 2] == 2
-            near = grow((crowd.people == row + 1) | (crowd.people == 255), 2)  # 255: as drawn above
+            near = dilate((crowd.people == row + 1) | (crowd.people == 255), 2)  # 255: as drawn above
             assert near[y[visible], x[visible]].all(), (seed, row)
     assert pasted > 10
 
@@ -214,7 +214,7 @@ def test_mirrored_people_have_their_sides_exchanged() -> None:
     photo, whole = draw_figures(T, (400, 800), people=1, seed=3, height=0.3), donor()
     leans = set()
     for seed in range(8):  # each pastes the whole figure, with every joint visible
-        crowd = paste_people(photo, whole, np.random.default_rng(seed), T, 0.0)
+        crowd = copy_paste(photo, whole, np.random.default_rng(seed), T, 0.0)
         assert (crowd.keypoints[1, :, 2] == 2).all()
         assert sides(crowd) == sides(whole)
         leans.add(bool(crowd.keypoints[1, RIGHT_KNEE, 0] > crowd.keypoints[1, right, 0]))
@@ -223,10 +223,10 @@ def test_mirrored_people_have_their_sides_exchanged() -> None:
 
 def test_a_photo_of_nobody_stays_so_and_the_same_state_pastes_the_same() -> None:
     nobody = draw_figures(T, people=0)
-    assert paste_people(nobody, donor(), np.random.default_rng(0), T, 0.3) is nobody
+    assert copy_paste(nobody, donor(), np.random.default_rng(0), T, 0.3) is nobody
     photo = draw_figures(T, people=2)
     kept = draw_figures(T, people=2)
-    first, second = (paste_people(photo, donor(), np.random.default_rng(4), T, 0.3) for _ in range(2))
+    first, second = (copy_paste(photo, donor(), np.random.default_rng(4), T, 0.3) for _ in range(2))
     assert len(first.keypoints) == 3
     for field in fields(Sample):
         np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
@@ -242,5 +242,5 @@ def test_people_are_not_pasted_beyond_what_a_map_can_number() -> None:
         joints_labelled=np.ones((count, 17), bool), boxes=np.repeat(photo.boxes[:1], count, axis=0),
     )  # fmt: skip
     donors = draw_figures(T, (200, 400), 3, 0, 0.5)
-    crowds = [paste_people(full, donors, np.random.default_rng(seed), T, 0.0) for seed in range(8)]
+    crowds = [copy_paste(full, donors, np.random.default_rng(seed), T, 0.0) for seed in range(8)]
     assert max(len(crowd.keypoints) for crowd in crowds) == 254

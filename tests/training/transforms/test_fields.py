@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.transforms.fields import grow, joint_maps, limb_maps, projection_map
+from training.transforms.fields import dilate, joint_maps, limb_maps, projection_map
 
 SIZE = (20, 27)
 LIMBS = DENSEPOSE_COCO.limbs
@@ -87,7 +87,7 @@ def test_grow_reaches_exactly_so_many_cells(reach: int) -> None:
     expected = np.zeros(SIZE, bool)
     for y, x in ((4, 5), (17, 20)):
         expected |= (np.abs(ROWS - y) <= reach) & (np.abs(COLUMNS - x) <= reach)
-    np.testing.assert_array_equal(grow(mask, reach), expected)
+    np.testing.assert_array_equal(dilate(mask, reach), expected)
     assert mask.sum() == 2
 
 

@@ -164,7 +164,7 @@ def training_set(photos: FolderDataset, config: TrainConfig, indices: range = ra
 
 
 def test_an_epoch_holds_every_photo_once_and_a_share_of_rendered_frames(photos: FolderDataset) -> None:
-    data = training_set(photos, replace(smoke(), synthetic_share=0.25))
+    data = training_set(photos, replace(smoke(), synthetic_fraction=0.25))
     assert len(data) == 16
     first, second = data.order(0), data.order(1)
     for order in (first, second):
@@ -178,16 +178,19 @@ def test_an_epoch_holds_every_photo_once_and_a_share_of_rendered_frames(photos: 
     ("share", "indices", "count"), [(0.0, range(24), 12), (0.9, range(24), 24), (0.1, range(12, 24), 12)]
 )
 def test_shares_that_the_photos_do_not_allow(photos: FolderDataset, share: float, indices: range, count: int) -> None:
-    data = training_set(photos, replace(smoke(), synthetic_share=share), indices)
+    data = training_set(photos, replace(smoke(), synthetic_fraction=share), indices)
     assert len(data) == len(data.order(0)) == count
 
 
 def test_a_share_of_one_is_refused(photos: FolderDataset) -> None:
-    with pytest.raises(ValueError, match="synthetic_share=1"):
-        training_set(photos, replace(smoke(), synthetic_share=1))
+    with pytest.raises(ValueError, match="synthetic_fraction=1"):
+        training_set(photos, replace(smoke(), synthetic_fraction=1))
 
 
-@pytest.mark.parametrize("change", [{"paste": 1.1}, {"paste": -0.1}, {"teacher_share": 2}, {"teacher_share": -1}])
+@pytest.mark.parametrize(
+    "change",
+    [{"copy_paste_prob": 1.1}, {"copy_paste_prob": -0.1}, {"pseudo_label_fraction": 2}, {"pseudo_label_fraction": -1}],
+)
 def test_what_is_no_share_or_probability_is_refused(photos: FolderDataset, change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))}=.*from 0 to 1"):
         training_set(photos, replace(smoke(), **change))
@@ -204,7 +207,7 @@ def guessed(photos: FolderDataset, count: int) -> FolderDataset:
 def test_a_share_of_guessed_photos_is_drawn_anew_each_epoch(
     photos: FolderDataset, share: float, real: int, rendered: int
 ) -> None:
-    data = training_set(guessed(photos, 8), replace(smoke(), teacher_share=share, synthetic_share=0.25))
+    data = training_set(guessed(photos, 8), replace(smoke(), pseudo_label_fraction=share, synthetic_fraction=0.25))
     orders = [data.order(epoch) for epoch in range(3)]
     for order in orders:
         assert len(data) == len(order) == len(set(order)) == real + rendered
@@ -220,8 +223,8 @@ def test_a_whole_share_of_guessed_photos_changes_no_order(photos: FolderDataset)
 
 
 def test_no_photo_is_left_to_learn_from(photos: FolderDataset) -> None:
-    with pytest.raises(ValueError, match=r"teacher_share=0\.0 leaves no photo"):
-        training_set(guessed(photos, 12), replace(smoke(), teacher_share=0.0), range(12))
+    with pytest.raises(ValueError, match=r"pseudo_label_fraction=0\.0 leaves no photo"):
+        training_set(guessed(photos, 12), replace(smoke(), pseudo_label_fraction=0.0), range(12))
 
 
 class Watched(FolderDataset):
@@ -239,7 +242,9 @@ class Watched(FolderDataset):
 def test_people_are_pasted_from_other_photos_of_the_epoch_alone(photos: FolderDataset) -> None:
     """Every third photo shows nobody, 9 to 11 are not to be trained on, 12 and those after it are rendered."""
     watched = Watched(guessed(photos, 3))
-    data = TrainingSet(watched, [*range(9), *range(12, 24)], replace(smoke(), paste=1.0, teacher_share=0.34))
+    data = TrainingSet(
+        watched, [*range(9), *range(12, 24)], replace(smoke(), copy_paste_prob=1.0, pseudo_label_fraction=0.34)
+    )
     read = set()
     for epoch in range(30):
         allowed = {i for i in data.order(epoch) if i < 9} - {0, 1, 3, 6}
@@ -252,7 +257,7 @@ def test_people_are_pasted_from_other_photos_of_the_epoch_alone(photos: FolderDa
 
 
 def test_pasting_changes_some_views_and_others_not_at_all(photos: FolderDataset) -> None:
-    plain, pasting = (training_set(photos, replace(smoke(), paste=paste)) for paste in (0.0, 0.5))
+    plain, pasting = (training_set(photos, replace(smoke(), copy_paste_prob=paste)) for paste in (0.0, 0.5))
     changed = 0
     for index in range(12):
         views = [data.canvas((0, index)) for data in (plain, pasting, pasting)]
@@ -274,9 +279,10 @@ def test_ignored_pixels_can_be_taught_as_nobody(photos: FolderDataset, tmp_path:
     sample.has_mask[1] = False
     write_folder(tmp_path, [sample], T, "synthetic")
     dataset = FolderDataset([tmp_path], T)
-    still = replace(smoke(), canvas=(96, 96), flip=0, scale=(1, 1), rotation=0)
+    still = replace(smoke(), input_size=(96, 96), hflip_prob=0, scale=(1, 1), rotation=0)
     unknown, nobody = (
-        TrainingSet(dataset, [0], replace(still, ignore=ignore)).canvas((0, 0)) for ignore in ("unknown", "background")
+        TrainingSet(dataset, [0], replace(still, unlabeled_as=ignore)).canvas((0, 0))
+        for ignore in ("unknown", "background")
     )
     np.testing.assert_array_equal(unknown.parts, sample.parts)
     np.testing.assert_array_equal(nobody.parts, np.where(known, sample.parts, 0))
@@ -304,7 +310,7 @@ def test_batches_are_stacks_of_samples(photos: FolderDataset) -> None:
     loader = DataLoader(data, batch_size=4, sampler=views, collate_fn=collate)
     batch = next(iter(loader))
     assert isinstance(batch, Batch)
-    assert batch.image.shape == (4, *config.canvas, 3)
+    assert batch.image.shape == (4, *config.input_size, 3)
     assert batch.image.dtype == torch.uint8
     for row, view in enumerate(views[:4]):
         image, targets = data[view]

@@ -7,7 +7,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.visualization.drawing import contact_sheet, draw_people
+from training.visualization.drawing import draw_people, image_grid
 
 T = DENSEPOSE_COCO
 NOBODY = np.zeros((0, 17, 3), np.float32)
@@ -17,8 +17,8 @@ def test_parts_get_their_colours_and_the_rest_stays_as_it_is() -> None:
     sample = draw_figures(T)
     picture = draw_people(sample.image, sample.parts, np.zeros_like(sample.people), NOBODY, T, opacity=1)
     np.testing.assert_array_equal(picture[sample.parts == 0], sample.image[sample.parts == 0])
-    for part, colour in enumerate(T.palette, start=1):
-        assert (picture[sample.parts == part] == colour).all()
+    for part, color in enumerate(T.palette, start=1):
+        assert (picture[sample.parts == part] == color).all()
 
 
 def test_unknown_pixels_show() -> None:
@@ -63,7 +63,7 @@ def test_found_joints_are_drawn_and_others_are_not() -> None:
 
 def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
     pictures = [np.full((10, 20, 3), value, np.uint8) for value in (10, 20, 30)]
-    sheet = contact_sheet([*pictures[:2], pictures[2][:5]], columns=2)
+    sheet = image_grid([*pictures[:2], pictures[2][:5]], columns=2)
     assert sheet.shape == (22, 42, 3)
     assert (sheet[:10, 22:] == 20).all()
     assert (sheet[12:17, :20] == 30).all()
@@ -73,4 +73,4 @@ def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
 
 def test_an_empty_sheet_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        contact_sheet([], columns=2)
+        image_grid([], columns=2)

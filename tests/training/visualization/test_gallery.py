@@ -99,8 +99,8 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
     ]
     sheet = np.asarray(draw_gallery(tiles, 2, 100, T, "title"))
     boxes = []
-    for colour in (red, green, blue):
-        ys, xs = np.nonzero((sheet == colour).all(axis=2))
+    for rgb in (red, green, blue):
+        ys, xs = np.nonzero((sheet == rgb).all(axis=2))
         boxes.append((xs.min(), xs.max(), ys.min(), ys.max()))
     first, second, third = boxes
     assert first[1] - first[0] == third[1] - third[0] == 99
@@ -112,20 +112,20 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
     below = sheet[third[3] + 1 : third[3] + 24]
     assert (below[:, third[0] : third[1] + 1] != PAPER).any()
     assert (below[:, third[1] + 8 :] == PAPER).all()  # a long name is shortened
-    for colour in T.palette:
-        assert (sheet == colour).all(axis=2).any()
+    for rgb in T.palette:
+        assert (sheet == rgb).all(axis=2).any()
 
 
 def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.jpg"
-    assert main(["gallery", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
+    assert main(["visualize", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
     text = capsys.readouterr()
     assert text.out == f"6 photos: {out}\n"
     assert f"left out: {photos / 'g.png'} cannot be read" in text.err
     with Image.open(out) as sheet:
         assert sheet.width == 8 + 3 * 104
     small = ["--limit", "2", "--side", "48"]
-    assert main(["gallery", str(bundle), str(photos), "--out", str(out), *small]) == 0
+    assert main(["visualize", str(bundle), str(photos), "--out", str(out), *small]) == 0
     assert capsys.readouterr().out.startswith("1 photos:")  # the first of them and the last, which is broken
 
 
@@ -142,6 +142,6 @@ def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.
 def test_wrong_arguments(
     bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    command = ["gallery", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
+    command = ["visualize", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
     assert main(command) == 2
     assert message in capsys.readouterr().err

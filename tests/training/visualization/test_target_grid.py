@@ -9,7 +9,7 @@ from model.config import DecoderConfig
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample
-from training.visualization.drawing import UNKNOWN, person_colours
+from training.visualization.drawing import UNKNOWN, person_colors
 from training.visualization.target_grid import COLUMNS, GAP, LEFT, LINE, MIDDLE, RIGHT, TILE, Row, draw_sheet, fit
 
 T = DENSEPOSE_COCO
@@ -26,9 +26,9 @@ def columns(sample: Sample, taxonomy: Taxonomy = T) -> dict[str, np.ndarray]:
     return {name.split()[0].rstrip(","): picture for name, picture in zip(COLUMNS, pictures, strict=True)}
 
 
-def near(picture: np.ndarray, colour: tuple[int, ...], tolerance: int = 12) -> np.ndarray:
+def near(picture: np.ndarray, color: tuple[int, ...], tolerance: int = 12) -> np.ndarray:
     """[H, W], where a picture has a colour."""
-    return (np.abs(picture.astype(int) - np.array(colour)) <= tolerance).all(axis=2)
+    return (np.abs(picture.astype(int) - np.array(color)) <= tolerance).all(axis=2)
 
 
 def tinted(picture: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_parts_and_people_are_where_they_are() -> None:
     people = tinted(pictures["people"])
     assert not people[sample.people == 0].all()
     for person in (1, 2):
-        hue = person_colours()[person].astype(int)
+        hue = person_colors()[person].astype(int)
         drawn = pictures["people"][sample.people == person].astype(int)
         grey = np.ptp(drawn - 0.75 * hue, axis=1) < 4  # but for the number, a quarter of grey under the colour
         assert grey.mean() > 0.9
@@ -62,8 +62,8 @@ def test_left_and_right_have_their_colours() -> None:
     sample.keypoints[0, [i for i in range(17) if i not in (0, 9, 10)]] = 0
     sample.keypoints[0, [0, 9, 10]] = (176, 60, 2), (60, 300, 2), (290, 300, 2)  # nose, left wrist, right wrist
     photo = columns(sample)["photo"]
-    for x, y, colour in ((176, 60, MIDDLE), (60, 300, LEFT), (290, 300, RIGHT)):
-        assert near(photo[y - 1 : y + 2, x - 1 : x + 2], colour).all()
+    for x, y, color in ((176, 60, MIDDLE), (60, 300, LEFT), (290, 300, RIGHT)):
+        assert near(photo[y - 1 : y + 2, x - 1 : x + 2], color).all()
 
 
 def test_a_hidden_joint_is_hollow() -> None:
@@ -119,8 +119,8 @@ def test_rows_are_as_high_as_their_photos_and_the_legend_is_below() -> None:
     assert two.width == one.width
     assert two.height - one.height == LINE + TILE[1] + GAP
     legend = np.asarray(one)[-4 * LINE :]
-    for colour in (*T.palette, LEFT, RIGHT, MIDDLE, UNKNOWN):
-        assert near(legend, colour, 0).sum() > 200, colour
+    for color in (*T.palette, LEFT, RIGHT, MIDDLE, UNKNOWN):
+        assert near(legend, color, 0).sum() > 200, color
 
 
 def test_no_photo_is_refused() -> None:

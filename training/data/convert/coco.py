@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.data.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
+from training.data.convert.labels import ClassMap, Entry, Person, PhotoLabels, Region, read_export
 from training.data.convert.masks import coco_mask
 from training.data.samples import DatasetError
 
 Record = dict[str, Any]
 
 
-def read_panoptic(source: Path, names: Names, images: Path | None, people: Path | None) -> list[Entry]:
+def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Path | None) -> list[Entry]:
     """The photos of a panoptic file. Its PNGs lie beside it in the folder of its name, as COCO lays them out."""
     value = _read(source)
     categories = {
@@ -64,7 +64,7 @@ def read_panoptic(source: Path, names: Names, images: Path | None, people: Path 
     return [_entry(image, read) for image in value["images"]]
 
 
-def read_instances(source: Path, names: Names, images: Path | None) -> list[Entry]:
+def read_instances(source: Path, names: ClassMap, images: Path | None) -> list[Entry]:
     """The photos of a file of COCO instances whose categories are parts and the person."""
     value = _read(source)
     kinds = _by(source, value["categories"], "id")
@@ -105,7 +105,11 @@ def _by(path: Path, records: list[Record], name: str) -> dict[Any, list[Record]]
 
 
 def _add_instances(
-    labels: PhotoLabels, records: list[Record], kinds: dict[Any, list[Record]], names: Names, people_only: bool = False
+    labels: PhotoLabels,
+    records: list[Record],
+    kinds: dict[Any, list[Record]],
+    names: ClassMap,
+    people_only: bool = False,
 ) -> None:
     for record in records:
         kind = kinds[record["category_id"]][0]
@@ -136,12 +140,12 @@ def _segment_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
     """[H, W] ids of a panoptic PNG: R + 256 G + 65536 B."""
     try:
         with Image.open(path) as file:
-            colours = np.asarray(file.convert("RGB"), np.uint32)  # [H, W, 3]
+            colors = np.asarray(file.convert("RGB"), np.uint32)  # [H, W, 3]
     except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}); export it again") from error
-    if colours.shape[:2] != size:
-        raise DatasetError(f"{path} is {colours.shape[:2]} pixels, the photo {size}; export it again")
-    return colours @ np.array([1, 256, 65536], np.uint32)
+    if colors.shape[:2] != size:
+        raise DatasetError(f"{path} is {colors.shape[:2]} pixels, the photo {size}; export it again")
+    return colors @ np.array([1, 256, 65536], np.uint32)
 
 
 def _read(path: Path) -> Record:

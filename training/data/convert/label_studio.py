@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from training.data.convert.labels import Entry, Names, Person, PhotoLabels, Region, read_export
+from training.data.convert.labels import ClassMap, Entry, Person, PhotoLabels, Region, read_export
 from training.data.convert.masks import brush_mask, polygon_mask
 from training.data.convert.writer import upright_size
 from training.data.samples import Bool, DatasetError
@@ -24,7 +24,7 @@ UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the 
 OCCLUDED = "occluded"  # a choice for the region of a joint
 
 
-def read_label_studio(source: Path, names: Names, images: Path | None) -> list[Entry]:
+def read_label_studio(source: Path, names: ClassMap, images: Path | None) -> list[Entry]:
     """The tasks of an export that somebody annotated."""
     tasks = read_export(source)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "annotations" in task for task in tasks):
@@ -33,7 +33,7 @@ def read_label_studio(source: Path, names: Names, images: Path | None) -> list[E
     return [Entry(f"task {task.get('id')}", partial(_read_task, task, names, folder)) for task in tasks]
 
 
-def _read_task(task: Record, names: Names, folder: Path) -> PhotoLabels:
+def _read_task(task: Record, names: ClassMap, folder: Path) -> PhotoLabels:
     """The task's last annotation that was not cancelled, or the last that is marked as ground truth."""
     done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
     if not done:
@@ -79,7 +79,7 @@ def _label(record: Record) -> str | None:
     return str(said[0])
 
 
-def _add(labels: PhotoLabels, record: Record, parent: str | None, names: Names, hidden: bool) -> None:
+def _add(labels: PhotoLabels, record: Record, parent: str | None, names: ClassMap, hidden: bool) -> None:
     """A region: a person, a part or a joint."""
     name, value, (height, width) = str(_label(record)), record["value"], labels.size
     if record.get("image_rotation"):

@@ -65,7 +65,7 @@ class Entry:
             raise DatasetError(f"a record is damaged ({error}); export it again") from error
 
 
-class Names:
+class ClassMap:
     """From a tool's names to the ids of a taxonomy, counting those that nobody can tell.
 
     Names match whatever their case, and with spaces or hyphens for underscores. `renamed` maps a tool's names to the
@@ -123,7 +123,7 @@ def read_export(path: Path) -> Any:
         raise DatasetError(f"{path} cannot be read ({error}); name the JSON file of the export") from error
 
 
-def read_names(path: Path) -> dict[str, str]:
+def read_class_map(path: Path) -> dict[str, str]:
     """A JSON object from a tool's names to ours. Raises DatasetError for anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.data.convert.labels import Joint, Names, Person, PhotoLabels, Region
+from training.data.convert.labels import ClassMap, Joint, Person, PhotoLabels, Region
 from training.data.datasets.folder_records import GROUND_TRUTH
 from training.data.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
 
@@ -25,7 +25,7 @@ class Painted(NamedTuple):
     records: list[dict[str, Any]]
 
 
-def paint(labels: PhotoLabels, names: Names, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
+def paint(labels: PhotoLabels, names: ClassMap, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
     """Paint the masks of people, then parts over them, and number the people 1..n.
 
     A part that names nobody goes to the person whose mask (box, without a mask) holds more than half of it; if there
@@ -76,7 +76,7 @@ def paint(labels: PhotoLabels, names: Names, taxonomy: Taxonomy, one_person: boo
     return Painted(parts, owners, records)
 
 
-def _people(labels: PhotoLabels, names: Names) -> dict[str, Person]:
+def _people(labels: PhotoLabels, names: ClassMap) -> dict[str, Person]:
     """Everybody whom the photo or one of its regions names, with the masks of regions that are whole people."""
     people = {key: Person(person.mask, person.box, person.joints) for key, person in labels.people.items()}
     for region in labels.regions:
@@ -87,7 +87,7 @@ def _people(labels: PhotoLabels, names: Names) -> dict[str, Person]:
     return people
 
 
-def _regions(labels: PhotoLabels, names: Names) -> list[tuple[Region, int]]:
+def _regions(labels: PhotoLabels, names: ClassMap) -> list[tuple[Region, int]]:
     """Regions and their part ids, without those that only say where a person is."""
     regions = []
     for region in labels.regions:
@@ -120,7 +120,7 @@ def _share(mask: Bool, person: Person) -> float:
     return inside / max(int(mask.sum()), 1)
 
 
-def _keypoints(joints: dict[str, Joint], names: Names, taxonomy: Taxonomy) -> Float32:
+def _keypoints(joints: dict[str, Joint], names: ClassMap, taxonomy: Taxonomy) -> Float32:
     """[K, 3], zero where a joint is not labelled."""
     keypoints = np.zeros((len(taxonomy.joint_names), 3), np.float32)
     for name, joint in joints.items():

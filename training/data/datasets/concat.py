@@ -10,7 +10,7 @@ from training.data.datasets.base import Photo, PhotoDataset
 from training.data.samples import DatasetError, Sample
 
 
-class JoinedDataset(PhotoDataset):
+class ConcatDataset(PhotoDataset):
     """The photos of all sets, one set after the other.
 
     Raises DatasetError where there is no set or their taxonomies differ.

@@ -24,7 +24,7 @@ from pycocotools import mask as run_lengths
 
 from model.taxonomy import DENSEPOSE_COCO, IGNORE
 from training.data.datasets.base import Photo, PhotoDataset, read_image
-from training.data.datasets.label_files import MAX_PEOPLE, hide
+from training.data.datasets.label_files import MAX_PEOPLE, ignore_box
 from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8, mask_boxes
 
 TRAIN, REST, MINIVAL = "train", "valminusminival", "minival"
@@ -77,7 +77,7 @@ class DensePoseCoco(PhotoDataset):
             self.photos += _read(path, split, _photo_folder(root, "train" if split == TRAIN else "val"))
 
     @staticmethod
-    def recognises(root: Path) -> bool:
+    def matches_layout(root: Path) -> bool:
         """Whether the folder looks like this set."""
         return bool(_annotation_files(root))
 
@@ -115,7 +115,7 @@ class DensePoseCoco(PhotoDataset):
         boxes = np.array([person.box for person in rows], np.float32).reshape(-1, 4)  # [n, 4]
         boxes[:, 2:] += boxes[:, :2] - 1  # xywh to corners that are pixels
         for row in np.flatnonzero(~has_mask):
-            hide(parts, people, boxes[row])
+            ignore_box(parts, people, boxes[row])
         keypoints = np.array([person.keypoints for person in rows], np.float32).reshape(len(rows), -1, 3)
         keypoints = keypoints if rows else np.zeros((0, len(DENSEPOSE_COCO.joint_names), 3), np.float32)  # [n, K, 3]
         return Sample(

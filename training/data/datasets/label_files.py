@@ -75,7 +75,7 @@ def inside(x: Float32, y: Float32, size: tuple[int, int]) -> Bool:
     return within
 
 
-def hide(parts: UInt8, people: UInt8, box: Float32) -> None:
+def ignore_box(parts: UInt8, people: UInt8, box: Float32) -> None:
     """Make nobody's pixels in a box (x0, y0, x1, y1, inclusive) unknown, in place: a person without a mask is there."""
     x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
     x1, y1 = np.ceil(np.maximum(box[2:], 0)).astype(int)

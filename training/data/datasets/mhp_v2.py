@@ -20,7 +20,15 @@ import numpy as np
 
 from model.taxonomy import MHP_V2
 from training.data.datasets.base import Photo, PhotoDataset, read_image
-from training.data.datasets.label_files import MAX_PEOPLE, hide, inside, list_names, read_ids, read_labels, read_mat
+from training.data.datasets.label_files import (
+    MAX_PEOPLE,
+    ignore_box,
+    inside,
+    list_names,
+    read_ids,
+    read_labels,
+    read_mat,
+)
 from training.data.samples import Bool, DatasetError, Float32, Sample, mask_boxes
 
 SPLITS = ("train", "val")
@@ -68,7 +76,7 @@ class MhpV2(PhotoDataset):
             ]
 
     @staticmethod
-    def recognises(root: Path) -> bool:
+    def matches_layout(root: Path) -> bool:
         """Whether the folder looks like this set."""
         return any((_base(root) / split / "parsing_annos").is_dir() for split in SPLITS)
 
@@ -103,7 +111,7 @@ class MhpV2(PhotoDataset):
                 whole[row] = pose[PERSON_BOX, :2].ravel()
                 unseen.append(whole[row])
         for box in unseen:
-            hide(parts, people, box)
+            ignore_box(parts, people, box)
         has_mask = np.bincount(people.ravel(), minlength=MAX_PEOPLE + 2)[1 : count + 1] > 0
         return Sample(
             image=image,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.taxonomy import Taxonomy
 from training.data.datasets.base import PhotoDataset
-from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.concat import ConcatDataset
 from training.data.datasets.densepose_coco import DensePoseCoco
 from training.data.datasets.folder_records import ANNOTATIONS, folder_taxonomy
 from training.data.datasets.folders import FolderDataset
@@ -43,21 +43,21 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Pho
     if folders:
         chosen = taxonomy or (sets[0].taxonomy if sets else folder_taxonomy(folders[0]))
         sets.insert(0, FolderDataset(folders, chosen))
-    return sets[0] if len(sets) == 1 else JoinedDataset(sets)
+    return sets[0] if len(sets) == 1 else ConcatDataset(sets)
 
 
 def open_split(
-    roots: Sequence[Path], taxonomy: Taxonomy, leave_out: Path | None = None
+    roots: Sequence[Path], taxonomy: Taxonomy, exclude: Path | None = None
 ) -> tuple[PhotoDataset, list[int], list[int]]:
     """The photos of all roots, with the indices to train on and those held out.
 
-    Photos that the file `leave_out` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
+    Photos that the file `exclude` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
     and where no photo is left to train on.
     """
     photos = open_dataset(roots, taxonomy)
     training, validation = photos.split()
-    if leave_out is not None:
-        apart = set(listed(photos, leave_out))
+    if exclude is not None:
+        apart = set(listed(photos, exclude))
         training = [index for index in training if index not in apart]
     if not training:
         raise DatasetError(f"no photos to train on in {', '.join(map(str, roots))}")
@@ -66,7 +66,7 @@ def open_split(
 
 def _open_published(root: Path, taxonomy: Taxonomy | None) -> PhotoDataset:
     for kind in PUBLISHED:
-        if kind.recognises(root):
+        if kind.matches_layout(root):
             if taxonomy is not None and taxonomy != kind.taxonomy:
                 raise DatasetError(
                     f"{root} has the labels of {kind.taxonomy.name}, but {taxonomy.name} is asked for: "

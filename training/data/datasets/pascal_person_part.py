@@ -22,7 +22,7 @@ import numpy as np
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
 from training.data.datasets.base import Photo, PhotoDataset, read_image
-from training.data.datasets.label_files import hide, list_names, read_ids
+from training.data.datasets.label_files import ignore_box, list_names, read_ids
 from training.data.datasets.pascal_joints import joint_files, read_joints
 from training.data.datasets.pascal_labels import LabelMaps, PartMasks
 from training.data.samples import DatasetError, Sample, mask_boxes
@@ -69,7 +69,7 @@ class PascalPersonPart(PhotoDataset):
         ]
 
     @staticmethod
-    def recognises(root: Path) -> bool:
+    def matches_layout(root: Path) -> bool:
         """Whether the folder looks like this set."""
         folders = ("Annotations_Part", *(f"{folder}/Category_ids" for folder, _ in SPLITS))
         return any((root / folder).is_dir() for folder in folders)
@@ -95,7 +95,7 @@ class PascalPersonPart(PhotoDataset):
         if photo.joints is not None:
             boxes, keypoints, labelled = read_joints(photo.joints, boxes, size)
         for box in boxes[count:]:
-            hide(parts, people, box)
+            ignore_box(parts, people, box)
         return Sample(
             image=image,
             parts=parts,

@@ -27,10 +27,10 @@ class Detections:
 
     similarity: Float64  # [n, m]
     area: Float64  # [n], square pixels
-    asked: Bool  # [n]; who is not asked for is neither missed nor, once found, false
+    gt_valid: Bool  # [n]; who is not asked for is neither missed nor, once found, false
     score: Float32  # [m]
     found_area: Float64  # [m]
-    excused: Bool  # [m], where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], where it matches nobody, it is no false person either
 
 
 class CocoEvaluation(COCOeval):  # type: ignore[misc]
@@ -42,13 +42,13 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         for image, photo in enumerate(photos):
             for row, area in enumerate(photo.area.tolist()):
                 people.append(_annotation(image, area, len(people) + 1))
-                people[-1]["num_keypoints"] = int(photo.asked[row])  # COCO's way to ask for nobody
+                people[-1]["num_keypoints"] = int(photo.gt_valid[row])  # COCO's way to ask for nobody
             for row, area in enumerate(photo.found_area.tolist()):
                 found.append(_annotation(image, area, len(found) + 1))
                 found[-1]["score"] = float(photo.score[row])
-                found[-1]["excused"] = bool(photo.excused[row])
+                found[-1]["dt_ignore"] = bool(photo.dt_ignore[row])
         self._photos = photos
-        self._excused = {person["id"]: person["excused"] for person in found}
+        self._excused = {person["id"]: person["dt_ignore"] for person in found}
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(_coco(len(photos), people), _coco(len(photos), found), "keypoints")
             self.params.areaRng = [list(limits) for limits in areas]
@@ -67,8 +67,8 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         """As COCOeval, then ignore what matches nobody and is excused."""
         result: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
         if result is not None:
-            excused = np.array([self._excused[i] for i in result["dtIds"]], bool)
-            result["dtIgnore"] = result["dtIgnore"] | ((result["dtMatches"] == 0) & excused)
+            dt_ignore = np.array([self._excused[i] for i in result["dtIds"]], bool)
+            result["dtIgnore"] = result["dtIgnore"] | ((result["dtMatches"] == 0) & dt_ignore)
         return result
 
     def precision(self, rows: NDArray[np.int64] | None = None) -> Float64:

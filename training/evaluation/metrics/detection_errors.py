@@ -22,10 +22,10 @@ class PersonErrors:
     notable: int = 0  # labelled people taller than NOTABLE
     missed: int = 0  # of them, with no prediction of OKS > FOUND
     labelled: int = 0  # people with labelled joints
-    doubled: int = 0  # of them, the nearest of more than one prediction of OKS > SAME
+    duplicates: int = 0  # of them, the nearest of more than one prediction of OKS > SAME
     matched: int = 0  # pairs of a person and a prediction, whichever side it takes for left
-    swapped: int = 0  # of them, more alike once left and right are exchanged
-    extra: int = 0  # predictions that are nobody's and do not lie on unknown pixels
+    inversions: int = 0  # of them, more alike once left and right are exchanged
+    false_positives: int = 0  # predictions that are nobody's and do not lie on unknown pixels
 
 
 def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: Sequence[int]) -> PersonErrors:
@@ -39,12 +39,12 @@ def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: 
         turned = oks(truth[:, list(joint_flip)], area, photo.found, sigmas)
         best = np.maximum(straight, turned)
         missed = notable & ~(straight > FOUND).any(axis=1)
-        doubled = _nearest(straight, SAME) > 1
+        duplicates = _nearest(straight, SAME) > 1
         paired = pairs(best)
-        swapped = sum(turned[pair] > straight[pair] for pair in paired)
-        extra = ~(best > FOUND).any(axis=0) & ~photo.excused
+        inversions = sum(turned[pair] > straight[pair] for pair in paired)
+        false_positives = ~(best > FOUND).any(axis=0) & ~photo.dt_ignore
         total += [
-            notable.sum(), missed.sum(), len(truth), doubled.sum(), len(paired), swapped, extra.sum(),
+            notable.sum(), missed.sum(), len(truth), duplicates.sum(), len(paired), inversions, false_positives.sum(),
         ]  # fmt: skip
     return PersonErrors(*total.tolist())
 

@@ -12,7 +12,7 @@ from training.data.samples import mask_boxes
 from training.evaluation.metrics.people import compare_masks
 from training.evaluation.metrics.pixels import Float64
 from training.evaluation.metrics.poses import pairs
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Agreement:
     same: int  # pixels that both give the same part
     either: int  # pixels that either gives a part
     people: int  # of the first answer
-    paired: int  # of them, with somebody of the second answer of mask IoU > FOUND, one to one
+    matched: int  # of them, with somebody of the second answer of mask IoU > FOUND, one to one
     distances: Float64  # [joints that both people of a pair have], over the height of the first one's mask
 
 
-def compare_answers(first: PhotoPeople, second: PhotoPeople) -> Agreement:
+def compare_answers(first: Prediction, second: Prediction) -> Agreement:
     """Compare pixel by pixel and, of people paired by their masks, the most alike first, joint by joint."""
     shown = (first.part_map > 0) | (second.part_map > 0)
     everyone = np.ones(len(first.score), bool)
@@ -42,7 +42,7 @@ def compare_answers(first: PhotoPeople, second: PhotoPeople) -> Agreement:
         same=int(((first.part_map == second.part_map) & shown).sum()),
         either=int(shown.sum()),
         people=len(everyone),
-        paired=len(partners),
+        matched=len(partners),
         distances=np.concatenate(distances),
     )
 
@@ -59,9 +59,9 @@ def agreement_figures(photos: Sequence[Agreement]) -> dict[str, Any]:
     distances = np.concatenate([np.zeros(0), *(photo.distances for photo in photos)])
     median, tenth = np.quantile(distances, [0.5, 0.9]).tolist() if distances.size else [float("nan")] * 2
     return {
-        "same_part": sum(photo.same for photo in photos) / either if either else float("nan"),
+        "pixel_agreement": sum(photo.same for photo in photos) / either if either else float("nan"),
         "people": sum(photo.people for photo in photos),
-        "paired": sum(photo.paired for photo in photos),
+        "matched": sum(photo.matched for photo in photos),
         "joint_distance": median,
         "joint_distance90": tenth,
     }

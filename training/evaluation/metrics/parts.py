@@ -27,7 +27,7 @@ class PersonParts:
     ious: Float64  # [n, m, C+1], background first; NaN where neither has the class
     present: Bool  # [n, C], the person's labelled parts
     found: Bool  # [m, C], the person's predicted parts
-    excused: Bool  # [m, C], the part lies mostly on unknown pixels
+    dt_ignore: Bool  # [m, C], the part lies mostly on unknown pixels
     part_score: Float32  # [m, C]
 
 
@@ -52,18 +52,18 @@ def compare_parts(
     mean = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)
 
     everywhere = overlaps(person_map, part_map, person_map > 0, m, parts)[1:, 1:]  # [m, C]
-    excused = mostly_unknown(everywhere.sum(axis=1), size_predicted.sum(axis=1))
+    dt_ignore = mostly_unknown(everywhere.sum(axis=1), size_predicted.sum(axis=1))
     return PersonParts(
-        people=Instances(mean, score, size_truth.sum(axis=1) > 0, excused),
+        people=Instances(mean, score, size_truth.sum(axis=1) > 0, dt_ignore),
         ious=ious,
         present=size_truth > 0,
         found=size_predicted > 0,
-        excused=mostly_unknown(everywhere, size_predicted),
+        dt_ignore=mostly_unknown(everywhere, size_predicted),
         part_score=part_score,
     )
 
 
-def correct_parts(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
+def pcp(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
     """PCP: the share of a person's parts whose IoU exceeds `threshold`, meaned over people; 0 for who is not found."""
     shares: list[float] = []
     for photo in photos:
@@ -84,7 +84,7 @@ def likeness(photo: PersonParts) -> float:
     """
     ious = photo.ious[photo.people.countable][:, :, 1:]
     alike = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)  # [labelled, m]
-    best_found, best_labelled = alike.max(axis=1, initial=0), alike.max(axis=0, initial=0)[~photo.people.excused]
+    best_found, best_labelled = alike.max(axis=1, initial=0), alike.max(axis=0, initial=0)[~photo.people.dt_ignore]
     both = np.concatenate([best_found, best_labelled])
     return float(both.mean()) if both.size else float("nan")
 

@@ -26,7 +26,7 @@ class Instances:
     similarity: Float64  # [n, m] in [0, 1]
     score: Float32  # [m], falling
     countable: Bool  # [n], has pixels whose label is known
-    excused: Bool  # [m], lies mostly on unknown pixels: where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], lies mostly on unknown pixels: where it matches nobody, it is no false person either
 
 
 def compare_masks(truth: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -> Instances:
@@ -39,7 +39,7 @@ def compare_masks(truth: UInt8, predicted: UInt8, has_mask: Bool, score: Float32
         similarity=np.nan_to_num(ratio(table, union)[1:, 1:]),
         score=score,
         countable=has_mask & (table[1:].sum(axis=1) > 0),
-        excused=mostly_unknown(everywhere, table.sum(axis=0)[1:]),
+        dt_ignore=mostly_unknown(everywhere, table.sum(axis=0)[1:]),
     )
 
 
@@ -67,23 +67,23 @@ def match(people: Instances, threshold: float) -> Int64:
 
 def average_precision(photos: Sequence[Instances], threshold: float) -> float:
     """Average precision of all photos' people, who are found as `match` says; NaN where there is nobody to find."""
-    hits, excused, scores = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
+    hits, dt_ignore, scores = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
     for people in photos:
         hits.append(match(people, threshold) >= 0)
-        excused.append(people.excused)
+        dt_ignore.append(people.dt_ignore)
         scores.append(people.score)
     positives = sum(int(people.countable.sum()) for people in photos)
-    return precision_area(np.concatenate(hits), np.concatenate(excused), np.concatenate(scores), positives)
+    return precision_area(np.concatenate(hits), np.concatenate(dt_ignore), np.concatenate(scores), positives)
 
 
-def precision_area(hit: Bool, excused: Bool, score: Float32, positives: int) -> float:
+def precision_area(hit: Bool, dt_ignore: Bool, score: Float32, positives: int) -> float:
     """Area under the precision envelope (all points, as PASCAL VOC 2010) of predictions in any order.
 
     An excused prediction that is no hit is left out. Of equal scores the earlier comes first. NaN without positives.
     """
     if not positives:
         return float("nan")
-    judged = hit | ~excused
+    judged = hit | ~dt_ignore
     hit = hit[judged][np.argsort(-score[judged], kind="stable")]
     precision = hit.cumsum() / np.arange(1, len(hit) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
@@ -101,10 +101,10 @@ def coco_ap(photos: Sequence[Instances]) -> dict[str, float]:
         Detections(
             similarity=photo.similarity[photo.countable],
             area=np.ones(int(photo.countable.sum())),
-            asked=np.ones(int(photo.countable.sum()), bool),
+            gt_valid=np.ones(int(photo.countable.sum()), bool),
             score=photo.score,
             found_area=np.ones(len(photo.score)),
-            excused=photo.excused,
+            dt_ignore=photo.dt_ignore,
         )
         for photo in photos
     ]

@@ -16,7 +16,7 @@ from training.evaluation.metrics.averages import bootstrap, mean
 from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
 from training.evaluation.metrics.pixels import Float64, Int64, ratio
 
-TALL = 96  # pixels: who is taller counts for AP_tall
+TALL = 96  # pixels: who is taller counts for AP_h96
 FOUND = 0.3  # OKS above which a prediction finds somebody
 PLACED = 0.5  # similarity above which a joint is where it should be: within 1.18 of its k sqrt(area), k = 2 sigma
 MAX_PEOPLE = 20  # predictions of a photo that COCO looks at
@@ -34,7 +34,7 @@ class Poses:
     score: Float32  # [m], falling
     found_area: Float64  # [m]
     found_height: Float64  # [m]
-    excused: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
 
     @property
     def labelled(self) -> Bool:
@@ -63,11 +63,11 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
 
     Differs from COCO: people without labelled joints are left out and predictions that match nobody and lie on
     unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
-    `AP_tall` and `AP50_tall` are over people taller than `TALL`.
+    `AP_h96` and `AP50_h96` are over people taller than `TALL`.
     """
     photos = [p for p in photos if len(p.truth) or len(p.found)]
     if not any(p.labelled.any() for p in photos):
-        names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_tall", "AP50_tall")
+        names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_h96", "AP50_h96")
         return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
     people = [_detections(photo, sigmas) for photo in photos]
     tall = [_detections(photo, sigmas, lowest=TALL) for photo in photos]
@@ -82,8 +82,8 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
         "AR": mean(everyone.recall()[:, 0]),
         "AP_medium": mean(precision[:, :, 1]),
         "AP_large": mean(precision[:, :, 2]),
-        "AP_tall": mean(precision_tall),
-        "AP50_tall": mean(precision_tall[0]),
+        "AP_h96": mean(precision_tall),
+        "AP50_h96": mean(precision_tall[0]),
         "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(photos), resamples),
     }
 
@@ -145,8 +145,8 @@ def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> De
     return Detections(
         similarity=oks(photo.truth[labelled], photo.area[labelled], photo.found, sigmas),
         area=photo.area[labelled],
-        asked=photo.height[labelled] > lowest,
+        gt_valid=photo.height[labelled] > lowest,
         score=photo.score,
         found_area=photo.found_area,
-        excused=photo.excused | (photo.found_height <= lowest),
+        dt_ignore=photo.dt_ignore | (photo.found_height <= lowest),
     )

@@ -26,7 +26,7 @@ from training.evaluation.metrics.people import precision_area
 from training.evaluation.metrics.pixels import Float64
 
 
-def region_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
+def part_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
     """AP^r [T, C] at each threshold of IoU, of each part; NaN for a part that is labelled on nobody."""
     if not photos:
         return np.full((len(thresholds), 0), np.nan)
@@ -34,15 +34,15 @@ def region_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to
     limits = np.asarray(thresholds, float)[:, None]  # [T, 1]
     parts = photos[0].present.shape[1]
     hits = np.concatenate([find(photo, limits) for photo in photos], axis=1)  # [T, M, C], M predicted people
-    found, excused, score = (
-        np.concatenate([getattr(photo, name) for photo in photos]) for name in ("found", "excused", "part_score")
+    found, dt_ignore, score = (
+        np.concatenate([getattr(photo, name) for photo in photos]) for name in ("found", "dt_ignore", "part_score")
     )  # [M, C]
     positives = np.concatenate([photo.present for photo in photos]).sum(axis=0)  # [C]
     result = np.empty((len(thresholds), parts))
     for c in range(parts):
         rows = found[:, c]
         for t in range(len(thresholds)):
-            result[t, c] = precision_area(hits[t, rows, c], excused[rows, c], score[rows, c], int(positives[c]))
+            result[t, c] = precision_area(hits[t, rows, c], dt_ignore[rows, c], score[rows, c], int(positives[c]))
     return result
 
 

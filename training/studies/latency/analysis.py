@@ -19,7 +19,7 @@ from model.errors import InputError
 from model.manifest import Size
 from training.data.samples import Float32, Sample
 from training.studies.latency.stages import Stages
-from training.studies.latency.synthetic_scenes import SIZE, crops, crowd
+from training.studies.latency.synthetic_scenes import SIZE, crops, tile_person
 from training.transforms.augment import letterbox
 from training.transforms.targets import Targets, encode, ideal_centers
 
@@ -50,7 +50,7 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
     found: dict[str, dict[int, int]] = {"in_photo": {}, "in_labels": {}}
     tasks: dict[tuple[str, int], Task] = {}
     for n in counts:
-        photo = crowd(person, n)
+        photo = tile_person(person, n)
         tasks |= {(name, n): task for name, task in _tasks(stages, photo, size).items()}
         for where, name in (("in_photo", "whole"), ("in_labels", "decoder_on_labels")):
             score = stages.people(tasks[name, n]()).person_score
@@ -63,8 +63,8 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
         "canvas": size,
         "photo_size": SIZE,
         "crop": CROP,
-        "candidates": stages.config.candidates,
-        "slots": stages.config.people,
+        "candidates": stages.config.max_candidates,
+        "slots": stages.config.max_people,
         "people": counts,
         "rounds": rounds,
         "found": found,
@@ -137,7 +137,7 @@ def _times(stages: Stages, tasks: dict[tuple[str, int], Task], rounds: int) -> d
     times: dict[tuple[str, int], list[float]] = {key: [] for key in tasks}
     for task in tasks.values():
         task()
-    for number in tqdm(range(rounds), desc="runtime", unit="round"):
+    for number in tqdm(range(rounds), desc="latency", unit="round"):
         names = [n for n in _series(tasks) if number % TOP_DOWN_EVERY == 0 or not n.startswith("top_down")]
         for name in rng.permutation(names):
             for count in rng.permutation([n for series, n in tasks if series == name]):

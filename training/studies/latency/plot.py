@@ -38,12 +38,12 @@ def plot(report: dict[str, Any], path: Path) -> None:
 
 
 def _lines(axes: Axes, report: dict[str, Any], series: tuple[tuple[str, str, str], ...]) -> None:
-    for name, words, colour in series:
+    for name, words, color in series:
         if name in report["milliseconds"]:
             times = [report["milliseconds"][name][n] for n in report["people"]]
-            axes.plot(report["people"], [t["median"] for t in times], "o-", color=colour, markersize=4, label=words)
+            axes.plot(report["people"], [t["median"] for t in times], "o-", color=color, markersize=4, label=words)
             low, high = ([t[q] for t in times] for q in ("q1", "q3"))
-            axes.fill_between(report["people"], low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.fill_between(report["people"], low, high, color=color, alpha=0.25, linewidth=0)
     axes.set_xlabel("people in the photo")
     axes.set_ylabel("milliseconds")
     axes.set_ylim(bottom=0)

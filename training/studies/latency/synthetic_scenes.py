@@ -50,7 +50,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
     return _labelled(image[box], found.part_map[box] * mask, mask, keypoints)
 
 
-def crowd(person: Sample, count: int, size: Size = SIZE) -> Sample:
+def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
     """A grey photo with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
 
     Raises InputError where `count` is not from 1 to 254: label maps hold no more.
@@ -118,5 +118,5 @@ def _labelled(image: UInt8, parts: UInt8, people: UInt8, keypoints: Float32) -> 
         has_mask=np.ones(count, bool),
         boxes=mask_boxes(people, count),
         key=f"crowd of {count}",
-        source="crowd",
+        source="tile_person",
     )

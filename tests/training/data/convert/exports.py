@@ -37,8 +37,8 @@ def write_panoptic(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, gr
                     segments.append({"id": segment, "category_id": part + 10, "iscrowd": 0, "area": int(mask.sum())})
                     if grouped:
                         segments[-1]["person_id"] = person
-        colours = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1).astype(np.uint8)
-        Image.fromarray(colours).save(folder / f"{sample.key}.png")
+        colors = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1).astype(np.uint8)
+        Image.fromarray(colors).save(folder / f"{sample.key}.png")
         annotations.append({"image_id": number, "file_name": f"{sample.key}.png", "segments_info": segments})
     categories = [{"id": i, "name": name, "isthing": 1} for i, name in enumerate(taxonomy.part_names, start=11)]
     return _write(root / "annotations/panoptic_own.json", images, annotations, categories)

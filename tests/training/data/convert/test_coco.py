@@ -16,7 +16,7 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from tests.training.data.convert.exports import write_instances, write_panoptic, write_people
 from training.data.convert.coco import read_instances, read_panoptic
-from training.data.convert.labels import Names
+from training.data.convert.labels import ClassMap
 from training.data.convert.rasterize import Painted, paint
 from training.data.samples import DatasetError, Sample
 
@@ -35,12 +35,12 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def panoptic(source: Path, people: Path | None = None) -> Painted:
-    names = Names(T, {})
+    names = ClassMap(T, {})
     return paint(read_panoptic(source, names, None, people)[0].read(), names, T)
 
 
 def instances(source: Path) -> Painted:
-    names = Names(T, {})
+    names = ClassMap(T, {})
     return paint(read_instances(source, names, None)[0].read(), names, T)
 
 
@@ -89,9 +89,9 @@ def test_without_a_segment_is_background_unless_that_has_a_category(tmp_path: Pa
     source = write_panoptic(tmp_path, [sample], T)
     assert (panoptic(source).parts[sample.parts == 0] == 0).all()
     png = tmp_path / "annotations/panoptic_own/me.png"
-    colours = np.array(Image.open(png))
-    colours[:20][sample.parts[:20] == 0] = (9, 0, 0)
-    Image.fromarray(colours).save(png)
+    colors = np.array(Image.open(png))
+    colors[:20][sample.parts[:20] == 0] = (9, 0, 0)
+    Image.fromarray(colors).save(png)
 
     def name_background(value: dict[str, Any]) -> None:
         value["categories"].append({"id": 1, "name": "background"})

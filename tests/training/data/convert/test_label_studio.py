@@ -13,7 +13,7 @@ from PIL import Image
 from model.taxonomy import DENSEPOSE_COCO
 from tests.training.data.convert.exports import brush_strokes, region
 from training.data.convert.label_studio import read_label_studio
-from training.data.convert.labels import Names
+from training.data.convert.labels import ClassMap
 from training.data.convert.rasterize import Painted, paint
 from training.data.samples import DatasetError
 
@@ -41,7 +41,7 @@ def export(root: Path, *results: Record, **task: Any) -> Path:
 
 
 def convert(source: Path, images: Path | None = None) -> Painted:
-    names = Names(T, {})
+    names = ClassMap(T, {})
     return paint(read_label_studio(source, names, images)[0].read(), names, T)
 
 
@@ -123,7 +123,7 @@ def test_local_files_keep_their_folders(tmp_path: Path) -> None:
     source = export(tmp_path, PERSON, head(), data={"image": "/data/local-files/?d=a/me.jpg"})
     (tmp_path / "images/a").mkdir()
     (tmp_path / "images/me.jpg").rename(tmp_path / "images/a/me.jpg")
-    assert read_label_studio(source, Names(T, {}), None)[0].read().image == tmp_path / "images/a/me.jpg"
+    assert read_label_studio(source, ClassMap(T, {}), None)[0].read().image == tmp_path / "images/a/me.jpg"
 
 
 @pytest.mark.parametrize(
@@ -174,4 +174,4 @@ def test_the_short_export_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     path.write_text(json.dumps([{"id": 1, "image": "me.jpg", "label": []}]))
     with pytest.raises(DatasetError, match="export as JSON, not as JSON-MIN"):
-        read_label_studio(path, Names(T, {}), None)
+        read_label_studio(path, ClassMap(T, {}), None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.data.convert.labels import Names, Person, PhotoLabels, Region
+from training.data.convert.labels import ClassMap, Person, PhotoLabels, Region
 from training.data.convert.rasterize import Painted, paint
 from training.data.samples import Bool, DatasetError
 
@@ -32,7 +32,7 @@ def row(painted: Painted) -> tuple[list[int], list[int]]:
 
 def painted(one_person: bool = False, **values: object) -> Painted:
     labels = PhotoLabels(Path("me.jpg"), SIZE, **values)  # type: ignore[arg-type]
-    return paint(labels, Names(T, {}), T, one_person)
+    return paint(labels, ClassMap(T, {}), T, one_person)
 
 
 def test_later_regions_are_in_front_and_a_persons_rest_is_of_unknown_part() -> None:
@@ -133,7 +133,7 @@ def test_what_cannot_be_given_to_people_is_refused(values: dict[str, object], me
 
 
 def test_names_are_mapped_and_a_wrong_mapping_is_refused() -> None:
-    names = Names(T, {"Skull": "head", "snout": "nose", "human": "person", "hat": "ignore", "sky": "background"})
+    names = ClassMap(T, {"Skull": "head", "snout": "nose", "human": "person", "hat": "ignore", "sky": "background"})
     assert [names.part(name) for name in ("skull", "LEFT-HAND", "left hand", "hat", "sky")] == [HEAD, 3, 3, 255, 0]
     assert names.joint("Snout") == 0
     assert names.joint("hat") is None
@@ -145,4 +145,4 @@ def test_names_are_mapped_and_a_wrong_mapping_is_refused() -> None:
     assert names.joint("tail") is None
     assert (dict(names.unknown_parts), dict(names.unknown_joints)) == ({"tail": 1}, {"tail": 1})
     with pytest.raises(DatasetError, match="'a' is mapped to 'tail', which densepose_coco lacks"):
-        Names(T, {"a": "tail"})
+        ClassMap(T, {"a": "tail"})

@@ -12,7 +12,7 @@ from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from tests.figures import draw_figures, write_folder
 from tests.miniatures import densepose_coco, mhp_v2, pascal_part, pascal_person_part
 from training.data.datasets.base import PhotoDataset
-from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.concat import ConcatDataset
 from training.data.datasets.densepose_coco import DensePoseCoco
 from training.data.datasets.folders import FolderDataset
 from training.data.datasets.mhp_v2 import MhpV2
@@ -60,7 +60,7 @@ def test_folders_are_one_set(tmp_path: Path) -> None:
 def test_sets_are_joined_and_keep_their_splits(tmp_path: Path) -> None:
     roots = [densepose_coco(tmp_path / "coco", 3, 2), folder(tmp_path / "a", 1, 2), folder(tmp_path / "b", 2, 3)]
     dataset = open_dataset(roots)
-    assert type(dataset) is JoinedDataset
+    assert type(dataset) is ConcatDataset
     folders, coco = FolderDataset(roots[1:], DENSEPOSE_COCO), DensePoseCoco(roots[0])
     assert len(dataset) == 10
     for index in range(10):
@@ -79,7 +79,7 @@ def test_two_roots_of_one_published_set_are_joined(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", [-1, 6])
 def test_a_joined_set_has_no_other_photos(tmp_path: Path, index: int) -> None:
-    dataset = JoinedDataset([MhpV2(mhp_v2(tmp_path / "a", 2, 1)), MhpV2(mhp_v2(tmp_path / "b", 2, 1))])
+    dataset = ConcatDataset([MhpV2(mhp_v2(tmp_path / "a", 2, 1)), MhpV2(mhp_v2(tmp_path / "b", 2, 1))])
     with pytest.raises(IndexError):
         dataset.load(index)
 

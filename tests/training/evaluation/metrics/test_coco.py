@@ -88,7 +88,7 @@ def random_poses(seed: int, joints: int) -> list[Poses]:
                 score=np.sort(rng.choice([0.9, 0.8, 0.5, 0.5, 0.1], m))[::-1].astype(np.float32),
                 found_area=rng.choice([500.0, 3000.0, 20000.0], m),
                 found_height=np.full(m, 150.0),
-                excused=np.zeros(m, bool),
+                dt_ignore=np.zeros(m, bool),
             )
         )
     return photos

@@ -9,10 +9,10 @@ from tests import naive_metrics as naive
 from tests.naive_metrics import Photo, random_photos
 from training.evaluation.metrics.averages import mean
 from training.evaluation.metrics.boundaries import boundary_f, mask_boundary_f, part_contours
-from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, correct_parts
+from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, pcp
 from training.evaluation.metrics.people import Instances, average_precision, coco_ap, compare_masks
 from training.evaluation.metrics.pixels import class_ious, confusion
-from training.evaluation.metrics.regions import region_ap
+from training.evaluation.metrics.regions import part_ap
 
 C = 4
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -39,10 +39,10 @@ def test_the_photos_hold_every_edge_case() -> None:
     assert any(set(range(1, photo.count + 1)) - set(photo.people.ravel().tolist()) for photo in plain)  # no pixel
     assert any(len(set(photo.score.tolist())) < len(photo.score) for photo in plain)
     assert any(len(set(photo.parts.ravel().tolist())) < C + 1 for photo in plain)
-    assert any(people.excused.any() for people in masks_of(hidden))
-    assert any(part.excused.any() for part in parts_of(hidden))
+    assert any(people.dt_ignore.any() for people in masks_of(hidden))
+    assert any(part.dt_ignore.any() for part in parts_of(hidden))
     assert any(not part.people.countable.all() for part in parts_of(hidden))
-    once, anyhow = (region_ap(parts_of(plain), VOLUME, one_to_one) for one_to_one in (True, False))
+    once, anyhow = (part_ap(parts_of(plain), VOLUME, one_to_one) for one_to_one in (True, False))
     assert (once < anyhow).any()  # duplicates
     assert not (once > anyhow).any()
 
@@ -61,7 +61,7 @@ def test_average_precision_of_parts_and_pcp(seed: int, ignore: bool) -> None:
     photos = random_photos(seed, C, ignore)
     parts = parts_of(photos)
     for threshold in VOLUME:
-        found = average_precision([part.people for part in parts], threshold), correct_parts(parts, threshold)
+        found = average_precision([part.people for part in parts], threshold), pcp(parts, threshold)
         np.testing.assert_allclose(found, naive.person_parts(photos, C, threshold), **EXACT)
 
 
@@ -70,8 +70,8 @@ def test_average_precision_of_parts_and_pcp(seed: int, ignore: bool) -> None:
 @seeds
 def test_average_precision_of_regions(seed: int, ignore: bool, one_to_one: bool) -> None:
     photos = random_photos(seed, C, ignore)
-    expected = [[naive.region_ap(photos, part, t, one_to_one) for part in range(1, C + 1)] for t in VOLUME]
-    np.testing.assert_allclose(region_ap(parts_of(photos), VOLUME, one_to_one), expected, **EXACT)
+    expected = [[naive.part_ap(photos, part, t, one_to_one) for part in range(1, C + 1)] for t in VOLUME]
+    np.testing.assert_allclose(part_ap(parts_of(photos), VOLUME, one_to_one), expected, **EXACT)
 
 
 @both

@@ -11,18 +11,18 @@ import pytest
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
-from training.inference.predictions import PhotoPeople
+from training.inference.predictions import Prediction
 
 T = DENSEPOSE_COCO
 PARTS = len(T.part_names)
 
 
-def answer(people: int, seed: int) -> PhotoPeople:
+def answer(people: int, seed: int) -> Prediction:
     """The labels of drawn figures, some joints not found."""
     sample = draw_figures(T, size=(120, 200), people=people, seed=seed)
     keypoints = sample.keypoints.copy()
     keypoints[..., 2] *= np.random.default_rng(seed).random(keypoints.shape[:2]) > 0.2
-    return PhotoPeople(
+    return Prediction(
         part_map=sample.parts,
         person_map=sample.people,
         keypoints=keypoints,
@@ -31,7 +31,7 @@ def answer(people: int, seed: int) -> PhotoPeople:
     )
 
 
-def naive(first: PhotoPeople, second: PhotoPeople) -> Agreement:
+def naive(first: Prediction, second: Prediction) -> Agreement:
     """Pixel by pixel, and pairs by sorting all of them."""
     same = either = 0
     for a, b in zip(first.part_map.ravel().tolist(), second.part_map.ravel().tolist(), strict=True):
@@ -64,10 +64,10 @@ def test_as_a_naive_count(seed: int) -> None:
         parts = np.roll(second.part_map, 1, axis=1)
         second = replace(second, part_map=parts, person_map=people, keypoints=joints.astype(np.float32))
     found, expected = compare_answers(first, second), naive(first, second)
-    assert (found.same, found.either, found.people, found.paired) == (
-        expected.same, expected.either, expected.people, expected.paired
+    assert (found.same, found.either, found.people, found.matched) == (
+        expected.same, expected.either, expected.people, expected.matched
     )  # fmt: skip
-    assert seed % 2 or found.paired == 3
+    assert seed % 2 or found.matched == 3
     np.testing.assert_allclose(np.sort(found.distances), np.sort(expected.distances), atol=1e-6)
 
 
@@ -76,11 +76,11 @@ def test_an_answer_agrees_with_itself_whatever_the_order_of_people() -> None:
     order = np.array([2, 0, 1])  # row of the second answer -> row of the first
     renumber = np.zeros(4, np.uint8)
     renumber[order + 1] = [1, 2, 3]
-    second = PhotoPeople(
+    second = Prediction(
         first.part_map, renumber[first.person_map], first.keypoints[order], first.score, first.part_score
     )
     figures = agreement_figures([compare_answers(first, second)])
-    assert figures == {"same_part": 1, "people": 3, "paired": 3, "joint_distance": 0, "joint_distance90": 0}
+    assert figures == {"pixel_agreement": 1, "people": 3, "matched": 3, "joint_distance": 0, "joint_distance90": 0}
 
 
 def test_by_hand() -> None:
@@ -89,13 +89,13 @@ def test_by_hand() -> None:
     parts[5:15, 5:10], people[5:15, 5:10] = 1, 1
     keypoints = np.zeros((1, 17, 3), np.float32)
     keypoints[0, :10] = [(6, 6 + i, 1) for i in range(10)]
-    one = PhotoPeople(parts, people, keypoints, np.ones(1, np.float32), np.ones((1, PARTS), np.float32))
+    one = Prediction(parts, people, keypoints, np.ones(1, np.float32), np.ones((1, PARTS), np.float32))
     moved = keypoints.copy()
     moved[0, :10, 0] += np.arange(10)  # 0 to 9 px, of a person 10 px tall
     other = parts.copy()
     other[5:10, 5:10] = 2  # half of the pixels
-    figures = agreement_figures([compare_answers(one, PhotoPeople(other, people, moved, one.score, one.part_score))])
-    assert figures["same_part"] == 0.5
+    figures = agreement_figures([compare_answers(one, Prediction(other, people, moved, one.score, one.part_score))])
+    assert figures["pixel_agreement"] == 0.5
     assert figures["joint_distance"] == pytest.approx(0.45)
     assert figures["joint_distance90"] == pytest.approx(0.81)
 
@@ -103,8 +103,8 @@ def test_by_hand() -> None:
 def test_nobody() -> None:
     empty = answer(0, 0)
     figures = agreement_figures([compare_answers(empty, empty)])
-    assert (figures["people"], figures["paired"]) == (0, 0)
-    assert all(math.isnan(figures[name]) for name in ("same_part", "joint_distance", "joint_distance90"))
+    assert (figures["people"], figures["matched"]) == (0, 0)
+    assert all(math.isnan(figures[name]) for name in ("pixel_agreement", "joint_distance", "joint_distance90"))
     someone = compare_answers(answer(2, 1), empty)
-    assert (someone.same, someone.paired, someone.people) == (0, 0, 2)
+    assert (someone.same, someone.matched, someone.people) == (0, 0, 2)
     assert someone.either > 0

@@ -8,7 +8,7 @@ import pytest
 from tests import naive_metrics as naive
 from training.evaluation.metrics.parts import VOLUME, PersonParts
 from training.evaluation.metrics.people import Instances, average_precision, coco_ap
-from training.evaluation.metrics.regions import region_ap
+from training.evaluation.metrics.regions import part_ap
 
 seeds = pytest.mark.parametrize("seed", range(60))
 
@@ -24,7 +24,7 @@ def random_tables(seed: int) -> list[Instances]:
                 similarity=rng.choice([0.0, 0.1, 0.3, 0.5, 0.5, 0.55, 0.6, 0.7, 0.9], (n, m)),
                 score=np.sort(rng.choice([0.9, 0.7, 0.7, 0.4], m))[::-1].astype(np.float32),
                 countable=rng.random(n) < 0.8,
-                excused=rng.random(m) < 0.2,
+                dt_ignore=rng.random(m) < 0.2,
             )
         )
     return photos
@@ -53,7 +53,7 @@ def judge(photos: list[Instances], threshold: float, rule: str) -> float:
         hit = best is not None and photo.similarity[best, j] > threshold
         if hit:
             used.add((p, best))
-        if hit or not photo.excused[j]:
+        if hit or not photo.dt_ignore[j]:
             hits.append(bool(hit))
     return naive.average_precision(hits, sum(int(photo.countable.sum()) for photo in photos))
 
@@ -84,12 +84,12 @@ def test_part_instances(seed: int, one_to_one: bool, rule: str) -> None:
                 ious=np.stack([np.zeros((n, m)), photo.similarity, photo.similarity], axis=-1),
                 present=np.stack([part.countable for part in pair], axis=-1),
                 found=np.ones((m, 2), bool),
-                excused=np.stack([part.excused for part in pair], axis=-1),
+                dt_ignore=np.stack([part.dt_ignore for part in pair], axis=-1),
                 part_score=np.stack([part.score for part in pair], axis=-1),
             )
         )
     expected = [[judge(part, threshold, rule) for part in (first, second)] for threshold in VOLUME]
-    np.testing.assert_allclose(region_ap(parts, VOLUME, one_to_one), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(part_ap(parts, VOLUME, one_to_one), expected, rtol=0, atol=1e-12)
 
 
 @seeds
@@ -104,7 +104,7 @@ def test_masks_as_coco(seed: int) -> None:
             rivals = [i for q, i in free if q == p and photos[p].similarity[i, j] >= threshold]
             if rivals:
                 free.remove((p, max(rivals, key=lambda i: (photos[p].similarity[i, j], i))))  # the last of equals
-            if rivals or not photos[p].excused[j]:
+            if rivals or not photos[p].dt_ignore[j]:
                 hits.append(bool(rivals))
         points = [(sum(hits[: k + 1]) / positives, sum(hits[: k + 1]) / (k + 1)) for k in range(len(hits)) if positives]
         samples = [max((p for r, p in points if r >= recall), default=0.0) for recall in np.linspace(0, 1, 101)]

@@ -7,7 +7,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.evaluation.metrics.parts import PersonParts, compare_parts, correct_parts, likeness
+from training.evaluation.metrics.parts import PersonParts, compare_parts, likeness, pcp
 from training.evaluation.metrics.people import average_precision
 from training.evaluation.metrics.pixels import class_ious, confusion
 
@@ -54,13 +54,13 @@ def test_parts_of_people_as_defined() -> None:
 def test_a_person_whose_parts_are_all_unknown_does_not_count() -> None:
     found = compare_parts((maps("11x"), maps("112")), (maps("111"), maps("112")), 2, falling(2), np.ones((2, C)))
     assert found.people.countable.tolist() == [True, False]
-    assert correct_parts([found]) == 1.0
+    assert pcp([found]) == 1.0
 
 
 def test_a_photo_with_nothing_known_has_no_figures() -> None:
     found = compare_parts((maps("xx"), maps("xx")), (maps("11"), maps("11")), 0, falling(1), np.ones((1, C)))
     assert np.isnan(average_precision([found.people], 0.5))
-    assert np.isnan(correct_parts([found]))
+    assert np.isnan(pcp([found]))
 
 
 def drawn(keep: list[int]) -> PersonParts:
@@ -77,13 +77,13 @@ def drawn(keep: list[int]) -> PersonParts:
 def test_ap_and_pcp_with_everyone_one_and_nobody_found(keep: list[int], expected: float) -> None:
     found = drawn(keep)
     assert average_precision([found.people], 0.5) == pytest.approx(expected)
-    assert correct_parts([found]) == pytest.approx(expected)
+    assert pcp([found]) == pytest.approx(expected)
 
 
 def test_pcp_counts_the_parts_that_overlap_enough() -> None:
     truth = maps("1111222333"), maps("1111111111")
     guess = maps("1110222003"), maps("1110111001")  # IoU of the parts: 3/4, 1, 1/3
-    assert correct_parts([compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
+    assert pcp([compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
 
 
 def test_likeness_counts_who_is_missed_and_who_is_false() -> None:

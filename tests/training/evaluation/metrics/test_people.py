@@ -19,11 +19,11 @@ def falling(count: int) -> np.ndarray:
     return np.linspace(0.9, 0.5, count).astype(np.float32)
 
 
-def instances(similarity: list[list[float]], excused: list[bool] | None = None) -> Instances:
+def instances(similarity: list[list[float]], dt_ignore: list[bool] | None = None) -> Instances:
     """People of which every labelled one counts; predictions by falling score."""
     table = np.array(similarity, float)
     m = table.shape[1]
-    return Instances(table, falling(m), np.ones(len(table), bool), np.array(excused or [False] * m, bool))
+    return Instances(table, falling(m), np.ones(len(table), bool), np.array(dt_ignore or [False] * m, bool))
 
 
 def test_masks_are_compared_where_the_owner_is_known() -> None:
@@ -31,12 +31,12 @@ def test_masks_are_compared_where_the_owner_is_known() -> None:
     people = compare_masks(truth, predicted, np.array([True, True]), falling(2))
     np.testing.assert_allclose(people.similarity, [[2 / 3, 0], [0, 1]])
     assert people.countable.all()
-    assert not people.excused.any()
+    assert not people.dt_ignore.any()
 
 
 def test_a_prediction_on_unknown_pixels_is_excused_and_a_person_without_mask_does_not_count() -> None:
     people = compare_masks(maps("xxx01"), maps("22201"), np.array([True, False]), falling(3))
-    assert people.excused.tolist() == [False, True, False]  # 3 has no pixel at all: that is no excuse
+    assert people.dt_ignore.tolist() == [False, True, False]  # 3 has no pixel at all: that is no excuse
     assert people.countable.tolist() == [True, False]
     assert average_precision([people], 0.5) == pytest.approx(1.0)
 
@@ -56,13 +56,13 @@ def test_a_threshold_must_be_exceeded() -> None:
 
 
 def test_an_excused_prediction_is_not_false_but_may_be_right() -> None:
-    assert average_precision([instances([[0.0, 0.9]], excused=[True, True])], 0.5) == 1.0
+    assert average_precision([instances([[0.0, 0.9]], dt_ignore=[True, True])], 0.5) == 1.0
     assert average_precision([instances([[0.0, 0.9]])], 0.5) == 0.5
 
 
 def test_scores_rank_across_photos() -> None:
     right, wrong = instances([[0.9]]), instances([[0.0]])
-    low = Instances(wrong.similarity, np.array([0.1], np.float32), wrong.countable, wrong.excused)
+    low = Instances(wrong.similarity, np.array([0.1], np.float32), wrong.countable, wrong.dt_ignore)
     assert average_precision([low, right], 0.5) == pytest.approx(0.5)  # the false one comes last
     assert average_precision([wrong, right], 0.5) == pytest.approx(0.25)  # or, of equals, first
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts
-from training.evaluation.metrics.regions import region_ap
+from training.evaluation.metrics.regions import part_ap
 
 
 def maps(*rows: str) -> np.ndarray:
@@ -27,7 +27,7 @@ def photo(
 
 def ap(photos: list[PersonParts], threshold: float) -> tuple[list[float], list[float]]:
     """De facto and one-to-one."""
-    de_facto, once = (region_ap(photos, [threshold], one_to_one)[0].tolist() for one_to_one in (False, True))
+    de_facto, once = (part_ap(photos, [threshold], one_to_one)[0].tolist() for one_to_one in (False, True))
     return de_facto, once
 
 
@@ -94,4 +94,4 @@ def test_photos_add_up() -> None:
     right = photo(("1100", "1100"), ("1100", "1100"), [[0.5, 0]])
     wrong = photo(("1100", "1100"), ("0011", "0011"), [[0.6, 0]])
     assert ap([right, wrong], 0.5)[1][0] == pytest.approx(1 / 2 * 1 / 2)
-    assert region_ap([], VOLUME, one_to_one=True).shape == (9, 0)
+    assert part_ap([], VOLUME, one_to_one=True).shape == (9, 0)

@@ -23,12 +23,12 @@ from service.settings import DEFAULT_BUNDLE
 from tests.bundles import HEADS, figure_bundle, figure_photo
 from tests.figures import draw_figures
 from training.__main__ import main
-from training.commands.runtime import table
+from training.commands.benchmark_latency import table
 from training.data.samples import Sample
 from training.studies.latency.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
 from training.studies.latency.machine import machine
 from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages, cut
-from training.studies.latency.synthetic_scenes import GREY, SIZE, crops, crowd, cut_person
+from training.studies.latency.synthetic_scenes import GREY, SIZE, crops, cut_person, tile_person
 from training.transforms.augment import letterbox
 
 T = DENSEPOSE_COCO
@@ -46,7 +46,7 @@ def person() -> Sample:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    model = ModelConfig(taxonomy=T.name, backbone="resnet18", width=16)
+    model = ModelConfig(taxonomy=T.name, backbone="resnet18", hidden_dim=16)
     path = tmp_path_factory.mktemp("run") / "last.ckpt"
     save_checkpoint(path, Network(model).state_dict(), model, UNSURE)
     return path
@@ -59,7 +59,7 @@ def bundle() -> OpenVinoStages:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
 def test_a_crowd_has_so_many_whole_people(person: Sample, count: int) -> None:
-    photo = crowd(person, count)
+    photo = tile_person(person, count)
     assert photo.size == SIZE
     assert len(photo.keypoints) == len(photo.boxes) == count
     assert set(np.unique(photo.people)) == set(range(count + 1))
@@ -82,7 +82,7 @@ def test_a_crowd_has_so_many_whole_people(person: Sample, count: int) -> None:
 
 
 def test_a_crowd_fills_the_photo_as_well_as_a_grid_can(person: Sample) -> None:
-    one, two = crowd(person, 1), crowd(person, 2)
+    one, two = tile_person(person, 1), tile_person(person, 2)
     tall = person.boxes[0, 3] - person.boxes[0, 1]
     assert one.boxes[0, 3] - one.boxes[0, 1] == pytest.approx(tall * SIZE[0] / 200, rel=0.01)
     assert two.boxes[0, 3] - two.boxes[0, 1] == pytest.approx(tall * SIZE[0] / 200, rel=0.01)  # side by side
@@ -91,11 +91,11 @@ def test_a_crowd_fills_the_photo_as_well_as_a_grid_can(person: Sample) -> None:
 @pytest.mark.parametrize("count", [0, 255])
 def test_no_crowd_of_nobody_nor_of_more_than_maps_hold(person: Sample, count: int) -> None:
     with pytest.raises(ValueError, match=f"{count} people: choose from 1 to 254"):
-        crowd(person, count)
+        tile_person(person, count)
 
 
 def test_crops_show_one_person_each(person: Sample) -> None:
-    photo = crowd(person, 5)
+    photo = tile_person(person, 5)
     photo.image[photo.people > 0] = [40, 0, 0]
     photo.image[photo.people == 4] = [0, 200, 0]
     shown = crops(photo, CROP)
@@ -168,7 +168,7 @@ def test_in_bfloat16_the_network_alone_is(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_everybody_in_labels_is_found(person: Sample, bundle: OpenVinoStages, count: int) -> None:
-    fitted, _ = letterbox(crowd(person, count), (384, 672))
+    fitted, _ = letterbox(tile_person(person, count), (384, 672))
     maps = label_maps(fitted, bundle)
     assert tuple(maps) == HeadMaps._fields
     assert {m.dtype.name for m in maps.values()} == {"float32"}
@@ -208,7 +208,7 @@ def test_a_machine_is_named() -> None:
 
 def _report(arguments: list[str], folder: Path) -> dict:
     json_path, picture = folder / "runtime.json", folder / "runtime.png"
-    assert main(["runtime", *arguments, "--json", str(json_path), "--plot", str(picture)]) == 0
+    assert main(["benchmark-latency", *arguments, "--json", str(json_path), "--plot", str(picture)]) == 0
     with Image.open(picture) as drawn:
         assert min(drawn.size) > 300
     return json.loads(json_path.read_text())
@@ -278,5 +278,5 @@ def test_what_cannot_be_timed(
     paths = {"CHECKPOINT": checkpoint, "BUNDLE": BUNDLE, "FIGURES": tmp_path, "SAMPLE": BUNDLE / "sample.jpg"}
     if "FIGURES" in arguments:
         figure_bundle(tmp_path)
-    assert main(["runtime", *(str(paths.get(a, a)) for a in arguments)]) == 2
+    assert main(["benchmark-latency", *(str(paths.get(a, a)) for a in arguments)]) == 2
     assert message in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.decoder.painting import enlarge, paint, weigh_background
+from model.decoder.label_maps import assemble, upsample_ids, weigh_background
 
 PEOPLE, PARTS = 3, 5
 
@@ -34,7 +34,7 @@ def naive_enlarge(ids: np.ndarray) -> np.ndarray:
 
 def test_borders_between_people_lose_their_stairs() -> None:
     stairs = torch.ones(1, 8, 8, dtype=torch.int32).tril()
-    fine = enlarge(enlarge(stairs))[0]  # [32, 32]
+    fine = upsample_ids(upsample_ids(stairs))[0]  # [32, 32]
     blocks = stairs[0].repeat_interleave(4, 0).repeat_interleave(4, 1)
 
     def unevenness(border: torch.Tensor) -> float:
@@ -46,13 +46,13 @@ def test_borders_between_people_lose_their_stairs() -> None:
     assert unevenness(blocks) == 3
     assert unevenness(fine) == 2
     line = torch.tensor([[[0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]]])
-    assert torch.equal(enlarge(line), line.repeat_interleave(2, 1).repeat_interleave(2, 2))  # nobody gets lost
+    assert torch.equal(upsample_ids(line), line.repeat_interleave(2, 1).repeat_interleave(2, 2))  # nobody gets lost
 
 
 @pytest.mark.parametrize("vote", ["scatter", "tent"])
 def test_maps_and_scores(vote: str) -> None:
     logits, cell_person = random_case()
-    painting = paint(logits, cell_person, torch.ones_like(cell_person) > 0, PEOPLE, vote)
+    painting = assemble(logits, cell_person, torch.ones_like(cell_person) > 0, PEOPLE, vote)
     upsampled = F.interpolate(weigh_background(logits), scale_factor=4, mode="bilinear", align_corners=False)
     part_map, person_map = painting.part_map.numpy(), painting.person_map.numpy()
     np.testing.assert_array_equal(part_map, upsampled.argmax(1))
@@ -83,7 +83,7 @@ def test_somebody_is_where_the_parts_together_are_likelier_than_the_background()
 def test_nobody_is_an_empty_canvas() -> None:
     logits, cell_person = random_case()
     owned = torch.stack((torch.ones(8, 11), torch.zeros(8, 11))) > 0
-    painting = paint(logits, cell_person, owned, PEOPLE, "scatter")
+    painting = assemble(logits, cell_person, owned, PEOPLE, "scatter")
     assert not any(t[1].any() for t in painting)
     assert painting.part_map[0].any()
 
@@ -91,9 +91,9 @@ def test_nobody_is_an_empty_canvas() -> None:
 def test_cells_that_belong_to_nobody_are_background() -> None:
     logits, cell_person = random_case()
     owned = torch.ones(2, 8, 11) > 0
-    whole = paint(logits, cell_person, owned, PEOPLE, "scatter")
+    whole = assemble(logits, cell_person, owned, PEOPLE, "scatter")
     owned[0, :, :6] = False
-    part = paint(logits, cell_person, owned, PEOPLE, "scatter")
+    part = assemble(logits, cell_person, owned, PEOPLE, "scatter")
     assert not part.part_map[0, :, :24].any()
     assert not part.person_map[0, :, :24].any()
     assert torch.equal(part.part_map[0, :, 24:], whole.part_map[0, :, 24:])

@@ -8,11 +8,11 @@ import torch
 
 from model.config import DecoderConfig, ModelConfig
 from model.decoder.decode import Decoder
+from model.flip_tta import flip_maps, merge_flipped, stack_flipped
 from model.maps import HeadMaps
 from model.network import Network
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
-from model.views import as_views, average_views, mirrored
 from tests.figures import draw_figures
 from training.data.samples import Sample
 from training.transforms.targets import encode, ideal_centers
@@ -33,7 +33,7 @@ def labels_of(sample: Sample, taxonomy: Taxonomy) -> HeadMaps:
 
 def test_the_second_view_is_mirrored() -> None:
     canvas = torch.arange(2 * 4 * 3, dtype=torch.uint8).view(1, 2, 4, 3)
-    one, two = as_views(canvas), as_views(canvas.repeat(2, 1, 1, 1))
+    one, two = stack_flipped(canvas), stack_flipped(canvas.repeat(2, 1, 1, 1))
     assert torch.equal(one, canvas)
     assert torch.equal(two[:1], canvas)
     assert torch.equal(two[1], canvas[0, :, [3, 2, 1, 0]])
@@ -42,7 +42,7 @@ def test_the_second_view_is_mirrored() -> None:
 @pytest.mark.parametrize("taxonomy", TAXONOMIES, ids=lambda taxonomy: taxonomy.name)
 def test_mirrored_maps_decode_to_the_mirror_image(taxonomy: Taxonomy) -> None:
     maps, decoder = labels_of(draw_figures(taxonomy, SIZE, 3, seed=1), taxonomy), Decoder(taxonomy, DecoderConfig())
-    straight, turned = decoder(maps), decoder(mirrored(maps, taxonomy))
+    straight, turned = decoder(maps), decoder(flip_maps(maps, taxonomy))
     assert int((straight.person_score > 0).sum()) == 3
     x, y, score = straight.keypoints[:, :, list(taxonomy.joint_flip)].unbind(-1)
     expected = torch.stack((torch.where(score > 0, SIZE[1] - 1 - x, 0.0), y, score), -1)
@@ -50,14 +50,14 @@ def test_mirrored_maps_decode_to_the_mirror_image(taxonomy: Taxonomy) -> None:
     parts = torch.tensor(taxonomy.part_flip, dtype=torch.uint8)
     assert torch.equal(turned.part_map, parts[straight.part_map.long()].flip(-1))
     assert (turned.person_map == straight.person_map.flip(-1)).float().mean() > 0.999
-    for found, back in zip(maps, mirrored(mirrored(maps, taxonomy), taxonomy), strict=True):
+    for found, back in zip(maps, flip_maps(flip_maps(maps, taxonomy), taxonomy), strict=True):
         assert torch.equal(found, back)
 
 
 @pytest.fixture(scope="module")
 def parser() -> HumanParser:
     torch.manual_seed(0)
-    return HumanParser(Network(ModelConfig(backbone="resnet18", width=16)), DecoderConfig()).eval()
+    return HumanParser(Network(ModelConfig(backbone="resnet18", hidden_dim=16)), DecoderConfig()).eval()
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def test_one_view_is_the_network_alone(parser: HumanParser) -> None:
     maps = parser.network(canvas)
     for found, expected in zip(parser(canvas), parser.decoder(maps), strict=True):
         assert torch.equal(found, expected)
-    for found, expected in zip(average_views(maps, DENSEPOSE_COCO), maps, strict=True):
+    for found, expected in zip(merge_flipped(maps, DENSEPOSE_COCO), maps, strict=True):
         assert torch.equal(found, expected)
 
 
@@ -75,7 +75,8 @@ def test_two_views_of_a_canvas_and_of_its_mirror_image_say_the_same(parser: Huma
     """Whatever the network's weights are: the average cannot prefer a side."""
     canvas = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
     straight, turned = (
-        average_views(parser.network(as_views(c.repeat(2, 1, 1, 1))), DENSEPOSE_COCO) for c in (canvas, canvas.flip(2))
+        merge_flipped(parser.network(stack_flipped(c.repeat(2, 1, 1, 1))), DENSEPOSE_COCO)
+        for c in (canvas, canvas.flip(2))
     )
-    for found, expected in zip(mirrored(turned, DENSEPOSE_COCO), straight, strict=True):
+    for found, expected in zip(flip_maps(turned, DENSEPOSE_COCO), straight, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

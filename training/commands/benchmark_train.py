@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from model.config import with_values
+from model.config import apply_overrides
 from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.datasets.open import open_split
@@ -21,20 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
     parser.add_argument("--steps", type=int, default=30, help="for each figure (default 30)")
-    parser.add_argument("--batch", type=int, metavar="N", help="photos a step")
-    parser.add_argument("--canvas", metavar="HxW", help="of the photos, in pixels")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that load photos")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="photos a step")
+    parser.add_argument("--input-size", metavar="HxW", help="of the photos, in pixels")
+    parser.add_argument("--num-workers", type=int, metavar="N", help="processes that load photos")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the network")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe otherwise")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the figures as JSON."""
-    asked = {"batch": chosen.batch, "workers": chosen.workers, "precision": chosen.precision}
-    if chosen.canvas is not None:
-        asked["canvas"] = chosen.canvas.replace("x", ",")
+    asked = {"batch_size": chosen.batch_size, "num_workers": chosen.num_workers, "precision": chosen.precision}
+    if chosen.input_size is not None:
+        asked["input_size"] = chosen.input_size.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
-    config = with_values(RECIPES[chosen.recipe](), [*values, *chosen.set])
+    config = apply_overrides(RECIPES[chosen.recipe](), [*values, *chosen.set])
     photos, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
     figures = measure_speed(config, TrainingSet(photos, training, config), chosen.steps)
     print(json.dumps({"recipe": chosen.recipe, "photos": len(training), **figures}, indent=2, allow_nan=False))

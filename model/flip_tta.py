@@ -1,6 +1,6 @@
-"""One canvas seen twice: as it is, and in a mirror.
+"""Horizontal-flip test-time augmentation (TTA): one canvas as it is, and mirrored.
 
-What is wrong in one view is often right in the other. The average of both costs a second pass of the network.
+The average of both is better than either and costs a second pass of the network.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from model.maps import HeadMaps
 from model.taxonomy import Taxonomy
 
 
-def as_views(image: Tensor) -> Tensor:
-    """V times the same canvas, uint8 [V, H, W, 3] with V = 1 or 2, the second mirrored."""
+def stack_flipped(image: Tensor) -> Tensor:
+    """Mirror the second of V copies of one canvas, uint8 [V, H, W, 3]; V is 1 or 2."""
     return torch.cat((image[:1], image[1:].flip(2)))
 
 
-def average_views(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
-    """Mean [1, ..., h, w] of what the network says of `as_views` [V, ..., h, w], mirrored back; itself where V = 1."""
-    back = mirrored(HeadMaps(*(m[1:] for m in maps)), taxonomy)
+def merge_flipped(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
+    """Average maps [V, ..., h, w] of `stack_flipped`, mirrored back, to [1, ..., h, w]; V may be 1."""
+    back = flip_maps(HeadMaps(*(m[1:] for m in maps)), taxonomy)
     return HeadMaps(*(torch.cat((m[:1], b)).mean(0, keepdim=True) for m, b in zip(maps, back, strict=True)))
 
 
-def mirrored(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
-    """The mirror image of maps [B, ..., h, w]: right and left change places, horizontal components their sign."""
+def flip_maps(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
+    """Mirror maps [B, ..., h, w]: left and right classes are exchanged, horizontal components negated."""
     parts, projection, heatmap, offsets, limbs, center, regression = (m.flip(-1) for m in maps)
     joints = list(taxonomy.joint_flip)
     return HeadMaps(

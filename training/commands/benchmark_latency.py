@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from model.canvases import SEEN_ONCE
+from model.canvases import SINGLE_PASS
 from model.errors import InputError
 from model.manifest import MANIFEST, SAMPLE
 from training.studies.latency.analysis import analyse
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
     parser.add_argument("--people", nargs="+", type=int, default=[1, 2, 5, 10, 20, 30], help="how many, each in turn")
-    parser.add_argument("--detail", choices=SEEN_ONCE, default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="fast", help="how large photos are shown to it")
     parser.add_argument("--rounds", type=int, default=40, help="how often each time is taken (default 40)")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="of a checkpoint's network"

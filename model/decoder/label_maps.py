@@ -11,7 +11,7 @@ from model.config import STRIDE
 from model.decoder.hough import Vote
 
 
-class Painting(NamedTuple):
+class LabelMaps(NamedTuple):
     """Canvas maps, H = 4h and W = 4w. A pixel has a part exactly if it has a person."""
 
     part_map: Tensor  # [B, H, W], uint8, 0 background, 1..C part
@@ -19,10 +19,10 @@ class Painting(NamedTuple):
     part_score: Tensor  # [B, P, C], mean probability over the pixels; 0 exactly where the maps have none
 
 
-def paint(part_logits: Tensor, cell_person: Tensor, owned: Tensor, people: int, vote: Vote) -> Painting:
+def assemble(part_logits: Tensor, cell_person: Tensor, owned: Tensor, people: int, vote: Vote) -> LabelMaps:
     """Parts from upsampled logits, so that contours do not follow the cells; people from their cells, corners cut.
 
-    Evaluating Eq. 17 for each pixel would cost 16 times as much. Instead `enlarge` smoothes borders between people.
+    Evaluating Eq. 17 per pixel would cost 16 times as much. `upsample_ids` smoothes borders between people instead.
 
     Differs from the paper: the likeliest class of all would be background wherever two parts share what is more than
     half. Here a pixel is somebody's where all parts together are likelier than the background (`weigh_background`).
@@ -38,14 +38,14 @@ def paint(part_logits: Tensor, cell_person: Tensor, owned: Tensor, people: int, 
     rows = torch.stack(_interpolate(weigh_background(part_logits), 2), 2)  # [B, C+1, 4, h, w]
     part = torch.stack([pixels.argmax(1) for pixels in _interpolate(rows, 4)], 2)  # [B, 4, 4, h, w]
     part = torch.where(owned[:, None, None], part, 0).flatten(3).flatten(1, 2)  # [B, 16, hw]
-    pixel_person = enlarge(enlarge(cell_person.int()))  # [B, 4h, 4w]
+    pixel_person = upsample_ids(upsample_ids(cell_person.int()))  # [B, 4h, 4w]
     person = _to_places(pixel_person).long()  # [B, 16, hw]
 
     # A pixel's probability is that of its part in its cell: a softmax of the canvas would cost more than all the rest.
     probability = part_logits.softmax(1).flatten(2).gather(1, part)  # [B, 16, hw]
     part_score = _mean_by_part(probability, person, part, people, part_logits.shape[1] - 1, vote)
     part_map = _to_canvas(part, height, width)
-    return Painting(part_map, torch.where(part_map > 0, pixel_person + 1, 0).to(torch.uint8), part_score)
+    return LabelMaps(part_map, torch.where(part_map > 0, pixel_person + 1, 0).to(torch.uint8), part_score)
 
 
 def weigh_background(part_logits: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def weigh_background(part_logits: Tensor) -> Tensor:
     return torch.cat((background - together, parts), 1)
 
 
-def enlarge(person: Tensor) -> Tensor:
+def upsample_ids(person: Tensor) -> Tensor:
     """Ids [B, h, w] at twice the resolution [B, 2h, 2w], the corners of stairs cut.
 
     A quarter of a cell takes the id of its two neighbours where these agree with each other and not with the ones

@@ -13,7 +13,7 @@ from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos
-from training.evaluation.evaluate import spread
+from training.evaluation.evaluate import subsample
 from training.inference.predictors import open_predictor
 from training.studies.latency.machine import machine
 from training.visualization.gallery import Gallery, draw_gallery
@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
     parser.add_argument("--columns", type=int, default=6, help="tiles side by side (default 6)")
     parser.add_argument("--side", type=int, default=360, help="pixels of a tile's longer side (default 360)")
-    parser.add_argument("--hidden", action="store_true", help="the answers alone, of photos that may not be passed on")
+    parser.add_argument(
+        "--no-image", action="store_true", help="the answers alone, of photos that may not be passed on"
+    )
     parser.add_argument("--limit", type=int, default=24, help="at most so many photos, evenly spread (default 24)")
 
 
@@ -44,9 +46,9 @@ def run(chosen: argparse.Namespace) -> int:
         raise InputError(f"--columns {chosen.columns} --limit {chosen.limit}: choose at least 1")
     paths = find_photos(chosen.photos)
     predictor = open_predictor(chosen.parser, chosen.detail)
-    gallery = Gallery(predictor, chosen.side, chosen.hidden)
+    gallery = Gallery(predictor, chosen.side, chosen.no_image)
     tiles, broken = [], []
-    for path in tqdm([paths[i] for i in spread(range(len(paths)), chosen.limit)], desc="gallery", unit="photo"):
+    for path in tqdm([paths[i] for i in subsample(range(len(paths)), chosen.limit)], desc="visualize", unit="photo"):
         try:
             tiles.append(gallery.tile(path))
         except DatasetError as error:

@@ -10,25 +10,25 @@ from torch import Tensor, nn
 
 from model.decoder.decode import Decoder
 from model.network import Network
-from training.losses.dense_losses import Counts, Criterion, dense_losses
+from training.losses.dense_losses import Criterion, Normalizers, dense_losses
 from training.losses.matching_loss import matching_loss
 from training.transforms.targets import Batch
 
 
-class Objective(nn.Module):
+class ModelWithLoss(nn.Module):
     """Network and criterion; the decoder, which has no weights, serves the matching loss."""
 
     def __init__(
-        self, network: Network, decoder: Decoder, mixed: bool = False, emphasis: dict[str, float] | None = None
+        self, network: Network, decoder: Decoder, mixed: bool = False, loss_weights: dict[str, float] | None = None
     ) -> None:
         super().__init__()
         self.network = network
         self.decoder = decoder
-        self.criterion = Criterion(emphasis)
+        self.criterion = Criterion(loss_weights)
         self.mixed = mixed  # the network computes in bfloat16
 
     def forward(
-        self, batch: Batch, counts: Counts, matching: bool, share: float = 1.0
+        self, batch: Batch, counts: Normalizers, matching: bool, share: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """A part of a step's photos.
 

@@ -15,7 +15,7 @@ from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_photos, read_photo, unlabelled
 from training.inference.predictions import parse_photo
 from training.inference.predictors import open_predictor
-from training.inference.pseudo_labels import draft
+from training.inference.pseudo_labels import make_pseudo_labels
 
 HELP = "label photos with a checkpoint or bundle, as a folder to train on"
 
@@ -28,23 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO|FOLDER", help="photos without labels")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="a new folder")
     parser.add_argument("--detail", choices=list(CANVASES), default="high", help="how large photos are shown to it")
-    parser.add_argument("--least", type=float, default=0.4, help="score of a person who is labelled; others: unknown")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.4, help="score of a person who is labelled; others: unknown"
+    )
     parser.add_argument("--link", action="store_true", help="hard links to the photos instead of copies")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Label what can be read; photos that cannot are named and left out."""
-    if not 0 <= chosen.least <= 1:
-        raise InputError(f"--least {chosen.least}: choose a score from 0 to 1")
+    if not 0 <= chosen.score_thr <= 1:
+        raise InputError(f"--score-thr {chosen.score_thr}: choose a score from 0 to 1")
     paths = find_photos(chosen.photos)
     predictor = open_predictor(chosen.parser, chosen.detail)
     writer = FolderWriter(chosen.out, predictor.taxonomy, chosen.link)
     broken = 0
-    for path in tqdm(paths, desc="label", unit="photo"):
+    for path in tqdm(paths, desc="pseudo-label", unit="photo"):
         try:
             sample = unlabelled(read_photo(path), path.name, predictor.taxonomy)
             people = parse_photo(predictor.parse, sample, predictor.scales)
-            writer.add(path, draft(people, chosen.least), complete=False)
+            writer.add(path, make_pseudo_labels(people, chosen.score_thr), complete=False)
         except DatasetError as error:
             print(f"left out: {error}", file=sys.stderr)
             broken += 1
