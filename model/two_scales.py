@@ -16,7 +16,7 @@ from model.letterbox import Letterbox
 
 TALL = 200.0  # pixels of the fine canvas: of taller people the coarse canvas knows more
 SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
-SAME = 0.4  # similarity of two poses from which they are one person's
+SAME = 0.25  # similarity of two poses from which they are one person's
 CONTAINED = 0.7  # share of a person's pixels in somebody's mask of the other canvas from which they are one person
 _SMALLEST = 8.0  # pixels: lowest scale of a person
 
