@@ -79,7 +79,7 @@ def parse_images(arguments: Sequence[str], job: Job, settings: Settings) -> int:
     except KeyboardInterrupt:
         _say(f"interrupted: {batch.summary()} of {len(inputs)} images; the same command goes on from here")
         return INTERRUPTED
-    if len(inputs) > 1 or not batch.counts["parsed"]:
+    if len(inputs) > 1 or set(batch.counts) - {"parsed", "failed"}:
         _say(f"{batch.summary()} of {len(inputs)} images")
     return 1 if batch.counts["failed"] else 0
 
@@ -105,7 +105,7 @@ class _Batch:
             outcome = self._outcome(one, results)
         except (OSError, ImageError, ForeignFileError) as error:
             outcome = "failed"
-            _say(f"{one.name}: {_reason(error)}")
+            _say(f"{one.name}: {_reason(error, one)}")
             self.stopped = isinstance(error, OSError) and error.errno in DISK_FULL
         if outcome in ("parsed", DONE_BEFORE):
             self._done.append(results)
@@ -171,10 +171,11 @@ def _parse_image(parser: ImageParser, data: bytes, origin: Origin) -> dict[str, 
     }
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+def _reason(error: Exception, one: Input) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    elsewhere = error.filename not in (None, one.name)
+    return f"{error.filename}: {error.strerror}" if elsewhere else error.strerror
 
 
 def _say(message: str) -> None:

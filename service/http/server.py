@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from types import FrameType
 
 import uvicorn
 
 from service.http.app import create_app
 from service.serving.lifecycle import Lifecycle
-from service.settings import Settings
+from service.settings import Settings, SettingsError
+
+BACKLOG = 2048  # connections that may wait to be accepted: uvicorn's own number
 
 
 class Server(uvicorn.Server):
@@ -38,7 +41,11 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> int:
-    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served."""
+    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served.
+
+    Raises SettingsError if the address cannot be listened on: before the bundle is loaded, which takes a while.
+    """
+    listener = _listen(settings.host, settings.port)
     failed = False
 
     def fail() -> None:
@@ -49,5 +56,15 @@ def serve(settings: Settings) -> int:
     app = create_app(settings, on_failure=fail)
     config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
     server = Server(config, app.state.lifecycle)
-    server.run()
+    server.run(sockets=[listener])
     return 1 if failed or not server.started else 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        cause = str(error.strerror).partition(" (while")[0]  # Python adds the address
+        reason = f"cannot listen on {host}, port {port}: {cause}"
+        raise SettingsError(f"{reason}: choose another --port or --host") from error

@@ -33,7 +33,10 @@ def test_an_unknown_setting_stops_the_start(
     assert "unknown setting HUMANPARSE_THREDS" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["serve", "--port", "65536"], ["bench", "--requests", "0"], ["parse", "x"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "--port", "65536"], ["serve", "--port", "x"], ["bench", "--requests", "0"], ["parse", "x"], []],
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as info:
         main(arguments)

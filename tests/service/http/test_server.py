@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.cli import main
 from tests.service.conftest import wait_for
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -62,3 +63,13 @@ def test_a_second_signal_ends_at_once(server: tuple[subprocess.Popen[bytes], str
     process.send_signal(signal.SIGINT)
     assert process.wait(50) == 0
     assert time.monotonic() - begun < 50
+
+
+def test_an_address_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert main(["serve", "--host", "192.0.2.1"]) == 2  # an address of documentation, nobody's
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("humanparse: ")]
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use: choose another --port" in errors[0]
+    assert "cannot listen on 192.0.2.1" in errors[1]

@@ -46,7 +46,7 @@ def test_an_mpo_is_read_as_its_first_picture(corners: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_orientation_is_applied(corners: Image.Image, orientation: int, format_: str) -> None:
     inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -56,7 +56,10 @@ def test_orientation_is_applied(corners: Image.Image, orientation: int, format_:
     stored = corners.transpose(inverse[orientation]) if orientation > 1 else corners
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True}}[format_]
+    options = {
+        "JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "WEBP": {"lossless": True},
+        "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    }[format_]  # fmt: skip
     data = encode(stored, format_, exif=exif, **options)
     header = read_header(data, LIMIT)
     assert (header.orientation, header.size_image) == (orientation, (32, 48))
