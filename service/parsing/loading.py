@@ -11,6 +11,7 @@ import numpy as np
 from model.manifest import Manifest, read_bundle
 from service.parsing.parser import ImageParser, Levels
 from service.parsing.self_check import check_contract, check_golden
+from service.parsing.turned import warm_up
 from service.runtimes.choice import open_backend
 from service.runtimes.types import Backend, BackendError, Size
 from service.settings import Settings
@@ -38,6 +39,7 @@ def load_parser(settings: Settings) -> ImageParser:
         log.warning("%s; trying f32", error)
         backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
         _check(backend, manifest, levels, settings)
+    warm_up(backend)
     detail, seconds = choose_detail(levels, manifest, backend, settings)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds)

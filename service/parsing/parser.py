@@ -15,6 +15,7 @@ from model.two_scales import unite
 from service.images.decoding import decode, fit_canvas
 from service.images.header import Header, read_header
 from service.parsing.id_grid import IdGrid, id_grid
+from service.parsing.turned import turned_warnings
 from service.runtimes.types import Backend, Output, Size
 
 Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, from coarse to fine
@@ -49,7 +50,7 @@ class Parsed:
     size_canvas: Size
     output: Output
     placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
-    warnings: tuple[str, ...] = ()  # about the file
+    warnings: tuple[str, ...] = ()  # about the file, or that it is turned
 
     def id_grid(self) -> IdGrid:
         """Return persons and parts by pixel of the image."""
@@ -82,19 +83,23 @@ class ImageParser:
         return Prepared(header, detail, tuple(map(Fitted, names, boxes, canvases)), decoded.warnings)
 
     def infer(self, prepared: Prepared) -> Parsed:
-        """Run the graph on each canvas, and unite what two of them show."""
+        """Run the graph on each canvas and unite what two of them show.
+
+        If it finds nobody for certain, it runs once more to see whether the image is turned.
+        """
         found = [self.backend.infer(fit.canvas, self.manifest.views_at(fit.detail)) for fit in prepared.fitted]
-        letterbox = prepared.fitted[-1].letterbox
+        finest = prepared.fitted[-1]
         output = found[0]
         if len(found) == 2:
-            output = unite(found[0], found[1], prepared.fitted[0].letterbox, letterbox)
+            output = unite(found[0], found[1], prepared.fitted[0].letterbox, finest.letterbox)
+        turned = turned_warnings(self.backend, finest.canvas, finest.letterbox, output.person_score)
         height, width = output.part_map.shape
         return Parsed(
             prepared.header,
-            letterbox,
+            finest.letterbox,
             prepared.detail,
             (height, width),
             output,
             self.manifest.decoder.fill_score,
-            prepared.warnings,
+            (*prepared.warnings, *turned),
         )

@@ -1,0 +1,65 @@
+"""Tells whether an image in which nobody is found for certain is probably turned: the network knows upright people.
+
+Measured on 18 photos, 16 of them with people, at `fast`: no upright one gets the warning. Turned by 90, 180 or 270
+degrees, 40 of 48 with people do, 37 with the right remedy; the surest person of a turned one scores 0.68 at most.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.canvases import best_canvas
+from model.letterbox import Letterbox, letterbox_geometry
+from service.images.decoding import fit_canvas
+from service.runtimes.types import Backend, Size
+
+SURE = 0.6  # score of a person that is certainly upright
+MARGIN = 0.2  # by which the surest person of the turned image must surpass that of the image as it is
+CANVASES: tuple[Size, ...] = ((128, 224), (160, 160), (224, 128))  # all three turns take as long as one `fast` image
+TURNS = {
+    "90 degrees clockwise": Image.Transpose.ROTATE_270,
+    "180 degrees": Image.Transpose.ROTATE_180,
+    "90 degrees counterclockwise": Image.Transpose.ROTATE_90,
+}
+
+
+def turned_warnings(
+    backend: Backend, canvas: NDArray[np.uint8], letterbox: Letterbox, person_score: NDArray[np.float32]
+) -> tuple[str, ...]:
+    """Return a warning if people are found once the image is turned; `person_score` is that of the image as it is.
+
+    Costs nothing for an image with a sure person, three inferences on small canvases for any other.
+    """
+    best = float(person_score.max())
+    if best >= SURE:
+        return ()
+    image = Image.fromarray(_content(canvas, letterbox))
+    scores = {turn: _surest_person(backend, image.transpose(transpose)) for turn, transpose in TURNS.items()}
+    turn = max(scores, key=scores.__getitem__)
+    if scores[turn] < max(SURE, best + MARGIN):
+        return ()
+    return (
+        f"the image is probably not upright: people are found if it is turned by {turn}; turn it and send it again",
+    )
+
+
+def warm_up(backend: Backend) -> None:
+    """Run each of the canvases once, so that no request pays for a first run."""
+    for size in CANVASES:
+        backend.infer(np.zeros((*size, 3), np.uint8), 1)
+
+
+def _content(canvas: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[Any]:
+    top, left = letterbox.offset_y, letterbox.offset_x
+    return canvas[top : top + letterbox.height, left : left + letterbox.width]
+
+
+def _surest_person(backend: Backend, image: Image.Image) -> float:
+    size_image = image.height, image.width
+    size_canvas = best_canvas(size_image, CANVASES)
+    canvas = fit_canvas(image, letterbox_geometry(size_image, size_canvas), size_canvas)
+    return float(backend.infer(canvas, 1).person_score.max())

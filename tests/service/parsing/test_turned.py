@@ -1,0 +1,73 @@
+"""An image that is not upright is told, and none that is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.letterbox import letterbox_geometry
+from service.images.decoding import fit_canvas
+from service.parsing.turned import TURNS, turned_warnings
+from service.runtimes.types import Output
+
+SIZE_IMAGE, SIZE_CANVAS = (100, 150), (192, 352)
+
+
+class Upright:
+    """Finds a person with the score `sure` if red is above, with `doubtful` otherwise."""
+
+    name, precision = "upright", "f32"
+
+    def __init__(self, sure: float, doubtful: float = 0.0) -> None:
+        self.sure, self.doubtful, self.seen = sure, doubtful, 0
+
+    def infer(self, canvas: np.ndarray, views: int = 1) -> Output:
+        self.seen += 1
+        red = (canvas[..., 0] > 200) & (canvas[..., 2] < 50)
+        blue = (canvas[..., 2] > 200) & (canvas[..., 0] < 50)
+        upright = np.argwhere(red)[:, 0].mean() < np.argwhere(blue)[:, 0].mean() - 20
+        score = np.array([self.sure if upright else self.doubtful, 0], np.float32)
+        nothing = np.zeros((2, *canvas.shape[:2]), np.uint8)
+        return Output(*nothing, np.zeros((2, 3, 3), np.float32), score, np.zeros((2, 4), np.float32), 0)
+
+
+def warnings(backend: Upright, turn: Image.Transpose | None) -> tuple[str, ...]:
+    """Of an image, red above blue, turned."""
+    pixels = np.zeros((*SIZE_IMAGE, 3), np.uint8)
+    pixels[:50], pixels[50:] = (255, 0, 0), (0, 0, 255)
+    image = Image.fromarray(pixels)
+    image = image if turn is None else image.transpose(turn)
+    letterbox = letterbox_geometry((image.height, image.width), SIZE_CANVAS)
+    canvas = fit_canvas(image, letterbox, SIZE_CANVAS)
+    return turned_warnings(backend, canvas, letterbox, backend.infer(canvas).person_score)
+
+
+@pytest.mark.parametrize(
+    ("turned", "remedy"),
+    [
+        (Image.Transpose.ROTATE_90, "90 degrees clockwise"),
+        (Image.Transpose.ROTATE_180, "180 degrees"),
+        (Image.Transpose.ROTATE_270, "90 degrees counterclockwise"),
+    ],
+)
+def test_a_turned_image_is_told_with_its_remedy(turned: Image.Transpose, remedy: str) -> None:
+    (warning,) = warnings(Upright(0.9), turned)
+    assert f"people are found if it is turned by {remedy};" in warning
+    assert warnings(Upright(0.9, doubtful=0.5), turned) == (warning,)
+
+
+def test_nothing_is_told_without_a_sure_person_or_against_one() -> None:
+    half = Image.Transpose.ROTATE_180
+    assert warnings(Upright(0.5), half) == ()  # nobody anywhere near certain
+    assert warnings(Upright(0.65, doubtful=0.5), half) == ()  # not much surer
+    assert warnings(Upright(0.9, doubtful=0.7), half) == ()  # sure as it is
+
+
+def test_an_image_with_a_sure_person_costs_nothing() -> None:
+    backend = Upright(0.9)
+    assert warnings(backend, None) == ()
+    assert backend.seen == 1
+    backend = Upright(0.0)
+    assert warnings(backend, None) == ()
+    assert backend.seen == 1 + len(TURNS)
