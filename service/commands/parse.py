@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tqdm import tqdm
 
@@ -64,8 +65,8 @@ def parse_images(arguments: Sequence[str], job: Job, settings: Settings) -> int:
     if job.out.exists() and not job.out.is_dir():
         raise UsageError(f"--out {job.out} is a file: name a folder")
     job.out.mkdir(parents=True, exist_ok=True)
-    write_together({job.out / ".humanparse-writable": b""})
-    (job.out / ".humanparse-writable").unlink()
+    with TemporaryFile(dir=job.out):
+        pass  # told now rather than after loading the bundle
     if job.coco and (job.out / COCO_FILE).exists() and read_own_json(job.out / COCO_FILE, "annotations") is None:
         raise foreign(job.out / COCO_FILE)
     batch = _Batch(job, settings)

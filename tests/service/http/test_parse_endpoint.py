@@ -213,6 +213,16 @@ def test_people_beyond_the_slots_are_told(client: httpx.Client) -> None:
     assert answer["warnings"] == ["4 people were found; the 3 with the lowest scores are left out"]
 
 
+def test_a_jpeg_without_its_end_marker_is_answered_with_a_warning(client: httpx.Client, photo: np.ndarray) -> None:
+    data = encode(Image.fromarray(photo), "JPEG", quality=98, subsampling=0)
+    whole, cut = parse(client, data).json(), parse(client, data[:-2]).json()
+    assert (whole["warnings"], cut["warnings"]) == (
+        [],
+        ["the JPEG file lacks its end marker; all its pixels are there"],
+    )
+    assert cut["people"] == whole["people"]
+
+
 def test_joints_at_the_limit_of_the_graph_are_told(client: httpx.Client, settings: Settings, png: bytes) -> None:
     assert parse(client, png).json()["truncated"] is False
     with running(settings.model_copy(update={"detail": "fast"})) as (crowded, lifecycle):
