@@ -46,7 +46,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no further image can be
 
 @dataclass(frozen=True)
 class Job:
-    """What `humanparse parse` was asked for."""
+    """The options of `humanparse parse`."""
 
     out: Path
     recursive: bool = False

@@ -18,7 +18,7 @@ PICTURES = (".parts.png", ".people.png", ".overlay.jpg")
 
 
 class State(Enum):
-    """What an output folder holds of an image."""
+    """State of an image's results in the output folder."""
 
     NEW = "new"
     DONE = "done"  # all results, of these bytes, by this bundle
@@ -31,7 +31,7 @@ class ForeignFileError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """What results were made of and by; `detail` is None if any level will do."""
+    """The image and the model that results come from; `detail` is None if any level will do."""
 
     file_name: str
     sha256: str

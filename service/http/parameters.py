@@ -15,7 +15,7 @@ from service.responses.schemas import MaskFormat
 
 
 class Parameters(BaseModel):
-    """What a client may choose."""
+    """The parameters that a client may choose."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -59,7 +59,7 @@ def _cut_open(outlines: list[Points], hole: Points, mask: NDArray[np.bool_]) -> 
 
 
 def _rings(mask: NDArray[np.bool_]) -> list[Ints]:
-    """Closed rings of (x, y) corners of a mask whose border cells are all off.
+    """Trace the closed rings of (x, y) corners of a mask whose border cells are all off.
 
     A ring begins at the leftmost of its topmost corners: the cell to its lower right is on for an outline, off for a
     hole.
@@ -96,7 +96,7 @@ def _rings(mask: NDArray[np.bool_]) -> list[Ints]:
 
 
 def _partners(order: Ints) -> list[int]:
-    """For each corner the other end of its edge, where every two successive ones of `order` share an edge."""
+    """Return the other end of each corner's edge: every two successive corners of `order` share one."""
     partner = np.empty(len(order), dtype=np.int64)
     partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
     return partner.tolist()
