@@ -9,7 +9,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, PASCAL_PERSON_PART
 from tests.figures import draw_figures, write_folder
-from training.data.datasets.concat import JoinedDataset
+from training.data.datasets.concat import ConcatDataset
 from training.data.datasets.folders import FolderDataset
 from training.data.datasets.license_filter import with_licenses
 from training.data.samples import DatasetError
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folders_photos_have_licences(folder: Path) -> None:
     photos = FolderDataset([folder], T)
     assert [photo.license for photo in photos.photos] == ["by", "by-sa", "cc0", "", "by-nc-nd"]
-    joined = JoinedDataset([photos, photos])
+    joined = ConcatDataset([photos, photos])
     assert joined.photos[6].license == "by-sa"
 
 
