@@ -25,7 +25,9 @@ def write_golden(parser: HumanParser, sample: Path, path: Path) -> None:
     with Image.open(sample) as file:
         size_image = (file.height, file.width)
     arrays: dict[str, Any] = {}  # numpy's own signature takes no dictionary of arrays
-    for detail in CANVASES.keys() - SCALES.keys():
+    for detail in CANVASES:
+        if detail in SCALES:
+            continue
         image = image_input(sample, best_canvas(size_image, CANVASES[detail]))
         people = parser(torch.from_numpy(image[None].repeat(TTA_PASSES.get(detail, 1), 0)))
         arrays[f"{detail}_image"] = image
