@@ -55,3 +55,4 @@ class TrainConfig:
     seed: int = 0
     num_workers: int = 1  # processes that load photos, for each training process
     checkpoint_interval_s: float = 240.0  # between checkpoints: what a kill can cost
+    tensorboard: bool = False  # also log scalars for TensorBoard, whose package must be installed

@@ -46,6 +46,7 @@ FREE = (
     "gradient_accumulation_steps",
     "num_val_images",
     "checkpoint_interval_s",
+    "tensorboard",
 )  # may differ when a run is resumed: the weights do not depend on them
 
 
@@ -110,7 +111,7 @@ def train(
                 step=step, identity=identity, averaged=averaged, health=health.state(), **values,
             )  # fmt: skip
 
-        log = TrainLogger(run, step) if processes.is_main else None
+        log = TrainLogger(run, step, config.tensorboard) if processes.is_main else None
         recent, epoch_means = AverageMeter(processes), AverageMeter(processes)
         take_step = TrainStep(config, objective, optimizer, processes)
         batches = load_batches(data, config, schedule, step, processes)
