@@ -104,7 +104,7 @@ def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
     heights = [float(np.ptp(joints[joints[:, 2] > 0, 1])) if joints[:, 2].any() else 0.0 for joints in found]
     return replace(
         view,
-        truth=_back(view.truth, affine),
+        gt=_back(view.gt, affine),
         area=original.area,
         height=original.height,
         found=found,
