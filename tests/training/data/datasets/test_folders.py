@@ -351,7 +351,7 @@ def test_a_photos_own_split_wins(tmp_path: Path) -> None:
 
 
 def test_the_documented_annotations_are_read(tmp_path: Path) -> None:
-    document = (Path(__file__).parents[3] / "docs/own-data.md").read_text()
+    document = (Path(__file__).parents[4] / "docs/own-data.md").read_text()
     minimal, full = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", document, re.DOTALL))
     for name, value, taxonomy in (("minimal", minimal, T), ("full", full, PASCAL_PERSON_PART)):
         root = tmp_path / name
