@@ -1,4 +1,4 @@
-"""A quicker weight gradient for large depthwise convolutions on a CPU."""
+"""A faster weight gradient for large depthwise convolutions on a CPU."""
 
 from __future__ import annotations
 

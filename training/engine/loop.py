@@ -227,7 +227,7 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 
 
 def make_model_with_loss(config: TrainConfig, network: Network) -> ModelWithLoss:
-    """What `config` minimises."""
+    """Build the network with its losses."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
     weights = {
         "offset": config.offset_loss_weight,
@@ -284,7 +284,7 @@ def _first_canvases(data: TrainingSet) -> Tensor:
 
 
 def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
-    """What a run's weights depend on, in plain types."""
+    """Return all settings that a run's weights depend on, in plain types."""
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in FREE}
     return {**values, "lengths": list(schedule.lengths)}
 

@@ -36,7 +36,7 @@ REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
 
 @dataclass(frozen=True)
 class ImageMetrics:
-    """What one photo adds to the figures; n labelled people, C parts."""
+    """The metrics' inputs from one image; n labelled people, C parts."""
 
     key: str
     source: str  # see `Sample`
@@ -169,7 +169,7 @@ def _part_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _P
 
 
 def _label_quality(photos: Sequence[ImageMetrics]) -> str:
-    """What is known of how the part labels were made."""
+    """Describe how the part labels were made, as far as the sources tell."""
     sources = {photo.source for photo in photos if len(photo.poses.gt)}
     if sources <= {SYNTHETIC}:
         return "exact"

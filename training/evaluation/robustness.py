@@ -1,4 +1,4 @@
-"""What perturbed photos cost a parser: the same photos measured as they are and in each of `PERTURBATIONS`.
+"""Robustness of a parser: metrics on the same images, unchanged and under each of `PERTURBATIONS`.
 
 Rows are compared fairly: a row has the people of the original, chosen by their height there, and the faults of finding
 people are judged there too. Joints are brought back to the original photo before they are measured. OKS does not

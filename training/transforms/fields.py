@@ -116,7 +116,7 @@ def limb_maps(joints: Float32, present: Bool, limbs: Sequence[tuple[int, int]], 
 
 
 def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Float32]:
-    """Where people's centers are, and the ways from there to their joints, as a network without error says them.
+    """Render people's centers and the vectors from them to their joints, as a network without error predicts them.
 
     Args:
         joints: [n, K, 2] where each person's joints are.

@@ -86,7 +86,7 @@ def _count(gt: UInt8, labelled: Points, found: Points, regions: int) -> Int64:
 
 
 def _near(points: Points, others: Points, limit: int) -> Bool:
-    """Which of `points` [p] have one of `others`, of the same region, no farther than `limit` pixels."""
+    """Return bool [p]: `points` within `limit` pixels of one of `others` in the same region."""
     if not len(points) or not len(others):
         return np.zeros(len(points), bool)
     apart = (2 * limit + 2, 1, 1)  # puts other regions out of reach

@@ -50,7 +50,7 @@ def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: 
 
 
 def _nearest(similarity: Float64, least: float) -> NDArray[np.int64]:
-    """How many predictions [n] resemble this person most, and more than `least`."""
+    """Count the predictions [n] whose best match is this person, with a similarity above `least`."""
     n = len(similarity)
     if not similarity.size:
         return np.zeros(n, np.int64)

@@ -77,7 +77,7 @@ def pcp(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
 
 
 def likeness(photo: PersonParts) -> float:
-    """How well a photo's people are parsed, to rank photos by; NaN where nobody is labelled and nobody false.
+    """Score the prediction of one image, to rank images by; NaN if there are neither people nor false positives.
 
     The mean, over labelled people and over predicted ones that are not excused, of the best IoU of parts (meaned over
     those present in either, without background) with somebody of the other side. Who is missed, or false, counts 0.

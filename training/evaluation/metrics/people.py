@@ -44,7 +44,7 @@ def compare_masks(gt: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -
 
 
 def mostly_unknown(everywhere: Int64, known: Int64) -> Bool:
-    """Which regions have more than half of their pixels where the label is unknown; none that has no pixel."""
+    """Return which regions have more than half of their pixels in ignore regions; False for empty ones."""
     return (everywhere - known) * 2 > everywhere
 
 
