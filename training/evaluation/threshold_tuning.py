@@ -35,7 +35,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
 }
 PASSES = 2  # weak joints may pay once weak people are left out
-EMPTY = 0.95  # share of the photos of nobody that must stay so; what it lacks is subtracted from the merit
+EMPTY = 0.95  # lowest true-negative rate (TNR) that costs nothing; a shortfall is subtracted from the objective
 
 
 class Trial(NamedTuple):

@@ -17,7 +17,7 @@ from model.config import DecoderConfig, ModelConfig
 from model.cpu import cpu_name
 from model.maps import HeadMaps
 from model.network import Network
-from model.openvino import ov
+from model.openvino import ov, split_model
 from model.taxonomy import DENSEPOSE_COCO
 from service.settings import DEFAULT_BUNDLE
 from tests.bundles import HEADS, figure_bundle, figure_photo
@@ -27,7 +27,7 @@ from training.commands.benchmark_latency import table
 from training.data.samples import Sample
 from training.studies.latency.analysis import CROP, TOP_DOWN_EVERY, label_maps, quartiles, ratio
 from training.studies.latency.machine import machine
-from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages, cut
+from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages
 from training.studies.latency.synthetic_scenes import GREY, SIZE, crops, cut_person, tile_person
 from training.transforms.augment import letterbox
 
@@ -180,14 +180,14 @@ def test_everybody_in_labels_is_found(person: Sample, bundle: OpenVinoStages, co
 def test_a_graph_is_cut_at_its_heads(tmp_path: Path) -> None:
     core = ov.Core()
     path = figure_bundle(tmp_path) / "parser.onnx"
-    network, decoder = (core.compile_model(m, "CPU") for m in cut(core.read_model(path), HEADS))
+    network, decoder = (core.compile_model(m, "CPU") for m in split_model(core.read_model(path), HEADS))
     canvas = figure_photo((64, 96), (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))[None]
     heads = dict(zip(HEADS, network([canvas]).values(), strict=True))
     whole, halves = core.compile_model(core.read_model(path), "CPU")([canvas]), decoder({"image": canvas, **heads})
     for name in CanvasPeople._fields:
         np.testing.assert_array_equal(halves[name], whole[name])
     with pytest.raises(ValueError, match="no tensor pink to cut at"):
-        cut(core.read_model(path), ["red", "pink"])
+        split_model(core.read_model(path), ["red", "pink"])
 
 
 def test_quartiles_and_the_ratio_of_two_series() -> None:
