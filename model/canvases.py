@@ -1,4 +1,4 @@
-"""Which canvas sizes photos are fitted into: shared by export, evaluation and service. Neither torch nor numpy."""
+"""Canvas sizes, shared by export, evaluation and service. Neither torch nor numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes two parsers different: these dataclasses travel in checkpoint and manifest. Torch-free."""
+"""Configuration of network and decoder, stored in checkpoint and manifest. Torch-free."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _raw(value: str, kind: object) -> object:
 
 
 def _allowed(kind: object) -> str:
-    """What a field of this annotation takes, in words."""
+    """Describe the values that a field of this annotation takes."""
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))
     if get_origin(kind) is tuple and Ellipsis not in get_args(kind):

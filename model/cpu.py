@@ -1,4 +1,4 @@
-"""What this machine's processor is and can do: every published time names it. Torch-free."""
+"""Name and features of this machine's processor. Torch-free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cpu_count() -> int:
 
 
 def supports_bf16() -> bool:
-    """Whether bfloat16 products run in hardware rather than emulated."""
+    """Return whether bfloat16 products run in hardware rather than emulated."""
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 

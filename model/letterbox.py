@@ -1,4 +1,4 @@
-"""How a photo of any size lies in a canvas: shared by training, evaluation and service. Neither torch nor numpy."""
+"""Letterbox geometry, shared by training, evaluation and service. Neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Letterbox(NamedTuple):
 
 
 def letterbox_geometry(size_image: tuple[int, int], size_canvas: tuple[int, int]) -> Letterbox:
-    """Where a photo of `size_image` (height, width) lies in a canvas of `size_canvas`.
+    """Return the placement of an image of `size_image` (height, width) in a canvas of `size_canvas`.
 
     It is as large as fits, enlarged where the canvas is larger; an odd rest leaves the larger bar at right or bottom.
     Raises ValueError where a side is not positive.

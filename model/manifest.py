@@ -31,7 +31,7 @@ class BundleError(UserError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a service must know about a bundle without running it.
+    """Metadata of a bundle, for a service that has not run it yet.
 
     `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
     area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
@@ -77,7 +77,7 @@ class Manifest:
         return self.scales.get(detail, (detail,))
 
     def views_at(self, detail: str) -> int:
-        """How often the network sees a canvas at a level of detail."""
+        """Return the number of TTA passes at a level of detail."""
         return self.views.get(detail, 1)
 
     def to_json(self) -> str:

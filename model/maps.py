@@ -1,4 +1,4 @@
-"""What the network says about every cell: the boundary between the network and the decoder."""
+"""`HeadMaps`, the network's output per cell: the boundary between network and decoder."""
 
 from __future__ import annotations
 

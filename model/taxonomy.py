@@ -1,4 +1,4 @@
-"""What a data set calls parts, joints and limbs. Torch-free: the service reads it too.
+"""Names of parts, joints and limbs per data set. Torch-free: the service reads it too.
 
 Ids: part ids are 1..C (0 is background), joint and limb indices are 0-based.
 Left and right are the person's own.

@@ -243,16 +243,16 @@ def contour(mask: np.ndarray, known: np.ndarray) -> list[tuple[int, int]]:
 def boundary_counts(labelled: np.ndarray, found: np.ndarray, unknown: np.ndarray) -> list[int]:
     """Contour pixels: labelled, of them found, judged, of them right; within 0.8 % of the diagonal, rounded up."""
     limit = math.ceil(0.008 * math.hypot(*labelled.shape))
-    truth, guess = contour(labelled, ~unknown), contour(found, np.ones_like(unknown))
+    gt, guess = contour(labelled, ~unknown), contour(found, np.ones_like(unknown))
     dark = [(int(y), int(x)) for y, x in zip(*np.nonzero(unknown), strict=True)]
 
     def near(point: tuple[int, int], others: list[tuple[int, int]]) -> bool:
         return any((point[0] - y) ** 2 + (point[1] - x) ** 2 <= limit**2 for y, x in others)
 
-    right = [point for point in guess if near(point, truth)]
-    wrong = [point for point in guess if not near(point, truth) and not near(point, dark)]
-    recalled = [point for point in truth if near(point, guess)]
-    return [len(truth), len(recalled), len(right) + len(wrong), len(right)]
+    right = [point for point in guess if near(point, gt)]
+    wrong = [point for point in guess if not near(point, gt) and not near(point, dark)]
+    recalled = [point for point in gt if near(point, guess)]
+    return [len(gt), len(recalled), len(right) + len(wrong), len(right)]
 
 
 def f_score(counts: list[int]) -> float:

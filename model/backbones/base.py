@@ -1,4 +1,4 @@
-"""What every backbone offers to the network and to the loader of public weights."""
+"""Interface of all backbones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Backbone(nn.Module, ABC):
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
 
     def pose_prior(self, features: Pyramid) -> PosePrior:
-        """What a backbone that was trained on people predicts of their poses.
+        """Predict poses, for backbones that were trained on people.
 
         Raises InputError for the others.
         """
         raise InputError(f"{type(self).__name__} predicts no poses: set model.pose_prior=false")
 
     def is_pretrained(self, name: str) -> bool:
-        """Whether the module, parameter or buffer called `name` is part of the public checkpoint."""
+        """Return whether the module, parameter or buffer `name` is part of the public checkpoint."""
         return name.split(".")[0] not in self.extras
 
     def pretrained_parameters(self) -> list[nn.Parameter]:

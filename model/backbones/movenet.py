@@ -191,7 +191,7 @@ class _Separable(nn.Module):
 
 
 class _Head(nn.Sequential):
-    """What MoveNet says of each cell."""
+    """Predictions of MoveNet for each cell."""
 
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which person a cell belongs to (Eq. 17)."""
+"""Assignment of cells to people (Eq. 17)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def hough_scores(heatmap_logits: Tensor, offsets: Tensor, radius_cell: float, vo
 
 
 def disk_cells(like: Tensor, radius_cell: float) -> Tensor:
-    """How many cells of the disk around each cell lie on the map [..., h, w]: [h, w], at least 1."""
+    """Count the cells of the disk around each cell that lie on the map [..., h, w]: [h, w], at least 1."""
     height, width = like.shape[-2:]
     reach = math.floor(radius_cell)
     rows = range(-reach, reach + 1)

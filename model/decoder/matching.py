@@ -1,4 +1,4 @@
-"""Which joint belongs to which: maximum-weight bipartite matching as a differentiable iteration (Eqs. 9-16).
+"""Joint matching: maximum-weight bipartite matching as a differentiable iteration (Eqs. 9-16).
 
 `match_dykstra` solves the relaxed problem, `round_assignment` makes it a matching.
 """

@@ -1,4 +1,4 @@
-"""Time a checkpoint or a bundle against the number of people in a photo, as in the paper's Fig. 5."""
+"""Measure the latency of a checkpoint or bundle against the number of people, as in the paper's Fig. 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure how fast a recipe trains on this machine: its step, its loader, and both together."""
+"""Measure the training throughput of a recipe: its step, its loader, and both together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure a checkpoint or a bundle on photos held out of training."""
+"""Evaluate a checkpoint or bundle on held-out images."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _command(chosen: argparse.Namespace) -> str:
-    """What makes these figures again; folders by their names alone, because it is shared."""
+    """Return the command line that reproduces the metrics; folders by name only, because it is published."""
     options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
     decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     names = " ".join(_names([chosen.parser, *chosen.data]))

@@ -1,4 +1,4 @@
-"""Label photos with a checkpoint or bundle: a folder to correct, or to learn from."""
+"""Pseudo-label images with a checkpoint or bundle: writes a folder to correct, or to train on."""
 
 from __future__ import annotations
 

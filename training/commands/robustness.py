@@ -1,4 +1,4 @@
-"""Measure a checkpoint or a bundle on held-out photos that were mirrored, turned, shrunk, darkened and compressed."""
+"""Evaluate a checkpoint or bundle on held-out images under perturbations."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _command(chosen: argparse.Namespace) -> str:
-    """What makes these figures again; folders by their names alone, because it is shared."""
+    """Return the command line that reproduces the metrics; folders by name only, because it is published."""
     names = " ".join(path.resolve().name for path in (chosen.parser, *chosen.data))
     limit = f" --limit {chosen.limit}" * (chosen.limit is not None)
     only = f" --only {' '.join(chosen.only or ())}" * (chosen.only is not None)

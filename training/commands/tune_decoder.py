@@ -1,4 +1,4 @@
-"""Choose the decoder's thresholds for a checkpoint, on photos that it was trained on."""
+"""Tune the decoder's thresholds of a checkpoint on its training images."""
 
 from __future__ import annotations
 

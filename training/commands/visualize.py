@@ -1,4 +1,4 @@
-"""Draw what a checkpoint or a bundle sees in photos, on one sheet."""
+"""Draw the predictions of a checkpoint or bundle in one image grid."""
 
 from __future__ import annotations
 

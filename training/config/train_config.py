@@ -1,4 +1,4 @@
-"""Everything that a training run depends on but its data."""
+"""Configuration of a training run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.config import DecoderConfig, ModelConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a run, as long as `epochs` or, where those are 0, as `steps` of the optimiser."""
+    """A part of a run that lasts `epochs` or, if those are 0, `steps` of the optimizer."""
 
     learning_rate: float
     epochs: float = 0.0
@@ -55,3 +55,4 @@ class TrainConfig:
     seed: int = 0
     num_workers: int = 1  # processes that load photos, for each training process
     checkpoint_interval_s: float = 240.0  # between checkpoints: what a kill can cost
+    tensorboard: bool = False  # also log scalars for TensorBoard, whose package must be installed

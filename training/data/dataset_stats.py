@@ -1,4 +1,4 @@
-"""What a data set holds: people, joints and parts, counted photo by photo."""
+"""Statistics of a data set: counts of people, joints and parts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DatasetStats:
         return "\n".join(lines)
 
     def _crowd_lines(self) -> list[str]:
-        """How many people and joints of a kind a photo with people has, and what that is beyond the decoder's limits.
+        """Tabulate people and joints per class in images with people, and how many exceed the decoder's limits.
 
         Beyond a limit are photos with more, and of their people those in excess: at least so many lack a joint, or a
         slot.

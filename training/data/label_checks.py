@@ -1,4 +1,4 @@
-"""What looks wrong about labels: by photo, and about left and right over many photos.
+"""Plausibility checks of labels: per image, and of left and right over many images.
 
 Measured on 1,000 photos and renders whose names are right: shoulders are on the wrong side for 1 to 16 % of the people
 who face the camera, parts for 2 to 19 %, hence no name is reported; 0.05 % of visible joints are `FAR` from their mask.
@@ -25,7 +25,7 @@ SMALLEST = 20  # pixels of a part whose side is judged
 
 
 def check_photo(sample: Sample, taxonomy: Taxonomy) -> list[str]:
-    """What a person should look at, one sentence each."""
+    """Return suspicious labels of one image, one sentence each."""
     found = []
     count = len(sample.keypoints)
     parts = np.flatnonzero(np.bincount(sample.parts.ravel(), minlength=256))

@@ -1,4 +1,4 @@
-"""What a labelled photo is, whatever data set it comes from.
+"""`Sample`, an image with its labels, independent of the data set.
 
 A pixel's centre is at integer coordinates; points are (x, y). Ids follow the sample's taxonomy.
 """

@@ -62,7 +62,7 @@ class ChannelHealth:
         return share
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs."""
+        """Return the state to resume from."""
         return {"canvases": self.canvases, **{f"before.{name}": value for name, value in self.before.items()}}
 
     def load_state(self, state: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""A quicker weight gradient for large depthwise convolutions on a CPU."""
+"""A faster weight gradient for large depthwise convolutions on a CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FastDepthwiseConv2d(nn.Conv2d):
 
     @classmethod
     def of(cls, layer: nn.Conv2d) -> Self:
-        """`layer`, quicker: its filters are the same tensor."""
+        """Return a fast copy of `layer` that shares its filters."""
         channels, size = layer.in_channels, layer.kernel_size[0]
         quick = cls(channels, channels, size, padding=size // 2, groups=channels, bias=False, device="meta")
         quick.weight = layer.weight
@@ -40,7 +40,7 @@ class FastDepthwiseConv2d(nn.Conv2d):
 def replace_depthwise_convs(module: nn.Module) -> None:
     """Replace the convolutions inside `module` that `FastDepthwiseConv2d` serves well; parameters and names stay.
 
-    Those are depthwise ones of 5x5 and more, without a bias; with 3x3 filters torch's own gradient is quicker.
+    Those are depthwise ones of 5x5 and more, without a bias; with 3x3 filters torch's own gradient is faster.
     """
     for name, layer in list(module.named_modules()):
         if type(layer) is nn.Conv2d and _is_served(layer):

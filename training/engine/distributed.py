@@ -23,7 +23,7 @@ class DistEnv:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """True for the process that writes files and prints."""
         return self.rank == 0
 
     def all_reduce(self, value: Tensor) -> Tensor:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from model import legacy_names
+from model.errors import InputError
 from training.engine.distributed import DistEnv
 from training.engine.validation import Figures
 from training.losses.dense_losses import TYPICAL
@@ -71,35 +73,47 @@ class AverageMeter:
 
 
 class TrainLogger:
-    """Both files of a run, and the lines that a person watches."""
+    """Writes both files of a run, the lines on the terminal and, if `tensorboard`, scalars for TensorBoard."""
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, step: int, tensorboard: bool = False) -> None:
         weights = [f"task_weight_{task}" for task in TYPICAL]
         self.steps = CsvLogger(run / "log.csv", [*HEAD, *LOSSES, *weights], step)
         self.epochs = CsvLogger(run / "epochs.csv", [*HEAD, *LOSSES, ALIVE, *FIGURES], step)
         self.titled = False
+        self.board = _board(run, step) if tensorboard else None
 
     def step(self, where: dict[str, float], means: dict[str, float], weights: dict[str, float]) -> str:
         """Add a row; returns the losses in a few words."""
-        self.steps.add({**where, **means, **{f"task_weight_{task}": value for task, value in weights.items()}})
+        means = {**means, **{f"task_weight_{task}": value for task, value in weights.items()}}
+        self.steps.add({**where, **means})
+        self._show("train", where, {"lr": where["lr"], **means})
         return " ".join(f"{task} {means[task]:.3f}" for task in TYPICAL if task in means)
 
     def epoch(self, where: dict[str, float], means: dict[str, float], figures: Figures) -> None:
         """Add a row, and print it under its titles."""
         self.epochs.add({**where, **means, **figures})
-        columns = [
-            "epoch",
-            "lr",
-            "loss",
-            *FIGURES,
-            ALIVE,
-            "data_time_fraction",
-        ]  # what fits on a line; the file holds all
+        self._show("val", where, figures)
+        columns = ("epoch", "lr", "loss", *FIGURES, ALIVE, "data_time_fraction")  # the file holds all
         values = {**where, **means, **figures}
         if not self.titled:
             tqdm.write("  ".join(f"{name:>10}" for name in columns))
             self.titled = True
         tqdm.write("  ".join(_cell(values.get(name)) for name in columns))
+
+    def _show(self, group: str, where: dict[str, float], values: Mapping[str, float | None]) -> None:
+        """Write scalars for TensorBoard, if it was asked for."""
+        for name, value in values.items():
+            if self.board is not None and value is not None:
+                self.board.add_scalar(f"{group}/{name}", value, int(where["step"]))
+
+
+def _board(run: Path, step: int) -> Any:
+    """Return a `SummaryWriter` that replaces scalars after `step`. Raises InputError if tensorboard is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("tensorboard=true needs the package tensorboard: pip install tensorboard") from None
+    return SummaryWriter(str(run), purge_step=step + 1)
 
 
 def _cell(value: float | None) -> str:

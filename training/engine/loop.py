@@ -47,6 +47,7 @@ FREE = (
     "gradient_accumulation_steps",
     "num_val_images",
     "checkpoint_interval_s",
+    "tensorboard",
 )  # may differ when a run is resumed: the weights do not depend on them
 
 
@@ -117,7 +118,7 @@ def train(
                 licenses=list(licenses), data_licenses=data_licenses, **values,
             )  # fmt: skip
 
-        log = TrainLogger(run, step) if processes.is_main else None
+        log = TrainLogger(run, step, config.tensorboard) if processes.is_main else None
         recent, epoch_means = AverageMeter(processes), AverageMeter(processes)
         take_step = TrainStep(config, objective, optimizer, processes)
         batches = load_batches(data, config, schedule, step, processes)
@@ -233,7 +234,7 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 
 
 def make_model_with_loss(config: TrainConfig, network: Network) -> ModelWithLoss:
-    """What `config` minimises."""
+    """Build the network with its losses."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
     weights = {
         "offset": config.offset_loss_weight,
@@ -290,7 +291,7 @@ def _first_canvases(data: TrainingSet) -> Tensor:
 
 
 def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
-    """What a run's weights depend on, in plain types."""
+    """Return all settings that a run's weights depend on, in plain types."""
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in FREE}
     return {**values, "lengths": list(schedule.lengths)}
 

@@ -1,4 +1,4 @@
-"""Memory that a step frees is kept for the next one."""
+"""glibc's malloc keeps the memory that a step frees."""
 
 from __future__ import annotations
 

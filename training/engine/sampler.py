@@ -1,4 +1,4 @@
-"""Which photos make up each step's batches, and the processes that load them."""
+"""Batch sampler and data loader."""
 
 from __future__ import annotations
 

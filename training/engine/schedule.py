@@ -1,4 +1,4 @@
-"""Which stage of a run a step belongs to, and its learning rate."""
+"""Learning-rate schedule: the stage of each step and its learning rate."""
 
 from __future__ import annotations
 

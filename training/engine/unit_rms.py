@@ -51,7 +51,7 @@ def normalize(module: nn.Module) -> None:
 
 
 def is_normalized(name: str) -> bool:
-    """Whether a parameter of this name is the original of a `UnitRms`."""
+    """Return whether a parameter of this name is the original of a `UnitRms`."""
     return ".parametrizations." in f".{name}"
 
 

@@ -1,4 +1,4 @@
-"""What the weights of a running training make of held-out photos: a few figures and a picture."""
+"""Validation during training: a few metrics and an image grid on held-out images."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How good a parser is: metrics, robustness to perturbations, threshold tuning, error analysis."""
+"""Accuracy of a parser: metrics, robustness to perturbations, threshold tuning, error analysis."""

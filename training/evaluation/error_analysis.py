@@ -1,4 +1,4 @@
-"""Photos with their labels beside the prediction: every one, or the worst and the best on a sheet each."""
+"""Error analysis: labels beside predictions, for every image, or for the worst and best in one grid each."""
 
 from __future__ import annotations
 

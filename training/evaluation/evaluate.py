@@ -26,7 +26,7 @@ Show = Callable[[Sample, Prediction], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of some photos of a data set."""
+    """Metrics of some images of a data set."""
 
     figures: dict[int, ImageMetrics]  # by index
     broken: list[dict[str, str]]  # those that could not be read: the photo's key and what is the matter

@@ -36,7 +36,7 @@ REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
 
 @dataclass(frozen=True)
 class ImageMetrics:
-    """What one photo adds to the figures; n labelled people, C parts."""
+    """The metrics' inputs from one image; n labelled people, C parts."""
 
     key: str
     source: str  # see `Sample`
@@ -54,7 +54,7 @@ class ImageMetrics:
 def measure(sample: Sample, people: Prediction, taxonomy: Taxonomy, negative: bool) -> ImageMetrics:
     """Compare one photo's people with its labels."""
     n, parts = len(sample.keypoints), len(taxonomy.part_names)
-    truth, predicted = (sample.parts, sample.people), (people.part_map, people.person_map)
+    gt, predicted = (sample.parts, sample.people), (people.part_map, people.person_map)
     masks = compare_masks(sample.people, people.person_map, sample.has_mask, people.score)
     tables = joint_part_tables(taxonomy)
     return ImageMetrics(
@@ -65,7 +65,7 @@ def measure(sample: Sample, people: Prediction, taxonomy: Taxonomy, negative: bo
         masks=masks,
         tall=sample.has_mask & (sample.boxes[:, 3] - sample.boxes[:, 1] > NOTABLE),
         mask_boundary=mask_boundary_f(sample.people, people.person_map, masks),
-        parts=compare_parts(truth, predicted, n, people.score, people.part_score),
+        parts=compare_parts(gt, predicted, n, people.score, people.part_score),
         confusion=confusion(sample.parts, people.part_map, parts + 1),
         part_contours=part_contours(sample.parts, people.part_map, parts),
         joints=None if tables is None else joints_on_parts(sample.keypoints, people.part_map, tables),
@@ -87,7 +87,7 @@ def _poses(sample: Sample, people: Prediction) -> Poses:
             sides_found[row] = xy.max(axis=0) - xy.min(axis=0)
     pixels_found = np.bincount(people.person_map.ravel(), minlength=m + 1)[1 : m + 1]
     return Poses(
-        truth=sample.keypoints,
+        gt=sample.keypoints,
         area=_areas(pixels, sides),
         height=sides[:, 1].astype(float),
         found=people.keypoints,
@@ -110,7 +110,7 @@ def compute_metrics(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
     return plain(
         {
             "photos": len(photos),
-            "people": sum(len(photo.poses.truth) for photo in photos),
+            "people": sum(len(photo.poses.gt) for photo in photos),
             "keypoints": keypoint_ap(poses, taxonomy.joint_sigmas, RESAMPLES),
             "masks": _mask_figures(photos),
             "parts": _part_figures(photos, taxonomy, parts),
@@ -169,8 +169,8 @@ def _part_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _P
 
 
 def _label_quality(photos: Sequence[ImageMetrics]) -> str:
-    """What is known of how the part labels were made."""
-    sources = {photo.source for photo in photos if len(photo.poses.truth)}
+    """Describe how the part labels were made, as far as the sources tell."""
+    sources = {photo.source for photo in photos if len(photo.poses.gt)}
     if sources <= {SYNTHETIC}:
         return "exact"
     if sources <= {SYNTHETIC, OWN, *TAXONOMIES}:  # the published sets are named so

@@ -1,4 +1,4 @@
-"""A few photos in all perturbations, with what a parser says of each, for a person to judge."""
+"""An image grid of a few images under all perturbations, with the prediction on each."""
 
 from __future__ import annotations
 

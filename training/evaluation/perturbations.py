@@ -1,4 +1,4 @@
-"""What photos meet on their way to a parser, done to labelled ones: `PERTURBATIONS`.
+"""Perturbations of labelled images: `PERTURBATIONS`.
 
 Where pixels move, labels move with them, by the same affine map. Nobody is dropped: rows of the result are rows of the
 sample. The same photo is always perturbed in the same way.

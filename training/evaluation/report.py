@@ -81,7 +81,7 @@ def category_table(report: dict[str, Any]) -> str:
 
 
 def broken_photos(report: dict[str, Any]) -> str:
-    """What is the matter with each photo that could not be read; empty where all could."""
+    """List the unreadable images and their errors; empty if there are none."""
     if not report["broken"]:
         return ""
     lines = [f"  {photo['photo']}: {photo['problem']}" for photo in report["broken"]]

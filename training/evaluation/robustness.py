@@ -1,4 +1,4 @@
-"""What perturbed photos cost a parser: the same photos measured as they are and in each of `PERTURBATIONS`.
+"""Robustness of a parser: metrics on the same images, unchanged and under each of `PERTURBATIONS`.
 
 Rows are compared fairly: a row has the people of the original, chosen by their height there, and the faults of finding
 people are judged there too. Joints are brought back to the original photo before they are measured. OKS does not
@@ -104,7 +104,7 @@ def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
     heights = [float(np.ptp(joints[joints[:, 2] > 0, 1])) if joints[:, 2].any() else 0.0 for joints in found]
     return replace(
         view,
-        truth=_back(view.truth, affine),
+        gt=_back(view.gt, affine),
         area=original.area,
         height=original.height,
         found=found,

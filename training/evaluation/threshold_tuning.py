@@ -35,11 +35,11 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
 }
 PASSES = 2  # weak joints may pay once weak people are left out
-EMPTY = 0.95  # share of the photos of nobody that must stay so; what it lacks is subtracted from the merit
+EMPTY = 0.95  # lowest true-negative rate (TNR) that costs nothing; a shortfall is subtracted from the objective
 
 
 class Trial(NamedTuple):
-    """What a decoder reaches on the photos."""
+    """A decoder configuration and its metrics."""
 
     config: DecoderConfig
     keypoint_ap: float
@@ -48,13 +48,13 @@ class Trial(NamedTuple):
 
     @property
     def objective(self) -> float:
-        """Of two trials the better has more of it."""
+        """Keypoint AP + mean best mask IoU - max(0, EMPTY - TNR); larger is better."""
         return self.keypoint_ap + self.mask_iou - max(0.0, EMPTY - self.true_negative_rate)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the network says of a photo, and the photo."""
+    """An image and its head maps."""
 
     sample: Sample
     negative: bool

@@ -69,7 +69,7 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
 
 
 def first_canvas(people: People) -> CanvasPeople:
-    """What torch said of the first canvas of a batch, as arrays."""
+    """Convert the prediction for the first canvas of a batch to arrays."""
     return CanvasPeople.first_of({name: value.cpu().numpy() for name, value in people._asdict().items()})
 
 

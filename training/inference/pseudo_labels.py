@@ -1,4 +1,4 @@
-"""A parser's answer as the labels of a photo: a draft to correct, or what to learn from where no better labels are."""
+"""Pseudo-labels: the prediction of a parser as the labels of an image, to correct or to train on."""
 
 from __future__ import annotations
 

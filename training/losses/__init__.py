@@ -1,1 +1,1 @@
-"""What a training step minimizes: the losses, the matching loss, and their weighted sum."""
+"""Losses, the matching loss, and their weighted sum."""

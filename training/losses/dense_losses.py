@@ -28,7 +28,7 @@ TYPICAL = {
 
 
 class Normalizers(NamedTuple):
-    """How much of a step's photos is labelled, for each loss. Floats of shape [], `projection` of [levels]."""
+    """Normalizers of the losses: label counts of a step. Floats of shape [], `projection` of [levels]."""
 
     photos: Tensor
     parts: Tensor  # pixels

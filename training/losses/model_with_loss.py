@@ -1,4 +1,4 @@
-"""What a training step minimises: the network, its losses and their weights as one module.
+"""The network, its losses and their weights as one module, whose output a training step minimizes.
 
 One module, because DistributedDataParallel averages the gradients of whatever runs inside its forward.
 """

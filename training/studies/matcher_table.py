@@ -1,4 +1,4 @@
-"""How well the matcher does against the Hungarian algorithm: python -m training.studies.matcher_table.
+"""Compare the matcher with the Hungarian algorithm: python -m training.studies.matcher_table.
 
 The matrices imitate limb scores: each true pair about 0.7, a tenth of them missing, a few wrong pairs at 0.45, noise
 elsewhere. Uniformly random ones would be a far harder and a meaningless test.

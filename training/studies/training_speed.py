@@ -1,4 +1,4 @@
-"""How fast a recipe trains on this machine: the step alone, the loader alone, and both together.
+"""Training throughput on this machine: the step alone, the loader alone, and both together.
 
 A loader is fast enough where learning hardly notices it: the goal is a data share below 5 %.
 """

@@ -78,7 +78,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Budget:
-    """What every variant may spend: steps, or minutes of training; neither: the recipe's own steps."""
+    """Training budget per variant: steps or minutes; default: the recipe's steps."""
 
     steps: int | None = None
     minutes: float | None = None
@@ -185,7 +185,7 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
 
 
 def reports(out: Path, name: str) -> list[dict[str, Any]]:
-    """What is written of a variant's runs under `out`, by seed."""
+    """Read the reports of a variant's runs under `out`, sorted by seed."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob(f"{name}-*/{REPORT}")]
     return sorted((report for report in found if report.get("variant") == name), key=lambda report: report["seed"])
 
@@ -274,7 +274,7 @@ def _cell(values: Sequence[float | None], form: str) -> str:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    """Whole or not at all, like a checkpoint."""
+    """Write atomically, like a checkpoint."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")

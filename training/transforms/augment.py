@@ -26,7 +26,7 @@ FULL_HUE = 50.0  # degrees either way at colour jitter 1
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How photos are varied: the paper's flip, scale, rotation and colour jitter (section 4.1).
+    """Augmentation parameters: the paper's flip, scale, rotation and color jitter (section 4.1).
 
     Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
     saturation change by a factor of 1 +- `color_jitter`, hues turn by up to `color_jitter` times `FULL_HUE`.
@@ -133,7 +133,7 @@ def warp(sample: Sample, affine: Affine, size: tuple[int, int], colors: Colors |
 
 
 def drop_empty_instances(sample: Sample) -> Sample:
-    """Without people who lie outside: of whom no pixel is left or, where they have no mask, no joint."""
+    """Drop people outside of the image: without a pixel left or, if they have no mask, without a joint."""
     pixels = np.bincount(sample.people.ravel(), minlength=256)[1 : len(sample.keypoints) + 1]
     keep = np.where(sample.has_mask, pixels > 0, (sample.keypoints[:, :, 2] > 0).any(axis=1))  # [n]
     renumber = np.zeros(256, np.uint8)
@@ -177,7 +177,7 @@ def _move_boxes(boxes: Float32, affine: Affine, size: tuple[int, int]) -> Float3
 
 
 def swap_left_right(sample: Sample, taxonomy: Taxonomy) -> Sample:
-    """After mirroring the pixels, a left hand is a right hand."""
+    """Exchange left and right parts and joints, after a flip of the pixels."""
     part_flip = np.arange(256, dtype=np.uint8)
     part_flip[: len(taxonomy.part_flip)] = taxonomy.part_flip
     order = list(taxonomy.joint_flip)

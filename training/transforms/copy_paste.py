@@ -1,4 +1,4 @@
-"""Crowds made of photos of a few: people cut out of one photo cover those of another, or stand behind them.
+"""Copy-paste augmentation: people of one image are pasted in front of or behind those of another.
 
 After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021);
 here places and sizes follow the people who are already there.
@@ -57,7 +57,7 @@ def copy_paste(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy:
 
 
 def crop_instance(photo: Sample, row: int) -> Sample | None:
-    """Somebody alone in a frame `RING` pixels wider than the mask, or None where not the whole of them is known.
+    """Crop one person with a margin of `RING` pixels around the mask; None if the person is not complete.
 
     Whole is who has a mask that ends before the photo does, with nobody else and nothing unknown along its outline.
     Joints off the mask are behind something that is not cut out with the person: where they are is no longer known.
@@ -165,7 +165,7 @@ def _place(person: Sample, photo: Sample, rng: np.random.Generator) -> tuple[flo
 def _fit(
     person: Sample, size: tuple[int, int], scale: float, corner: Point, flip: bool, colors: Colors, taxonomy: Taxonomy
 ) -> tuple[Sample, Point]:
-    """Somebody at `scale`, cut where the photo of `size` (height, width) ends, and the frame's new first pixel."""
+    """Scale a person, crop at the border of an image of `size` (height, width), and return the new top left pixel."""
     height, width = (max(round(scale * length), 1) for length in person.size)
     (x, y), (left, top) = corner, (max(corner[0], 0), max(corner[1], 0))
     cut = min(y + height, size[0]) - top, min(x + width, size[1]) - left

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from training.data.samples import Bool, Float32, UInt8
 
@@ -115,7 +116,7 @@ def limb_maps(joints: Float32, present: Bool, limbs: Sequence[tuple[int, int]], 
 
 
 def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Float32]:
-    """Where people's centers are, and the ways from there to their joints, as a network without error says them.
+    """Render people's centers and the vectors from them to their joints, as a network without error predicts them.
 
     Args:
         joints: [n, K, 2] where each person's joints are.
@@ -143,17 +144,6 @@ def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Floa
 
 
 def dilate(mask: Bool, reach: int) -> Bool:
-    """`mask` [h, w] and every cell at most `reach` rows and columns away from it."""
-    grown = mask.copy()
-    for axis in (0, 1):
-        view = np.moveaxis(grown, axis, 0)
-        left = reach
-        step = 1
-        while left:  # steps 1, 2, 4, ... double what one pass reaches
-            step = min(step, left)
-            before = view.copy()
-            view[step:] |= before[:-step]
-            view[:-step] |= before[step:]
-            left -= step
-            step *= 2
-    return grown
+    """Dilate `mask` [h, w] by a square of 2 * `reach` + 1 cells."""
+    dilated: Bool = maximum_filter(mask, 2 * reach + 1, mode="constant")
+    return dilated

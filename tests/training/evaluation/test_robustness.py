@@ -170,9 +170,9 @@ def test_joints_are_judged_as_in_the_original(name: str) -> None:
 
     original = figures(sample, found)
     back = as_original(figures(view, moved), affine, original).poses
-    similarity = oks(original.poses.truth, original.poses.area, original.poses.found, T.joint_sigmas)
+    similarity = oks(original.poses.gt, original.poses.area, original.poses.found, T.joint_sigmas)
     assert 0.2 < np.diag(similarity).min() < 0.95
-    np.testing.assert_allclose(oks(back.truth, back.area, back.found, T.joint_sigmas), similarity, atol=0.003)
+    np.testing.assert_allclose(oks(back.gt, back.area, back.found, T.joint_sigmas), similarity, atol=0.003)
     np.testing.assert_allclose(back.found_height, original.poses.found_height, atol=1)
     np.testing.assert_allclose(back.found_area, original.poses.found_area, rtol=0.06)
     np.testing.assert_array_equal(back.height, original.poses.height)

@@ -15,6 +15,7 @@ import training.studies.training_speed
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
+from training.config.train_config import Stage
 from training.engine.sampler import AHEAD
 from training.studies.training_speed import WARM_UP
 from training.transforms.targets import Batch
@@ -76,9 +77,9 @@ def test_arithmetic_with_a_clock_of_our_own(
         def __init__(self, *parts: object) -> None:
             """Nothing to prepare."""
 
-        def __call__(self, parts: object, rate: float, matching: bool) -> None:
-            learnt.append(matching)
-            clock.now += 3 if len(learnt) <= WARM_UP + 4 else 5 if matching else alone
+        def __call__(self, parts: object, rate: float, stage: Stage) -> None:
+            learnt.append(stage.matching)
+            clock.now += 3 if len(learnt) <= WARM_UP + 4 else 5 if stage.matching else alone
 
     def load_batches(*arguments: object) -> Iterator[tuple[torch.Tensor, ...]]:
         while True:

@@ -74,7 +74,7 @@ def test_variants_are_trained_measured_and_left(
     ]
     report = json.loads((out / "narrow-1/metrics.json").read_text())
     assert report["steps"] == 2
-    assert report["config"]["model.width"] == 8
+    assert report["config"]["model.hidden_dim"] == 8
     values = report["figures"]["1 held-out photos, at its own canvas"]
     assert list(values) == list(COLUMNS)
     network = Network(ModelConfig(backbone="resnet18", hidden_dim=8))
@@ -103,7 +103,7 @@ def test_variants_are_trained_measured_and_left(
     assert "narrow-1 was trained with another budget" in capsys.readouterr().err
     write(file, '[narrow]\ndescription = "as it is"\nset = ["rotation=20", "ema_decay=0"]\n')
     assert ablate(data, file, out, "--steps", "2", "--seeds", "1") == 2
-    assert "narrow-1 was trained with another model.width, rotation" in capsys.readouterr().err
+    assert "narrow-1 was trained with another model.hidden_dim, rotation" in capsys.readouterr().err
 
 
 def test_a_variant_that_fails_holds_up_no_other(

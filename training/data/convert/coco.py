@@ -131,7 +131,7 @@ def _add_instances(
 
 
 def _person_id(record: Record) -> str | None:
-    """Whom a segment or an annotation belongs to, also where a tool writes its own fields into `attributes`."""
+    """Return the person id of a segment or annotation, from the record or its `attributes`."""
     value = record.get("person_id", (record.get("attributes") or {}).get("person_id"))
     return None if value is None else str(value)
 

@@ -1,4 +1,4 @@
-"""What an annotation tool said of one photo, before it is painted into maps."""
+"""Labels of one image as an annotation tool exports them, before they are rasterized."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Region:
 
 @dataclass
 class Person:
-    """Somebody in a photo. A mask covers the visible person, parts or not."""
+    """A person in an image. A mask covers the visible person, parts or not."""
 
     mask: Bool | None = None  # [H, W]
     box: tuple[float, float, float, float] | None = None  # x0, y0, x1, y1 in pixels
@@ -86,7 +86,7 @@ class ClassMap:
                 )
 
     def is_person(self, name: str) -> bool:
-        """Whether a region of this name is a whole person."""
+        """Return whether a region of this name is a whole person."""
         return self._ours(name) == PERSON
 
     def part(self, name: str) -> int:
@@ -105,7 +105,7 @@ class ClassMap:
         return self._joints.get(ours)
 
     def knows_background(self, names: list[str]) -> bool:
-        """Whether one of a tool's names means the background."""
+        """Return whether one of a tool's names means the background."""
         return any(self._ours(name) == "background" for name in names)
 
     def _ours(self, name: str) -> str:

@@ -109,7 +109,7 @@ def _owner(region: Region, part: int, people: dict[str, Person]) -> str | None:
 
 
 def _share(mask: Bool, person: Person) -> float:
-    """How much of a region lies in a person's mask, or box."""
+    """Return the fraction of a region inside a person's mask, or box."""
     if person.mask is not None:
         inside = int((mask & person.mask).sum())
     elif person.box is not None:

@@ -1,4 +1,4 @@
-"""What every data set offers, whatever its layout on disk: photos by index, and a split."""
+"""Interface of all data sets: images by index, and a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWN = "own"  # source of photos in folders that name none
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """What is known of a photo without opening it."""
+    """Metadata of an image, known without opening it."""
 
     key: str  # names the photo within its data set
     source: str  # the collection it comes from

@@ -78,7 +78,7 @@ class DensePoseCoco(PhotoDataset):
 
     @staticmethod
     def matches_layout(root: Path) -> bool:
-        """Whether the folder looks like this set."""
+        """Return whether the folder has the layout of this set."""
         return bool(_annotation_files(root))
 
     def split(self, valminusminival: bool = False) -> tuple[list[int], list[int]]:

@@ -52,7 +52,7 @@ class FolderPhoto(Photo):
 
     @property
     def incomplete(self) -> bool:
-        """Whether the people map must be asked for masks or boxes."""
+        """True if masks or boxes must be looked up in the people map."""
         return bool(self.mask_assumed.any() or np.isnan(self.boxes).any())
 
 
@@ -148,7 +148,7 @@ def _check_names(path: Path, value: Record, taxonomy: Taxonomy) -> None:
 
 
 def _difference(kind: str, names: Sequence[str], taxonomy: Taxonomy) -> str:
-    """What separates `names` from a taxonomy's, and what to do about it."""
+    """Describe how `names` differ from a taxonomy's, and the remedy."""
     wanted = taxonomy.part_names if kind == "parts" else taxonomy.joint_names
     sentences = []
     for said, ours, theirs in (("lacks", wanted, names), ("has besides", names, wanted)):

@@ -70,7 +70,7 @@ def read_mat(path: Path, **options: Any) -> dict[str, Any]:
 
 
 def inside(x: Float32, y: Float32, size: tuple[int, int]) -> Bool:
-    """Which points lie in a photo; NaN does not."""
+    """Return which points lie inside an image; False for NaN."""
     within: Bool = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0])
     return within
 

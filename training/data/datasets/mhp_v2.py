@@ -77,7 +77,7 @@ class MhpV2(PhotoDataset):
 
     @staticmethod
     def matches_layout(root: Path) -> bool:
-        """Whether the folder looks like this set."""
+        """Return whether the folder has the layout of this set."""
         return any((_base(root) / split / "parsing_annos").is_dir() for split in SPLITS)
 
     def split(self) -> tuple[list[int], list[int]]:

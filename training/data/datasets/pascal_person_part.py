@@ -70,7 +70,7 @@ class PascalPersonPart(PhotoDataset):
 
     @staticmethod
     def matches_layout(root: Path) -> bool:
-        """Whether the folder looks like this set."""
+        """Return whether the folder has the layout of this set."""
         folders = ("Annotations_Part", *(f"{folder}/Category_ids" for folder, _ in SPLITS))
         return any((root / folder).is_dir() for folder in folders)
 

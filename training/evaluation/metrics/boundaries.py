@@ -23,24 +23,24 @@ Points = NDArray[np.int64]  # [p, 3]: region, row, column
 TOLERANCE = 0.008  # of the diagonal
 
 
-def part_contours(truth: UInt8, predicted: UInt8, parts: int) -> Int64:
+def part_contours(gt: UInt8, predicted: UInt8, parts: int) -> Int64:
     """Contour pixels [C, 4] of each part, whosoever it is: labelled ones, of them found; judged ones, of them right.
 
     Sum over photos and ask `boundary_f`.
     """
-    return _count(truth, contours(truth), contours(predicted), parts)
+    return _count(gt, contours(gt), contours(predicted), parts)
 
 
-def mask_boundary_f(truth: UInt8, predicted: UInt8, people: Instances) -> Float64:
+def mask_boundary_f(gt: UInt8, predicted: UInt8, people: Instances) -> Float64:
     """F [n] of each labelled person's mask against the predicted one of highest IoU; 0 without one, NaN if unknown."""
     n, m = people.similarity.shape
-    labelled, found = contours(truth), contours(predicted)
+    labelled, found = contours(gt), contours(predicted)
     rival = people.similarity.argmax(axis=1) + 1 if m else np.zeros(n, int)  # [n], as in the map
     rival[people.similarity.max(axis=1, initial=0) == 0] = -1
     # A prediction may be the best of several people: each gets a copy of its contour.
     copies = [np.insert(found[found[:, 0] == rival[row], 1:], 0, row + 1, axis=1) for row in range(n)]
     found = np.concatenate([np.zeros((0, 3), np.int64), *copies])
-    counts = _count(truth, labelled, found, n)
+    counts = _count(gt, labelled, found, n)
     return np.where(people.countable, boundary_f(counts), np.nan)
 
 
@@ -70,11 +70,11 @@ def tolerance(size: tuple[int, ...]) -> int:
     return math.ceil(TOLERANCE * math.hypot(*size))
 
 
-def _count(truth: UInt8, labelled: Points, found: Points, regions: int) -> Int64:
+def _count(gt: UInt8, labelled: Points, found: Points, regions: int) -> Int64:
     """Points [regions, 4] of each region: labelled ones, of them found; judged ones, of them right."""
-    limit = tolerance(truth.shape)
+    limit = tolerance(gt.shape)
     recalled, right = _near(labelled, found, limit), _near(found, labelled, limit)
-    unknown = truth == IGNORE
+    unknown = gt == IGNORE
     judged = np.ones(len(found), bool)
     if unknown.any():
         # The nearest unknown pixel of a known one is on the edge of the unknown region.
@@ -86,7 +86,7 @@ def _count(truth: UInt8, labelled: Points, found: Points, regions: int) -> Int64
 
 
 def _near(points: Points, others: Points, limit: int) -> Bool:
-    """Which of `points` [p] have one of `others`, of the same region, no farther than `limit` pixels."""
+    """Return bool [p]: `points` within `limit` pixels of one of `others` in the same region."""
     if not len(points) or not len(others):
         return np.zeros(len(points), bool)
     apart = (2 * limit + 2, 1, 1)  # puts other regions out of reach

@@ -33,10 +33,10 @@ def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: 
     total = np.zeros(7, int)
     for photo in photos:
         labelled = photo.labelled
-        truth, area = photo.truth[labelled], photo.area[labelled]
+        gt, area = photo.gt[labelled], photo.area[labelled]
         notable = photo.height[labelled] > NOTABLE
-        straight = oks(truth, area, photo.found, sigmas)  # [n, m]
-        turned = oks(truth[:, list(joint_flip)], area, photo.found, sigmas)
+        straight = oks(gt, area, photo.found, sigmas)  # [n, m]
+        turned = oks(gt[:, list(joint_flip)], area, photo.found, sigmas)
         best = np.maximum(straight, turned)
         missed = notable & ~(straight > FOUND).any(axis=1)
         duplicates = _nearest(straight, SAME) > 1
@@ -44,13 +44,13 @@ def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: 
         inversions = sum(turned[pair] > straight[pair] for pair in paired)
         false_positives = ~(best > FOUND).any(axis=0) & ~photo.dt_ignore
         total += [
-            notable.sum(), missed.sum(), len(truth), duplicates.sum(), len(paired), inversions, false_positives.sum(),
+            notable.sum(), missed.sum(), len(gt), duplicates.sum(), len(paired), inversions, false_positives.sum(),
         ]  # fmt: skip
     return PersonErrors(*total.tolist())
 
 
 def _nearest(similarity: Float64, least: float) -> NDArray[np.int64]:
-    """How many predictions [n] resemble this person most, and more than `least`."""
+    """Count the predictions [n] whose best match is this person, with a similarity above `least`."""
     n = len(similarity)
     if not similarity.size:
         return np.zeros(n, np.int64)

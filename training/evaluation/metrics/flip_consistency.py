@@ -1,4 +1,4 @@
-"""How alike two answers on one photo are, with no label between them."""
+"""Consistency of two predictions on one image, without labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether labelled joints lie on a part that they belong to: parts measured against human work of another kind."""
+"""Joints on parts: predicted parts evaluated against human-annotated joints."""
 
 from __future__ import annotations
 

@@ -32,18 +32,18 @@ class PersonParts:
 
 
 def compare_parts(
-    truth: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], count: int, score: Float32, part_score: Float32
+    gt: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], count: int, score: Float32, part_score: Float32
 ) -> PersonParts:
     """Every labelled with every predicted person.
 
-    `truth` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. A pixel whose part or owner is
+    `gt` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. A pixel whose part or owner is
     unknown is left out of everybody's.
     """
-    (truth_parts, truth_people), (part_map, person_map) = truth, predicted
+    (truth_parts, truth_people), (part_map, person_map) = gt, predicted
     (m, parts), known = part_score.shape, (truth_parts != IGNORE) & (truth_people != IGNORE)
     size_truth = overlaps(truth_people, truth_parts, known, count, parts)[1:, 1:]  # [n, C]
     size_predicted = overlaps(person_map, part_map, known, m, parts)[1:, 1:]  # [m, C]
-    meeting, both = _common_pixels(truth, predicted, known, (count, m, parts))  # [n, m, C], [n, m]
+    meeting, both = _common_pixels(gt, predicted, known, (count, m, parts))  # [n, m, C], [n, m]
     ious = ratio(meeting, size_truth[:, None] + size_predicted - meeting)
 
     total, covered = known.sum(), size_truth.sum(axis=1)[:, None] + size_predicted.sum(axis=1)
@@ -77,7 +77,7 @@ def pcp(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
 
 
 def likeness(photo: PersonParts) -> float:
-    """How well a photo's people are parsed, to rank photos by; NaN where nobody is labelled and nobody false.
+    """Score the prediction of one image, to rank images by; NaN if there are neither people nor false positives.
 
     The mean, over labelled people and over predicted ones that are not excused, of the best IoU of parts (meaned over
     those present in either, without background) with somebody of the other side. Who is missed, or false, counts 0.
@@ -90,10 +90,10 @@ def likeness(photo: PersonParts) -> float:
 
 
 def _common_pixels(
-    truth: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], known: Bool, sizes: tuple[int, int, int]
+    gt: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], known: Bool, sizes: tuple[int, int, int]
 ) -> tuple[Int64, Int64]:
     """Pixels [n, m, C] that both people give the same part, and [n, m] that both give any part."""
-    (truth_parts, truth_people), (part_map, person_map) = truth, predicted
+    (truth_parts, truth_people), (part_map, person_map) = gt, predicted
     n, m, parts = sizes
     meeting = known & (truth_parts > 0) & (part_map > 0)
     labelled, person, part = truth_people[meeting], person_map[meeting], truth_parts[meeting]

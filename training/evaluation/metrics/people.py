@@ -29,10 +29,10 @@ class Instances:
     dt_ignore: Bool  # [m], lies mostly on unknown pixels: where it matches nobody, it is no false person either
 
 
-def compare_masks(truth: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -> Instances:
+def compare_masks(gt: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -> Instances:
     """People by IoU of their masks, over pixels whose owner is known."""
     n, m = len(has_mask), len(score)
-    table = overlaps(truth, predicted, truth != IGNORE, n, m)
+    table = overlaps(gt, predicted, gt != IGNORE, n, m)
     union = table.sum(axis=1, keepdims=True) + table.sum(axis=0) - table
     everywhere = np.bincount(predicted.ravel(), minlength=m + 1)[1:]
     return Instances(
@@ -44,7 +44,7 @@ def compare_masks(truth: UInt8, predicted: UInt8, has_mask: Bool, score: Float32
 
 
 def mostly_unknown(everywhere: Int64, known: Int64) -> Bool:
-    """Which regions have more than half of their pixels where the label is unknown; none that has no pixel."""
+    """Return which regions have more than half of their pixels in ignore regions; False for empty ones."""
     return (everywhere - known) * 2 > everywhere
 
 

@@ -12,9 +12,9 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 
-def confusion(truth: UInt8, predicted: UInt8, classes: int) -> Int64:
+def confusion(gt: UInt8, predicted: UInt8, classes: int) -> Int64:
     """Pixels [classes, classes] by labelled (row) and predicted (column) class; unknown ones are left out."""
-    return overlaps(truth, predicted, truth != IGNORE, classes - 1, classes - 1)
+    return overlaps(gt, predicted, gt != IGNORE, classes - 1, classes - 1)
 
 
 def class_ious(matrix: Int64) -> Float64:

@@ -27,7 +27,7 @@ MEDIUM, LARGE = (32**2, 96**2), (96**2, 1e10)  # COCO's, square pixels
 class Poses:
     """Labelled (n) and predicted (m) joints of one photo. Areas in square pixels, heights in pixels."""
 
-    truth: Float32  # [n, K, 3], x, y, v; v > 0 is labelled
+    gt: Float32  # [n, K, 3], x, y, v; v > 0 is labelled
     area: Float64  # [n]
     height: Float64  # [n]
     found: Float32  # [m, K, 3], x, y, score; 0 = not found
@@ -39,23 +39,23 @@ class Poses:
     @property
     def labelled(self) -> Bool:
         """[n], people with a labelled joint; the others can be neither found nor missed."""
-        return np.any(self.truth[:, :, 2] > 0, axis=1)
+        return np.any(self.gt[:, :, 2] > 0, axis=1)
 
 
-def joint_similarity(truth: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
+def joint_similarity(gt: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
     """exp(-d^2 / (2 area (2 sigma)^2)) [n, m, K] of each joint; 0 where it is not labelled or not found."""
-    square = ((truth[:, None, :, :2].astype(float) - found[None, :, :, :2]) ** 2).sum(axis=-1)  # [n, m, K]
+    square = ((gt[:, None, :, :2].astype(float) - found[None, :, :, :2]) ** 2).sum(axis=-1)  # [n, m, K]
     spread = 2 * (2 * np.asarray(sigmas)) ** 2 * np.maximum(area, 1)[:, None, None]  # [n, 1, K]
-    return np.exp(-square / spread) * (found[:, :, 2] > 0) * (truth[:, None, :, 2] > 0)
+    return np.exp(-square / spread) * (found[:, :, 2] > 0) * (gt[:, None, :, 2] > 0)
 
 
-def oks(truth: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
+def oks(gt: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
     """Object keypoint similarity [n, m]: the mean of `joint_similarity` over a person's labelled joints.
 
     A joint that was not found counts 0; so does a person without labelled joints.
     """
-    labelled = (truth[:, :, 2] > 0).sum(axis=1)[:, None]  # [n, 1]
-    return joint_similarity(truth, area, found, sigmas).sum(axis=-1) / np.maximum(labelled, 1)
+    labelled = (gt[:, :, 2] > 0).sum(axis=1)[:, None]  # [n, 1]
+    return joint_similarity(gt, area, found, sigmas).sum(axis=-1) / np.maximum(labelled, 1)
 
 
 def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
     unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
     `AP_h96` and `AP50_h96` are over people taller than `TALL`.
     """
-    photos = [p for p in photos if len(p.truth) or len(p.found)]
+    photos = [p for p in photos if len(p.gt) or len(p.found)]
     if not any(p.labelled.any() for p in photos):
         names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_h96", "AP50_h96")
         return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
@@ -117,13 +117,13 @@ def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str,
     labelled, placed = np.zeros(joints, int), np.zeros(joints, int)
     errors = [np.full((1, joints), np.nan)]  # [paired people, K] of each photo
     for photo in photos:
-        similarity = joint_similarity(photo.truth, photo.area, photo.found, sigmas)  # [n, m, K]
-        labelled += (photo.truth[:, :, 2] > 0).sum(axis=0)
-        for row, column in pairs(oks(photo.truth, photo.area, photo.found, sigmas)):
-            truth, found = photo.truth[row], photo.found[column]
+        similarity = joint_similarity(photo.gt, photo.area, photo.found, sigmas)  # [n, m, K]
+        labelled += (photo.gt[:, :, 2] > 0).sum(axis=0)
+        for row, column in pairs(oks(photo.gt, photo.area, photo.found, sigmas)):
+            gt, found = photo.gt[row], photo.found[column]
             placed += similarity[row, column] > PLACED
-            error = np.hypot(*(truth[:, :2] - found[:, :2]).T) / np.sqrt(max(photo.area[row], 1))
-            errors.append(np.where((truth[:, 2] > 0) & (found[:, 2] > 0), error, np.nan)[None])
+            error = np.hypot(*(gt[:, :2] - found[:, :2]).T) / np.sqrt(max(photo.area[row], 1))
+            errors.append(np.where((gt[:, 2] > 0) & (found[:, 2] > 0), error, np.nan)[None])
     table = np.concatenate(errors).T  # [K, 1 + paired people]
     median = [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else float("nan") for row in table]
     return {"recall": ratio(placed, labelled), "median_error": np.array(median)}
@@ -143,7 +143,7 @@ def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> De
     """As COCO sees a photo; people no taller than `lowest` are neither asked for nor false."""
     labelled = photo.labelled
     return Detections(
-        similarity=oks(photo.truth[labelled], photo.area[labelled], photo.found, sigmas),
+        similarity=oks(photo.gt[labelled], photo.area[labelled], photo.found, sigmas),
         area=photo.area[labelled],
         gt_valid=photo.height[labelled] > lowest,
         score=photo.score,

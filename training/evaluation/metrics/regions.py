@@ -52,12 +52,12 @@ def _overlap(photo: PersonParts) -> Float64:
 
 
 def _find_any(photo: PersonParts, limits: Float64) -> Bool:
-    """Which predicted instances [T, m, C] overlap a labelled one enough."""
+    """Return the predicted instances [T, m, C] whose IoU with any labelled one exceeds the limit."""
     return _overlap(photo).max(axis=0, initial=-1.0) > limits[..., None]
 
 
 def _find_once(photo: PersonParts, limits: Float64) -> Bool:
-    """Which predicted instances [T, m, C] get a labelled one to themselves; all parts and thresholds at once."""
+    """Match predicted to labelled instances one to one: bool [T, m, C] for all thresholds and parts."""
     overlap, (n, parts), m = _overlap(photo), photo.present.shape, len(photo.found)
     hits = np.zeros((len(limits), m, parts), bool)
     if not n:

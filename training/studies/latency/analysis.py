@@ -115,7 +115,7 @@ def _sure(truth: NDArray[Any]) -> Float32:
 
 
 def _tasks(stages: Stages, photo: Sample, size: Size) -> dict[str, Task]:
-    """What is timed of one crowd; its inputs are made here, ahead of the clock."""
+    """Return the timed functions for one scene; their inputs are prepared here, ahead of the clock."""
     fitted, _ = letterbox(photo, size)
     canvas = stages.put(fitted.image[None])
     maps = stages.keep(stages.network(canvas))

@@ -1,4 +1,4 @@
-"""What a time was measured on: a number of milliseconds means nothing without it."""
+"""Description of the machine that a time was measured on."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Stages(ABC):
 
     @abstractmethod
     def people(self, outputs: Any) -> CanvasPeople:
-        """What `decoder` or `whole` returned, of the first canvas."""
+        """Convert the output of `decoder` or `whole` for the first canvas."""
 
     def keep(self, outputs: Any) -> Any:
         """A copy that later calls leave alone."""

@@ -17,8 +17,8 @@ def square(top: int, left: int, side: int = 20, value: int = 1) -> np.ndarray:
     return regions
 
 
-def f(truth: np.ndarray, found: np.ndarray) -> float:
-    return float(boundary_f(part_contours(truth, found, 1))[0])
+def f(gt: np.ndarray, found: np.ndarray) -> float:
+    return float(boundary_f(part_contours(gt, found, 1))[0])
 
 
 def test_the_tolerance_is_a_share_of_the_diagonal_and_at_least_a_pixel() -> None:
@@ -63,37 +63,37 @@ def test_a_contour_on_one_side_only_is_zero_and_on_neither_has_no_value() -> Non
 
 
 def test_predicted_contours_near_unknown_pixels_are_not_wrong() -> None:
-    truth = square(40, 40)
-    truth[:, 60:] = 255  # what is right of the square is unknown
+    gt = square(40, 40)
+    gt[:, 60:] = 255  # what is right of the square is unknown
     wide = square(40, 40)
     wide[40:60, 60:80] = 1  # goes on where nothing is known
-    assert f(truth, wide) == 1
+    assert f(gt, wide) == 1
     inside = np.where(np.arange(100) < 59, square(40, 40), 0).astype(np.uint8)  # ends two pixels from there
-    assert f(truth, inside) == 1
+    assert f(gt, inside) == 1
     earlier = np.where(np.arange(100) < 55, square(40, 40), 0).astype(np.uint8)
-    assert f(truth, earlier) < 1
+    assert f(gt, earlier) < 1
 
 
 def test_each_part_for_itself() -> None:
-    truth, found = square(10, 10) | square(60, 60, value=2), square(10, 10, value=2) | square(60, 60, value=2)
-    one, two = boundary_f(part_contours(truth, found, 2))
+    gt, found = square(10, 10) | square(60, 60, value=2), square(10, 10, value=2) | square(60, 60, value=2)
+    one, two = boundary_f(part_contours(gt, found, 2))
     assert one == 0
     assert two == pytest.approx(2 / 3)
 
 
 def test_masks_by_their_best_prediction() -> None:
-    truth = square(10, 10) | square(40, 40, value=2) | square(70, 70, value=3)
+    gt = square(10, 10) | square(40, 40, value=2) | square(70, 70, value=3)
     found = square(10, 10, value=2) | square(40, 41, value=1)
-    people = compare_masks(truth, found, np.array([True, True, True, True]), np.array([0.9, 0.8], np.float32))
-    values = mask_boundary_f(truth, found, people)
+    people = compare_masks(gt, found, np.array([True, True, True, True]), np.array([0.9, 0.8], np.float32))
+    values = mask_boundary_f(gt, found, people)
     np.testing.assert_allclose(values, [1, 1, 0, np.nan])
 
 
 def test_one_prediction_may_be_the_best_of_two_people() -> None:
-    truth = square(40, 40)
-    truth[40:60, 50:60] = 2
+    gt = square(40, 40)
+    gt[40:60, 50:60] = 2
     found = square(40, 40)
-    people = compare_masks(truth, found, np.array([True, True]), np.array([0.9], np.float32))
-    values = mask_boundary_f(truth, found, people)
+    people = compare_masks(gt, found, np.array([True, True]), np.array([0.9], np.float32))
+    values = mask_boundary_f(gt, found, people)
     assert (values > 0.6).all()
     assert (values < 1).all()

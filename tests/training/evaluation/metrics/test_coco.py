@@ -71,17 +71,17 @@ def random_poses(seed: int, joints: int) -> list[Poses]:
     photos = []
     for _ in range(int(rng.integers(1, 6))):
         n, m = int(rng.integers(0, 5)), int(rng.choice([0, 1, 3, 5, 23]))
-        truth = np.concatenate([rng.uniform(0, 200, (n, joints, 2)), rng.integers(0, 3, (n, joints, 1))], axis=-1)
+        gt = np.concatenate([rng.uniform(0, 200, (n, joints, 2)), rng.integers(0, 3, (n, joints, 1))], axis=-1)
         found = np.concatenate([rng.uniform(0, 200, (m, joints, 2)), rng.uniform(0.1, 1, (m, joints, 1))], axis=-1)
         if n:
-            truth[rng.random(n) < 0.2, :, 2] = 0  # nothing is labelled
+            gt[rng.random(n) < 0.2, :, 2] = 0  # nothing is labelled
             near = rng.random(m) < 0.8
-            copied = truth[rng.integers(0, n, near.sum()), :, :2]
+            copied = gt[rng.integers(0, n, near.sum()), :, :2]
             found[near, :, :2] = copied + rng.normal(0, 1, copied.shape) * rng.choice([1, 4, 12], (near.sum(), 1, 1))
         found[rng.random((m, joints)) < 0.2] = 0
         photos.append(
             Poses(
-                truth=truth.astype(np.float32),
+                gt=gt.astype(np.float32),
                 area=rng.choice([500.0, 3000.0, 20000.0], n),
                 height=np.full(n, 150.0),
                 found=found.astype(np.float32),
@@ -104,7 +104,7 @@ def test_poses_with_each_set_of_sigmas(seed: int, taxonomy: Taxonomy) -> None:
             "num_keypoints": int((person[:, 2] > 0).sum()),
         }
         for i, photo in enumerate(photos)
-        for person, area in zip(photo.truth, photo.area.tolist(), strict=True)
+        for person, area in zip(photo.gt, photo.area.tolist(), strict=True)
     ]  # fmt: skip
     found = [
         {

@@ -24,21 +24,21 @@ def falling(count: int) -> np.ndarray:
     return np.linspace(0.9, 0.5, count).astype(np.float32)
 
 
-def by_definition(truth: np.ndarray, owner: np.ndarray, part: np.ndarray, person: np.ndarray, n: int, m: int) -> list:
+def by_definition(gt: np.ndarray, owner: np.ndarray, part: np.ndarray, person: np.ndarray, n: int, m: int) -> list:
     """IoU of every class of every pair, NaN for absent ones, as the MHP v2 evaluation computes them."""
-    known = (truth != 255) & (owner != 255)
+    known = (gt != 255) & (owner != 255)
     result = np.full((n, m, C + 1), np.nan)
     for i in range(n):
         for j in range(m):
-            a = np.where(owner == i + 1, truth, 0)[known]
+            a = np.where(owner == i + 1, gt, 0)[known]
             b = np.where(person == j + 1, part, 0)[known]
             result[i, j] = class_ious(confusion(a, b, C + 1))
     return result
 
 
 def test_parts_of_people_as_defined() -> None:
-    truth, guess = draw_figures(T, people=3, seed=1), draw_figures(T, people=2, seed=2)
-    parts, owners = truth.parts.copy(), truth.people.copy()
+    gt, guess = draw_figures(T, people=3, seed=1), draw_figures(T, people=2, seed=2)
+    parts, owners = gt.parts.copy(), gt.people.copy()
     parts[100:130, 50:90] = 255
     parts[150:165] = 0  # somebody's pixels that are no part
     owners[10:60, 120:200] = parts[10:60, 120:200] = 255
@@ -65,12 +65,12 @@ def test_a_photo_with_nothing_known_has_no_figures() -> None:
 
 def drawn(keep: list[int]) -> PersonParts:
     """Two people 1 and 2; predictions are copies of those in `keep`, each shifted into its own slot."""
-    truth = maps("1122", "1122"), maps("1122", "1122")
+    gt = maps("1122", "1122"), maps("1122", "1122")
     parts, people = np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint8)
     for slot, row in enumerate(keep, start=1):
-        mine = truth[1] == row
-        parts[mine], people[mine] = truth[0][mine], slot
-    return compare_parts(truth, (parts, people), 2, falling(len(keep)), np.ones((len(keep), C)))
+        mine = gt[1] == row
+        parts[mine], people[mine] = gt[0][mine], slot
+    return compare_parts(gt, (parts, people), 2, falling(len(keep)), np.ones((len(keep), C)))
 
 
 @pytest.mark.parametrize(("keep", "expected"), [([1, 2], 1.0), ([2, 1], 1.0), ([1], 0.5), ([], 0.0)])
@@ -81,9 +81,9 @@ def test_ap_and_pcp_with_everyone_one_and_nobody_found(keep: list[int], expected
 
 
 def test_pcp_counts_the_parts_that_overlap_enough() -> None:
-    truth = maps("1111222333"), maps("1111111111")
+    gt = maps("1111222333"), maps("1111111111")
     guess = maps("1110222003"), maps("1110111001")  # IoU of the parts: 3/4, 1, 1/3
-    assert pcp([compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
+    assert pcp([compare_parts(gt, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
 
 
 def test_likeness_counts_who_is_missed_and_who_is_false() -> None:
@@ -97,5 +97,5 @@ def test_likeness_counts_who_is_missed_and_who_is_false() -> None:
 
 
 def test_likeness_is_of_parts_without_background() -> None:
-    truth, guess = (maps("1122", "0000"), maps("1111", "0000")), (maps("1111", "0000"), maps("1111", "0000"))
-    assert likeness(compare_parts(truth, guess, 1, falling(1), np.ones((1, C)))) == pytest.approx((1 / 2 + 0) / 2)
+    gt, guess = (maps("1122", "0000"), maps("1111", "0000")), (maps("1111", "0000"), maps("1111", "0000"))
+    assert likeness(compare_parts(gt, guess, 1, falling(1), np.ones((1, C)))) == pytest.approx((1 / 2 + 0) / 2)

@@ -27,8 +27,8 @@ def instances(similarity: list[list[float]], dt_ignore: list[bool] | None = None
 
 
 def test_masks_are_compared_where_the_owner_is_known() -> None:
-    truth, predicted = maps("110x", "022x"), maps("1111", "0222")
-    people = compare_masks(truth, predicted, np.array([True, True]), falling(2))
+    gt, predicted = maps("110x", "022x"), maps("1111", "0222")
+    people = compare_masks(gt, predicted, np.array([True, True]), falling(2))
     np.testing.assert_allclose(people.similarity, [[2 / 3, 0], [0, 1]])
     assert people.countable.all()
     assert not people.dt_ignore.any()

@@ -27,11 +27,11 @@ def scene(people: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
     return sample.keypoints, area, (sample.boxes[:, 3] - sample.boxes[:, 1]).astype(float)
 
 
-def poses(truth: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.ndarray) -> Poses:
+def poses(gt: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.ndarray) -> Poses:
     """Predictions by falling score, large, none excused."""
     m = len(found)
     return Poses(
-        truth=truth,
+        gt=gt,
         area=area,
         height=height,
         found=found.astype(np.float32),
@@ -51,107 +51,107 @@ def nobody() -> np.ndarray:
 
 
 def test_oks_by_hand() -> None:
-    truth, found = np.zeros((1, K, 3)), np.zeros((1, K, 3))
-    truth[0, :3] = (10, 10, 2), (20, 10, 1), (30, 30, 0)  # the third is not labelled
+    gt, found = np.zeros((1, K, 3)), np.zeros((1, K, 3))
+    gt[0, :3] = (10, 10, 2), (20, 10, 1), (30, 30, 0)  # the third is not labelled
     found[0, :3] = (10, 10, 0.9), (20 + 2 * 0.025 * 30, 10, 0.8), (0, 0, 0.7)
-    assert oks(truth, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx((1 + math.exp(-0.5)) / 2)
+    assert oks(gt, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx((1 + math.exp(-0.5)) / 2)
     found[0, 0] = 10, 10, 0  # not found, though the place is right
-    assert oks(truth, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx(math.exp(-0.5) / 2)
+    assert oks(gt, np.array([900.0]), found, SIGMAS)[0, 0] == pytest.approx(math.exp(-0.5) / 2)
 
 
 def test_oks_as_pycocotools() -> None:
-    truth, area, _ = scene(3)
-    truth[1, 4:9, 2] = 0
-    found = truth[[2, 0]] + np.random.default_rng(0).normal(0, 4, (2, K, 3))
+    gt, area, _ = scene(3)
+    gt[1, 4:9, 2] = 0
+    found = gt[[2, 0]] + np.random.default_rng(0).normal(0, 4, (2, K, 3))
     found[:, :, 2] = 1
     reference = COCOeval(iouType="keypoints")
-    reference._gts = {(0, 1): [{"keypoints": t.ravel(), "area": a, "bbox": [0] * 4} for t, a in zip(truth, area)]}  # noqa: B905
+    reference._gts = {(0, 1): [{"keypoints": t.ravel(), "area": a, "bbox": [0] * 4} for t, a in zip(gt, area)]}  # noqa: B905
     reference._dts = {(0, 1): [{"keypoints": f.ravel(), "score": 1.0} for f in found]}
-    np.testing.assert_allclose(oks(truth, area, found, SIGMAS).T, reference.computeOks(0, 1), rtol=1e-9)
+    np.testing.assert_allclose(oks(gt, area, found, SIGMAS).T, reference.computeOks(0, 1), rtol=1e-9)
 
 
 def test_perfect_people_score_one() -> None:
-    truth, area, height = scene(3)
-    figures = keypoint_ap([poses(truth, area, height, truth)], SIGMAS, resamples=5)
+    gt, area, height = scene(3)
+    figures = keypoint_ap([poses(gt, area, height, gt)], SIGMAS, resamples=5)
     assert figures["AP"] == figures["AP50"] == figures["AP75"] == figures["AR"] == figures["AP_h96"] == pytest.approx(1)
     assert figures["AP_interval"] == pytest.approx([1, 1])
 
 
 def test_nobody_found_scores_zero_and_nobody_labelled_is_undefined() -> None:
-    truth, area, height = scene(2)
-    assert ap(poses(truth, area, height, nobody())) == 0
-    empty = poses(nobody(), np.zeros(0), np.zeros(0), truth)
+    gt, area, height = scene(2)
+    assert ap(poses(gt, area, height, nobody())) == 0
+    empty = poses(nobody(), np.zeros(0), np.zeros(0), gt)
     assert math.isnan(ap(empty))
     assert math.isnan(keypoint_ap([], SIGMAS)["AP_h96"])
 
 
 def test_one_of_two_found() -> None:
-    truth, area, height = scene(2)
-    assert ap(poses(truth, area, height, truth[:1])) == pytest.approx(51 / 101)  # recalls 0, .01 .. .5
+    gt, area, height = scene(2)
+    assert ap(poses(gt, area, height, gt[:1])) == pytest.approx(51 / 101)  # recalls 0, .01 .. .5
 
 
 def test_a_duplicate_between_two_right_ones() -> None:
-    truth, area, height = scene(2)
+    gt, area, height = scene(2)
     expected = (51 + 50 * 2 / 3) / 101  # precision 1 up to recall .5, then 2/3
-    assert ap(poses(truth, area, height, truth[[0, 0, 1]])) == pytest.approx(expected)
+    assert ap(poses(gt, area, height, gt[[0, 0, 1]])) == pytest.approx(expected)
 
 
 def test_a_blurred_pose_passes_some_thresholds() -> None:
-    truth, area, height = scene(1)
+    gt, area, height = scene(1)
     spread = np.sqrt(-2 * np.log(0.72) * area[0]) * 2 * np.array(SIGMAS)  # OKS .72: .50 to .70, five of ten thresholds
-    found = truth.copy()
+    found = gt.copy()
     found[0, :, 0] += spread
-    photo = poses(truth, area, height, found)
+    photo = poses(gt, area, height, found)
     assert (ap(photo), ap(photo, "AP50"), ap(photo, "AP75")) == pytest.approx((0.5, 1, 0))
 
 
 def test_a_joint_that_was_not_found_is_not_at_the_origin() -> None:
-    truth = np.zeros((1, K, 3))
-    truth[0, :2] = (0, 0, 2), (50, 50, 2)
-    found = truth.copy()
+    gt = np.zeros((1, K, 3))
+    gt[0, :2] = (0, 0, 2), (50, 50, 2)
+    found = gt.copy()
     found[0, 0] = 0
-    photo = poses(truth, np.array([5000.0]), np.array([150.0]), found)
+    photo = poses(gt, np.array([5000.0]), np.array([150.0]), found)
     assert ap(photo) == pytest.approx(0.1)  # OKS .5: the lowest of ten thresholds
 
 
 def test_false_people_cost_unless_they_are_excused() -> None:
-    truth, area, height = scene(1)
-    away = np.add(truth, (300, 0, 0))
-    photo = poses(truth, area, height, np.concatenate([away, truth]))
+    gt, area, height = scene(1)
+    away = np.add(gt, (300, 0, 0))
+    photo = poses(gt, area, height, np.concatenate([away, gt]))
     assert ap(photo) == pytest.approx(0.5)
     dt_ignore = replace(photo, dt_ignore=np.array([True, True]))
     assert ap(dt_ignore) == pytest.approx(1)
 
 
 def test_a_false_person_of_one_joint_counts() -> None:
-    truth, area, height = scene(1)
+    gt, area, height = scene(1)
     speck = np.zeros((1, K, 3))
     speck[0, 0] = 250, 250, 0.8
-    photo = poses(truth, area, height, np.concatenate([speck, truth]))
+    photo = poses(gt, area, height, np.concatenate([speck, gt]))
     photo = replace(photo, found_height=np.array([0.0, 150.0]), found_area=np.array([0.0, 5000.0]))
     assert ap(photo) == pytest.approx(0.5)
 
 
 def test_short_people_do_not_count_as_tall() -> None:
-    truth, area, _ = scene(2)
-    photo = poses(truth, area, np.array([150.0, 96.0]), truth[:1])
+    gt, area, _ = scene(2)
+    photo = poses(gt, area, np.array([150.0, 96.0]), gt[:1])
     assert ap(photo, "AP_h96") == pytest.approx(1)
     assert ap(photo) == pytest.approx(51 / 101)
 
 
 def test_sizes_follow_the_labelled_area() -> None:
-    truth, _, height = scene(2)
-    photo = poses(truth, np.array([5000.0, 20000.0]), height, truth[:1])
+    gt, _, height = scene(2)
+    photo = poses(gt, np.array([5000.0, 20000.0]), height, gt[:1])
     assert ap(photo, "AP_medium") == pytest.approx(1)
     assert ap(photo, "AP_large") == 0
 
 
 def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
-    truth, area, height = scene(2)
-    truth = truth.copy()
-    found = truth[:1].copy()
-    truth[1, :, 2] = 0
-    photo = poses(truth, area, height, found)
+    gt, area, height = scene(2)
+    gt = gt.copy()
+    found = gt[:1].copy()
+    gt[1, :, 2] = 0
+    photo = poses(gt, area, height, found)
     assert ap(photo) == pytest.approx(1)
     assert person_errors([photo], SIGMAS, FLIP) == PersonErrors(notable=1, labelled=1, matched=1)
 
@@ -169,63 +169,63 @@ def errors(photo: Poses) -> PersonErrors:
 
 
 def test_errors_of_perfect_people() -> None:
-    truth, area, height = scene(3)
-    assert errors(poses(truth, area, height, truth)) == PersonErrors(notable=3, labelled=3, matched=3)
+    gt, area, height = scene(3)
+    assert errors(poses(gt, area, height, gt)) == PersonErrors(notable=3, labelled=3, matched=3)
 
 
 def test_a_missed_person_and_a_short_one() -> None:
-    truth, area, _ = scene(3)
-    photo = poses(truth, area, np.array([150.0, 150.0, 64.0]), truth[:1])
+    gt, area, _ = scene(3)
+    photo = poses(gt, area, np.array([150.0, 150.0, 64.0]), gt[:1])
     assert errors(photo) == PersonErrors(notable=2, missed=1, labelled=3, matched=1)
 
 
 def test_a_double_and_a_false_person() -> None:
-    truth, area, height = scene(2)
-    found = np.concatenate([truth, truth[:1], np.add(truth[:1], (500, 0, 0))])
-    photo = poses(truth, area, height, found)
+    gt, area, height = scene(2)
+    found = np.concatenate([gt, gt[:1], np.add(gt[:1], (500, 0, 0))])
+    photo = poses(gt, area, height, found)
     expected = PersonErrors(notable=2, labelled=2, duplicates=1, matched=2, false_positives=1)
     assert errors(photo) == expected
     assert errors(replace(photo, dt_ignore=np.ones(4, bool))) == replace(expected, false_positives=0)
 
 
 def test_swapped_sides() -> None:
-    truth, area, height = scene(2)
-    found = truth.copy()
-    found[0] = truth[0, list(FLIP)]
-    result = errors(poses(truth, area, height, found))
+    gt, area, height = scene(2)
+    found = gt.copy()
+    found[0] = gt[0, list(FLIP)]
+    result = errors(poses(gt, area, height, found))
     assert (result.matched, result.inversions, result.false_positives) == (2, 1, 0)
 
 
 def test_a_person_with_sides_exchanged_is_missed_and_is_no_false_person() -> None:
-    truth = np.zeros((1, K, 3))
-    truth[0, [9, 10]] = (0, 50, 2), (100, 50, 2)  # wrists alone
-    photo = poses(truth, np.array([5000.0]), np.array([150.0]), truth[:, list(FLIP)])
+    gt = np.zeros((1, K, 3))
+    gt[0, [9, 10]] = (0, 50, 2), (100, 50, 2)  # wrists alone
+    photo = poses(gt, np.array([5000.0]), np.array([150.0]), gt[:, list(FLIP)])
     assert errors(photo) == PersonErrors(notable=1, missed=1, labelled=1, matched=1, inversions=1)
 
 
 def test_one_prediction_is_not_matched_to_two_people() -> None:
-    truth, area, height = scene(1)
-    twice = poses(truth[[0, 0]], area[[0, 0]], height[[0, 0]], truth)
+    gt, area, height = scene(1)
+    twice = poses(gt[[0, 0]], area[[0, 0]], height[[0, 0]], gt)
     assert errors(twice) == PersonErrors(notable=2, labelled=2, matched=1)
 
 
 def test_errors_of_nobody() -> None:
     empty = poses(nobody(), np.zeros(0), np.zeros(0), nobody())
     assert errors(empty) == PersonErrors()
-    truth, area, height = scene(1)
-    assert errors(poses(truth, area, height, nobody())) == PersonErrors(notable=1, missed=1, labelled=1)
-    assert errors(poses(nobody(), np.zeros(0), np.zeros(0), truth)) == PersonErrors(false_positives=1)
+    gt, area, height = scene(1)
+    assert errors(poses(gt, area, height, nobody())) == PersonErrors(notable=1, missed=1, labelled=1)
+    assert errors(poses(nobody(), np.zeros(0), np.zeros(0), gt)) == PersonErrors(false_positives=1)
 
 
 def test_figures_of_each_joint() -> None:
-    truth, area, height = scene(3)
-    truth = truth.copy()
-    truth[:, :, 2] = 2
-    found = truth[:2].copy()
+    gt, area, height = scene(3)
+    gt = gt.copy()
+    gt[:, :, 2] = 2
+    found = gt[:2].copy()
     found[0, 5, 0] += 0.1 * np.sqrt(area[0])  # within 1.18 of 2 sigma = 0.158
     found[0, 9, 0] += 0.5 * np.sqrt(area[0])
     found[1, 9] = 0
-    figures = joint_figures([poses(truth, area, height, found)], SIGMAS)
+    figures = joint_figures([poses(gt, area, height, found)], SIGMAS)
     expected = np.full(K, 2 / 3)
     expected[9] = 0
     np.testing.assert_allclose(figures["recall"], expected)
@@ -235,21 +235,21 @@ def test_figures_of_each_joint() -> None:
 
 
 def test_joints_that_are_labelled_on_nobody_have_no_figures() -> None:
-    truth, area, height = scene(1)
-    truth = truth.copy()
-    truth[:, 3, 2] = 0
-    figures = joint_figures([poses(truth, area, height, truth), poses(nobody(), area[:0], height[:0], truth)], SIGMAS)
+    gt, area, height = scene(1)
+    gt = gt.copy()
+    gt[:, 3, 2] = 0
+    figures = joint_figures([poses(gt, area, height, gt), poses(nobody(), area[:0], height[:0], gt)], SIGMAS)
     assert np.isnan([figures["recall"][3], figures["median_error"][3]]).all()
     assert figures["recall"][4] == 1
-    unfound = joint_figures([poses(truth, area, height, nobody())], SIGMAS)
+    unfound = joint_figures([poses(gt, area, height, nobody())], SIGMAS)
     assert unfound["recall"][4] == 0
     assert np.isnan(unfound["median_error"]).all()
 
 
 def test_a_difference_of_ap_is_of_the_same_photos() -> None:
     """Photos that are all right or all wrong, for both parsers alike, except that the second fails at one more."""
-    truth, area, height = scene()
-    right, wrong = poses(truth, area, height, truth), poses(truth, area, height, truth + 500)
+    gt, area, height = scene()
+    right, wrong = poses(gt, area, height, gt), poses(gt, area, height, gt + 500)
     first = [right, right, right, wrong, wrong, right]
     second = [right, right, right, wrong, wrong, wrong]
     difference, (low, high) = ap_difference(first, second, SIGMAS, resamples=60)
@@ -265,10 +265,10 @@ def test_a_difference_of_ap_is_of_the_same_photos() -> None:
 
 def test_ap50_of_tall_people() -> None:
     """Joints displaced so far that only the lowest thresholds are met; the small person is not asked for."""
-    truth, area, height = scene()
-    found = truth.copy()
+    gt, area, height = scene()
+    found = gt.copy()
     found[..., 0] += 0.8 * 2 * np.asarray(SIGMAS) * np.sqrt(area)[:, None]  # OKS exp(-0.32) = .726
-    photo = poses(truth, area, height, found)
+    photo = poses(gt, area, height, found)
     assert ap(photo, "AP50_h96") == pytest.approx(1)
     assert ap(photo, "AP_h96") == pytest.approx(0.5)
     assert ap(replace(photo, height=np.full(2, 90.0)), "AP50_h96") != ap(photo, "AP50_h96")

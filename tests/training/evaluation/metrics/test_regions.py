@@ -15,10 +15,10 @@ def maps(*rows: str) -> np.ndarray:
 
 
 def photo(
-    truth: tuple[str, str], found: tuple[str, str], part_score: list[list[float]] | None = None, parts: int = 2
+    gt: tuple[str, str], found: tuple[str, str], part_score: list[list[float]] | None = None, parts: int = 2
 ) -> PersonParts:
     """One row of pixels, labelled and found as (parts, people); people's scores fall."""
-    maps_of = [(maps(part), maps(person)) for part, person in (truth, found)]
+    maps_of = [(maps(part), maps(person)) for part, person in (gt, found)]
     count, m = (int(people[people != 255].max()) for _, people in maps_of)
     score = np.linspace(0.9, 0.5, m).astype(np.float32)
     scores = np.repeat(score[:, None], parts, axis=1) if part_score is None else np.array(part_score, np.float32)
@@ -61,9 +61,9 @@ def test_two_halves_are_twice_right_de_facto() -> None:
 
 
 def test_a_duplicate_between_two_right_ones_costs_once_only() -> None:
-    truth = ("111111110111", "111111110222")
+    gt = ("111111110111", "111111110222")
     found = ("111111110111", "111112220333")  # 5/8 and 3/8 of the first, then the second
-    de_facto, once = ap([photo(truth, found)], 0.3)
+    de_facto, once = ap([photo(gt, found)], 0.3)
     assert de_facto[0] == pytest.approx(3 / 2)
     assert once[0] == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
 
@@ -76,18 +76,18 @@ def test_who_comes_second_gets_the_next_best() -> None:
 
 
 def test_scores_of_parts_rank_across_people() -> None:
-    truth, found = ("1100220000", "1111110000"), ("1100220011", "1111110022")
-    right_first = photo(truth, found, [[0.9, 0.9], [0.1, 0.1]])
-    wrong_first = photo(truth, found, [[0.1, 0.9], [0.9, 0.1]])
+    gt, found = ("1100220000", "1111110000"), ("1100220011", "1111110022")
+    right_first = photo(gt, found, [[0.9, 0.9], [0.1, 0.1]])
+    wrong_first = photo(gt, found, [[0.1, 0.9], [0.9, 0.1]])
     assert ap([right_first], 0.5) == ([1, 1], [1, 1])
     assert ap([wrong_first], 0.5) == ([0.5, 1], [0.5, 1])
 
 
 def test_instances_on_unknown_pixels_are_not_false() -> None:
-    truth = ("11xxx0", "11xxx0")
-    assert ap([photo(truth, ("111110", "112220"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 1  # wholly on unknown pixels
-    assert ap([photo(truth, ("110111", "110222"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 1  # two of three
-    assert ap([photo(truth, ("110011", "110022"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 0.5  # half
+    gt = ("11xxx0", "11xxx0")
+    assert ap([photo(gt, ("111110", "112220"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 1  # wholly on unknown pixels
+    assert ap([photo(gt, ("110111", "110222"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 1  # two of three
+    assert ap([photo(gt, ("110011", "110022"), [[0.1, 0], [0.9, 0]])], 0.5)[1][0] == 0.5  # half
 
 
 def test_photos_add_up() -> None:
