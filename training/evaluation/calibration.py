@@ -59,7 +59,7 @@ def score_people(
         people = parse(canvas.image)
         found = to_image(people, box, sample.size)
         poses = measure(sample, found, photos.taxonomy, photos.photos[index].negative).poses
-        similarity = oks(poses.truth, poses.area, poses.found, photos.taxonomy.joint_sigmas)
+        similarity = oks(poses.gt, poses.area, poses.found, photos.taxonomy.joint_sigmas)
         right = {column for row, column in pairs(similarity) if similarity[row, column] > RIGHT}
         joints = torch.from_numpy(people.keypoints)[None]
         area = box_scale(joints[..., :2] / STRIDE, joints[..., 2] > 0)[0].square().tolist()
