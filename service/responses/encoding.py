@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from PIL.Image import Image
 
 from service.images.decoding import decode
@@ -77,7 +78,7 @@ def _missing_people(parsed: Parsed, candidates: int, people: int) -> list[str]:
     if overflow := parsed.output.overflow:
         warnings.append(f"{people + overflow} people were found; the {overflow} with the lowest scores are left out")
     # The graph says nothing about joints beyond its limit, but it cannot have dropped one if it found fewer.
-    found = (parsed.output.keypoints[..., 2] > 0).sum(axis=0)  # [K]
+    found = (parsed.output.keypoints[..., 2] > np.float32(parsed.placed_score)).sum(axis=0)  # [K]
     if found.max() >= candidates:
         warnings.append(
             f"a joint was found {candidates} times, the most that these weights look for: people may be missing, or "

@@ -67,7 +67,7 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes
 def test_the_counts_by_licence_of_a_checkpoint_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("export.bundle.write_graph", lambda parser, path: path.touch())
     monkeypatch.setattr("export.bundle.write_golden", lambda parser, sample, path: path.touch())
-    config, card = ModelConfig(backbone="resnet18", width=16), tmp_path / "card.md"
+    config, card = ModelConfig(backbone="resnet18", hidden_dim=16), tmp_path / "card.md"
     card.touch()
     weights = Network(config).state_dict()
     for name, record in (("new", {"by": 3, "unknown": 1}), ("old", {})):

@@ -28,7 +28,7 @@ from training.engine.depthwise import replace_depthwise_convs
 from training.engine.distributed import DistEnv, convert_sync_batchnorm, init_distributed
 from training.engine.initial_weights import load_initial_weights, scale_features, unfold_batch_norm
 from training.engine.license_record import count_learned, warn_of_start
-from training.engine.log import AverageMeter, TrainLogger
+from training.engine.log import ALIVE, AverageMeter, TrainLogger
 from training.engine.malloc import disable_malloc_trim
 from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
@@ -94,7 +94,9 @@ def train(
             unfold_batch_norm(network, canvases)
         if start is None:
             scale_features(network, canvases)
-        health = ChannelHealth(network, canvases)
+        # A backbone that starts from random weights knows nothing that training could kill.
+        learned = pretrained is not None or start is not None
+        health = ChannelHealth(network, canvases) if learned else None
         if processes.world_size > 1:
             convert_sync_batchnorm(network)
         network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,7 +116,7 @@ def train(
             averaged, weights = int(average.n_averaged), plain_state(average.module)
             save_checkpoint(
                 run / LAST, weights, config.model, config.decoder,
-                step=step, identity=identity, averaged=averaged, health=health.state(),
+                step=step, identity=identity, averaged=averaged, health=health and health.state(),
                 licenses=list(licenses), data_licenses=data_licenses, **values,
             )  # fmt: skip
 
@@ -144,7 +146,8 @@ def train(
                     bar.set_postfix_str(log.step(where, means, objective.criterion.weights()))
             if step % schedule.epoch_steps == 0 or last:
                 means = epoch_means.read()
-                means["alive"] = health.check(network)
+                if health is not None:
+                    means[ALIVE] = health.check(network)
                 if log is not None:
                     figures: Figures = {}
                     if validation and config.num_val_images:
@@ -297,7 +300,7 @@ def _identity(config: TrainConfig, schedule: Schedule) -> dict[str, Any]:
 
 
 def _resume(
-    path: Path, identity: dict[str, Any], state: dict[str, Any], average: AveragedModel, health: ChannelHealth
+    path: Path, identity: dict[str, Any], state: dict[str, Any], average: AveragedModel, health: ChannelHealth | None
 ) -> int:
     """Load the last checkpoint into the rest; returns the step it was written at, 0 without one."""
     if not path.exists():
@@ -309,6 +312,7 @@ def _resume(
     for name, part in state.items():
         part.load_state_dict(value[name])
     load_plain_state(average.module, value["weights"])
-    health.load_state(value["health"])
+    if health is not None and value["health"] is not None:
+        health.load_state(value["health"])
     average.n_averaged.fill_(value["averaged"])
     return int(value["step"])

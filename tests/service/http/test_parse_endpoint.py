@@ -227,7 +227,7 @@ def test_joints_at_the_limit_of_the_graph_are_told(client: httpx.Client, setting
     assert parse(client, png).json()["truncated"] is False
     with running(settings.model_copy(update={"detail": "fast"})) as (crowded, lifecycle):
         parser, _ = lifecycle.serving()
-        decoder = dataclasses.replace(parser.manifest.decoder, candidates=2)  # the image shows two people
+        decoder = dataclasses.replace(parser.manifest.decoder, max_candidates=2)  # the image shows two people
         object.__setattr__(parser, "manifest", dataclasses.replace(parser.manifest, decoder=decoder))
         response = parse(crowded, png).json()
     assert response["truncated"] is True

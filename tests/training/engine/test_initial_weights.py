@@ -52,14 +52,15 @@ def test_batch_norms_take_up_statistics_and_change_nothing(canvas: Tensor) -> No
     for name, expected, own, trained in zip(before._fields, before, after, training, strict=True):
         torch.testing.assert_close(own, expected, rtol=0, atol=1e-4, msg=name)
         # Batches are normalised by their own statistics, which here are the same.
-        torch.testing.assert_close(trained, expected, rtol=0, atol=0.02, msg=name)
+        atol = 0.02 * max(1.0, float(expected.abs().max()) / 10)  # vectors are many cells long
+        torch.testing.assert_close(trained, expected, rtol=0, atol=atol, msg=name)
     norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     assert norms
     assert not any(torch.allclose(layer.running_var, torch.ones(())) for layer in norms)
 
 
 def test_what_does_not_fit_starts_afresh_and_is_named() -> None:
-    config = replace(MANIFEST.model, taxonomy="pascal_person_part")
+    config = replace(MANIFEST.model, taxonomy="pascal_person_part", pose_prior=False)
     network = Network(config)
     said = load_initial_weights(network, DEFAULT_BUNDLE)
     assert "these start afresh" in said

@@ -13,7 +13,7 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 
-SMALL = ("canvas=64,64", "batch=2", "model.width=16", "validation=0", "optimizer=sgd", "workers=0")
+SMALL = ("input_size=64,64", "batch_size=2", "model.hidden_dim=16", "num_val_images=0", "optimizer=sgd")
 
 
 @pytest.fixture(scope="module")

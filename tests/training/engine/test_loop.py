@@ -154,8 +154,9 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
     gradients = []
     for parts in ([collate(items)], halves):
         optimizer = torch.optim.SGD(objective.parameters(), lr=0)
-        optimizer.param_groups[0]["share"] = 1.0
-        loop.TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, matching=True)
+        optimizer.param_groups[0]["pretrained"] = False
+        stage = Stage(learning_rate=0.0, steps=1, matching=True)
+        loop.TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, stage)
         gradients.append(torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 

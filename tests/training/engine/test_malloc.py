@@ -11,9 +11,9 @@ import pytest
 # Allocates and frees 64 MiB five times, as a step does with activations, and prints the page faults of the last four.
 PROGRAM = """
 import ctypes, resource, sys
-from training.engine.malloc import keep_freed_memory
+from training.engine.malloc import disable_malloc_trim
 if sys.argv[1] == "keep":
-    assert keep_freed_memory()
+    assert disable_malloc_trim()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
