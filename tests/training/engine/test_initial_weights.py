@@ -52,7 +52,9 @@ def test_batch_norms_take_up_statistics_and_change_nothing(canvas: Tensor) -> No
     for name, expected, own, trained in zip(before._fields, before, after, training, strict=True):
         torch.testing.assert_close(own, expected, rtol=0, atol=1e-4, msg=name)
         # Batches are normalised by their own statistics, which here are the same.
-        atol = 0.02 * max(1.0, float(expected.abs().max()) / 10)  # vectors are many cells long
+        # The field's coarsest level has 66 cells: a variance of so few differs by 1.5 % from that of the population,
+        # which batches are normalized by, and the error of a vector doubles with each level.
+        atol = 0.05 if name == "projection_field" else 0.02
         torch.testing.assert_close(trained, expected, rtol=0, atol=atol, msg=name)
     norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     assert norms
