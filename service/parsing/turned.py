@@ -19,7 +19,7 @@ from model.letterbox import Letterbox, letterbox_geometry
 from service.images.decoding import fit_canvas
 from service.runtimes.types import Backend, Size
 
-SURE = 0.9  # score of a person that is certainly upright
+SURE = 0.89  # score of a person that is certainly upright
 LIKELY = 0.5  # lowest score of the surest person of the turned image
 MARGIN = 0.5  # log-odds by which this person must surpass the surest one of the image as it is
 CANVASES: tuple[Size, ...] = ((128, 224), (160, 160), (224, 128))  # all three turns take as long as one `fast` image
