@@ -43,7 +43,7 @@ def unite(
     """
     moved = _to_fine(coarse, box_coarse, box_fine, fine.part_map.shape)
     of_coarse, of_fine = _count(moved), _count(fine)
-    pairs = _matched(pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine]))
+    pairs = match_greedily(pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine]), SAME)
     taken_coarse = [row for row, column in pairs if _height(fine.keypoints[column]) > TALL]
     taken_fine = [column for row, column in pairs if row not in taken_coarse]
     alone_coarse = sorted(set(range(of_coarse)) - {row for row, _ in pairs})
@@ -84,10 +84,10 @@ def _height(pose: Points) -> float:
     return float((points.max(0) - points.min(0)).max()) if len(points) else 0.0
 
 
-def _matched(similarity: Float) -> list[tuple[int, int]]:
-    """One-to-one pairs above `SAME`, the most alike first."""
+def match_greedily(similarity: Float, least: float) -> list[tuple[int, int]]:
+    """One-to-one pairs (row, column) of [n, m] above `least`, the most alike first."""
     rest, pairs = similarity.copy(), []
-    while rest.size and rest.max() > SAME:
+    while rest.size and rest.max() > least:
         row, column = (int(i) for i in np.unravel_index(rest.argmax(), rest.shape))
         pairs.append((row, column))
         rest[row], rest[:, column] = 0, 0

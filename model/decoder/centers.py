@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from model.decoder.peaks import Candidates
+from model.decoder.peaks import Candidates, best_cells, is_local_maximum
 
 TOLERANCE = 0.15  # standard deviation of a regressed joint, in units of the person's scale
 _WINDOW = 5  # cells a side in which a person has one center
@@ -47,19 +46,10 @@ def find_centers(center_logits: Tensor, regression: Tensor, count: int, threshol
         count: M.
         threshold: lowest probability of a center.
     """
-    height, width = center_logits.shape[-2:]
-    cells = height * width
+    width = center_logits.shape[-1]
     probability = torch.sigmoid(center_logits)
-    is_maximum = probability >= F.max_pool2d(probability, _WINDOW, 1, padding=_WINDOW // 2)
-    # Among equal neighbors the first in reading order wins: `order` falls from cell to cell.
-    order = torch.arange(cells, device=center_logits.device).flip(0).add(1).reshape(height, width).float()
-    order = torch.where(is_maximum, order, 0.0)
-    is_peak = is_maximum & (order >= F.max_pool2d(order, _WINDOW, 1, padding=_WINDOW // 2))
-    score, cell = torch.where(is_peak, probability, 0.0).flatten(1).topk(count)  # [B, M]
-    # Reading order does not depend on how a runtime breaks ties between equal scores.
-    key = torch.where(score > threshold, cell, cells + torch.arange(count, device=cell.device))
-    order = key.float().topk(count, largest=False).indices
-    score, cell = score.gather(1, order), cell.gather(1, order)
+    peaks = torch.where(is_local_maximum(probability, _WINDOW), probability, 0.0)
+    score, cell = (found[:, 0] for found in best_cells(peaks, count, threshold))  # [B, M]
     valid = score > threshold
 
     joints = regression.shape[1]

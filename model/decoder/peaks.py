@@ -36,25 +36,37 @@ def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Cand
         window: odd number of cells.
         threshold: a candidate is valid if its score is greater.
     """
-    height, width = hough.shape[-2:]
-    cells = height * width
     # Two means over 2x2 cells are the weights [1, 2, 1] / 4 in x and y, centred.
     smooth = F.avg_pool2d(F.avg_pool2d(hough, 2, 1, padding=1), 2, 1)
-    is_maximum = smooth >= F.max_pool2d(smooth, 3, 1, padding=1)
-    # Among equal neighbours the first in reading order wins: `order` falls from cell to cell.
-    order = torch.arange(cells, device=hough.device).flip(0).add(1).reshape(height, width).float()
-    order = torch.where(is_maximum, order, 0.0)  # [B, K, h, w]
-    is_peak = is_maximum & (order >= F.max_pool2d(order, 3, 1, padding=1))
     votes = F.avg_pool2d(hough, window, 1, padding=window // 2) * window**2
-    votes = torch.where(is_peak, votes, 0.0)
-    votes, cell = votes.flatten(2).topk(count)  # [B, K, N]
-
-    # Reading order does not depend on how a runtime breaks ties between equal scores.
-    key = torch.where(votes > threshold, cell, cells + torch.arange(count, device=hough.device))
-    order = key.float().topk(count, largest=False).indices
-    votes, cell = votes.gather(2, order), cell.gather(2, order)
+    votes, cell = best_cells(torch.where(is_local_maximum(smooth, 3), votes, 0.0), count, threshold)  # [B, K, N]
     valid = votes > threshold
     return Candidates(_centre_of_mass(hough, cell), torch.where(valid, votes.clamp(max=1.0), 0.0), valid)
+
+
+def is_local_maximum(value: Tensor, window: int) -> Tensor:
+    """Whether a cell of [B, K, h, w] is the largest of the `window` x `window` cells around, bool of the same shape.
+
+    Among equal neighbours the first in reading order wins.
+    """
+    height, width = value.shape[-2:]
+    is_maximum = value >= F.max_pool2d(value, window, 1, padding=window // 2)
+    # `order` falls from cell to cell.
+    order = torch.arange(height * width, device=value.device).flip(0).add(1).reshape(height, width).float()
+    order = torch.where(is_maximum, order, 0.0)  # [B, K, h, w]
+    return is_maximum & (order >= F.max_pool2d(order, window, 1, padding=window // 2))
+
+
+def best_cells(value: Tensor, count: int, threshold: float) -> tuple[Tensor, Tensor]:
+    """The `count` largest values of each map [B, K, h, w] and their flat cells, both [B, K, count].
+
+    Those over `threshold` come first, in reading order: it does not depend on how a runtime breaks ties.
+    """
+    height, width = value.shape[-2:]
+    value, cell = value.flatten(2).topk(count)
+    key = torch.where(value > threshold, cell, height * width + torch.arange(count, device=value.device))
+    order = key.float().topk(count, largest=False).indices
+    return value.gather(2, order), cell.gather(2, order)
 
 
 def _centre_of_mass(hough: Tensor, cell: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from model.backbones.base import Backbone
+from model.errors import UserError
 from model.network import Network
 
 LEAST_ALIVE = 0.95  # share of the channels below which a run is stopped
 _SHARE = 1e-3  # of its deviation before training that a living channel keeps at least
 
 
-class DeadBackboneError(RuntimeError):
+class DeadBackboneError(UserError):
     """Training has killed pretrained features. The message names the layers and the remedy."""
 
 
@@ -33,33 +34,30 @@ class ChannelHealth:
 
     def alive(self, network: Network) -> dict[str, float]:
         """By layer, the share of the channels that varied before training and still do; layers without any left out."""
-        shares = {}
-        for name, now in channel_deviations(network, self.canvases).items():
-            before = self.before[name]
-            varied = before > 0
-            if varied.any():
-                shares[name] = float((now[varied] > _SHARE * before[varied]).float().mean())
-        return shares
+        return _shares(self._living(network))
 
     def check(self, network: Network) -> float:
         """The share of living channels over all layers.
 
         Raises DeadBackboneError where it is below `LEAST_ALIVE`.
         """
-        now = channel_deviations(network, self.canvases)
-        pairs = [(self.before[name], now[name]) for name in now]
-        before, after = torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs])
-        varied = before > 0
-        share = float((after[varied] > _SHARE * before[varied]).float().mean()) if varied.any() else 1.0
+        layers = self._living(network)
+        share = float(torch.cat(list(layers.values())).float().mean()) if layers else 1.0
         if share < LEAST_ALIVE:
-            worst = sorted(self.alive(network).items(), key=lambda item: item[1])[:3]
-            layers = ", ".join(f"{name} {alive:.0%}" for name, alive in worst)
+            worst = sorted(_shares(layers).items(), key=lambda item: item[1])[:3]
+            named = ", ".join(f"{name} {alive:.0%}" for name, alive in worst)
             raise DeadBackboneError(
-                f"only {share:.1%} of the backbone's pretrained channels still vary (worst inputs: {layers}): start "
+                f"only {share:.1%} of the backbone's pretrained channels still vary (worst inputs: {named}): start "
                 "again from the public weights with a lower learning rate or backbone_lr_mult, and with "
                 "normalize_pretrained=true"
             )
         return share
+
+    def _living(self, network: Network) -> dict[str, Tensor]:
+        """By layer, which of the channels that varied before training still do, bool; layers without any left out."""
+        now = channel_deviations(network, self.canvases)
+        varied = {name: before > 0 for name, before in self.before.items()}
+        return {name: now[name][mask] > _SHARE * self.before[name][mask] for name, mask in varied.items() if mask.any()}
 
     def state(self) -> dict[str, Tensor]:
         """Return the state to resume from."""
@@ -69,6 +67,10 @@ class ChannelHealth:
         """Inverse of `state`."""
         self.canvases = state["canvases"]
         self.before = {name.removeprefix("before."): v for name, v in state.items() if name.startswith("before.")}
+
+
+def _shares(layers: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(living.float().mean()) for name, living in layers.items()}
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from model.two_scales import match_greedily
 from training.data.samples import Bool, Float32
 from training.evaluation.metrics.averages import bootstrap, mean
 from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
@@ -131,12 +132,7 @@ def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str,
 
 def pairs(similarity: Float64) -> list[tuple[int, int]]:
     """One-to-one pairs (person, prediction) above `FOUND`, the most alike first."""
-    rest, found = similarity.copy(), []
-    while rest.size and rest.max() > FOUND:
-        row, column = (int(i) for i in np.unravel_index(rest.argmax(), rest.shape))
-        found.append((row, column))
-        rest[row], rest[:, column] = 0, 0
-    return found
+    return match_greedily(similarity, FOUND)
 
 
 def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> Detections:
