@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ def init_distributed() -> Iterator[DistEnv]:
     try:
         yield DistEnv(dist.get_rank(), count, device)
     finally:
+        # DistributedDataParallel lies in a reference cycle and keeps the group's threads alive: found as late as the
+        # interpreter's end, they abort the process.
+        gc.collect()
         dist.destroy_process_group()
 
 

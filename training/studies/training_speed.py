@@ -18,10 +18,12 @@ from tqdm import tqdm
 from model.errors import InputError
 from training.config.train_config import TrainConfig
 from training.engine.distributed import init_distributed
-from training.engine.loop import TrainStep, make_model_with_loss, make_network, make_optimizer, moving_average
 from training.engine.malloc import disable_malloc_trim
+from training.engine.network import make_model_with_loss, make_network
+from training.engine.optimizer import make_optimizer, moving_average
 from training.engine.sampler import AHEAD, load_batches
 from training.engine.schedule import Schedule
+from training.engine.train_step import TrainStep
 from training.studies.latency.machine import machine, synchronise
 from training.transforms.targets import Batch, TrainingSet
 

@@ -13,7 +13,8 @@ from tests.model.test_movenet import public_state
 from training.config.recipes import RECIPES
 from training.config.train_config import TrainConfig
 from training.engine.channel_health import LEAST_ALIVE, ChannelHealth, DeadBackboneError
-from training.engine.loop import make_optimizer, prepare
+from training.engine.network import prepare
+from training.engine.optimizer import make_optimizer
 from training.losses.model_with_loss import ModelWithLoss
 
 CANVASES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -24,8 +24,10 @@ from training.config.train_config import Stage, TrainConfig
 from training.data.datasets.folders import FolderDataset
 from training.engine import loop
 from training.engine.distributed import DistEnv
+from training.engine.optimizer import moving_average
 from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
+from training.engine.train_step import TrainStep
 from training.losses.model_with_loss import ModelWithLoss
 from training.transforms.targets import TrainingSet, collate
 
@@ -156,7 +158,7 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
         optimizer = torch.optim.SGD(objective.parameters(), lr=0)
         optimizer.param_groups[0]["pretrained"] = False
         stage = Stage(learning_rate=0.0, steps=1, matching=True)
-        loop.TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, stage)
+        TrainStep(recipe, objective, optimizer, DistEnv(0, 1, torch.device("cpu")))(parts, 0.0, stage)
         gradients.append(torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 
@@ -214,11 +216,11 @@ def test_the_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_the_moving_average_forgets_the_untrained_weights() -> None:
-    average, update = [torch.zeros(1), torch.tensor(0)], loop.moving_average(0.998)
+    average, update = [torch.zeros(1), torch.tensor(0)], moving_average(0.998)
     for step in range(200):
         update(average, [torch.ones(1), torch.tensor(step)], step)
     assert average[0] > 0.999
     assert average[1] == 199
     slow = [torch.zeros(1)]
-    loop.moving_average(0.998)(slow, [torch.ones(1)], 10**6)
+    moving_average(0.998)(slow, [torch.ones(1)], 10**6)
     assert slow[0] == pytest.approx(0.002, rel=1e-3)

@@ -1,0 +1,72 @@
+"""One step of the optimiser, whatever number of passes and processes its photos are spread over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from model.errors import InputError
+from training.config.train_config import Stage, TrainConfig
+from training.engine.distributed import DistEnv
+from training.losses.dense_losses import Normalizers, count_labels
+from training.losses.model_with_loss import ModelWithLoss
+from training.transforms.targets import Batch
+
+
+class TrainStep:
+    """One step of the optimiser, whatever number of passes and processes its photos are spread over."""
+
+    def __init__(
+        self, config: TrainConfig, objective: ModelWithLoss, optimizer: torch.optim.Optimizer, processes: DistEnv
+    ) -> None:
+        self.config, self.optimizer, self.processes = config, optimizer, processes
+        self.network = objective.network
+        self.levels = 1 if config.model.projection == "direct" else 4
+        self.objective: ModelWithLoss | DistributedDataParallel = objective
+        if processes.world_size > 1:
+            devices = [processes.device] if processes.device.type == "cuda" else None
+            self.objective = DistributedDataParallel(objective, device_ids=devices)
+
+    def __call__(self, parts: Sequence[Batch], rate: float, stage: Stage) -> dict[str, Tensor]:
+        """Learn from the batches of this process; returns each loss's share that they make up, and more for the log.
+
+        Raises InputError where a loss is no longer a number.
+        """
+        device, processes = self.processes.device, self.processes
+        backbone_lr_mult = self.config.backbone_lr_mult if stage.backbone_lr_mult is None else stage.backbone_lr_mult
+        parts = [Batch(*(tensor.to(device, non_blocking=True) for tensor in part)) for part in parts]
+        counted = [count_labels(part, self.levels) for part in parts]
+        counts = Normalizers(
+            *(processes.all_reduce(torch.stack(column).sum(0)) for column in zip(*counted, strict=True))
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * (backbone_lr_mult if group["pretrained"] else 1.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        share = 1 / (processes.world_size * len(parts))
+        values: dict[str, Tensor] = {}
+        for i, part in enumerate(parts):
+            with self._exchange(last=i == len(parts) - 1):
+                total, losses = self.objective(part, counts, stage.matching, share)
+                if not total.isfinite():
+                    raise InputError(
+                        f"the loss is {float(total.detach())}: continue from the last checkpoint, "
+                        "with a lower learning rate or precision=float32"
+                    )
+                (
+                    total * processes.world_size
+                ).backward()  # the gradients of processes are averaged, these are to be added
+            for name, value in {**losses, "loss": total.detach()}.items():
+                values[name] = values.get(name, 0.0) + value
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return {**values, "grad_norm": norm / processes.world_size}
+
+    def _exchange(self, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once a step, in the last of its passes."""
+        if isinstance(self.objective, DistributedDataParallel) and not last:
+            return self.objective.no_sync()
+        return nullcontext()
