@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
 from model.flip_tta import stack_flipped
 from model.maps import decoder_inputs
+from model.network import MapConv
 from model.parser import HumanParser
 
 OPSET = 18
@@ -46,7 +48,7 @@ def write_graph(parser: HumanParser, path: Path) -> None:
     height = CANVAS_MULTIPLE * torch.export.Dim("height_cells", min=2, max=64)
     width = CANVAS_MULTIPLE * torch.export.Dim("width_cells", min=2, max=64)
     program = torch.onnx.export(
-        _Traced(parser).eval(),
+        _Traced(_divided(parser)).eval(),
         (torch.zeros(TRACE_VIEWS, *TRACE_CANVAS, 3, dtype=torch.uint8),),
         dynamo=True,
         opset_version=OPSET,
@@ -67,3 +69,12 @@ def write_graph(parser: HumanParser, path: Path) -> None:
     cast_initializers(graph)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
+
+
+def _divided(parser: HumanParser) -> HumanParser:
+    """A copy of `parser` with a convolution for each map."""
+    copy = deepcopy(parser)
+    for name, layer in list(copy.named_modules()):
+        if isinstance(layer, MapConv):
+            copy.set_submodule(name, layer.divided())
+    return copy

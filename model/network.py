@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.backbones.base import Pyramid
 from model.backbones.build import build_backbone
 from model.config import STRIDE, ModelConfig
 from model.maps import HeadMaps
-from model.pose_prior import disk_heatmaps, offsets_to_joints
+from model.pose_prior import PosePrior, disk_heatmaps, offsets_to_joints
 from model.taxonomy import DENSEPOSE_COCO, get_taxonomy
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -59,9 +60,9 @@ class Network(nn.Module):
         self.projection = ProjectionField(width, config.projection)
         self.pose_head = PyramidHead(width)
         # The order of pose channels: heatmaps, limbs, center, offsets, regression.
-        self.pose_channels = (self.joints, self.limbs, 1, 2 * self.joints, 2 * self.joints)
-        self.pose_logits = nn.Conv2d(width, sum(self.pose_channels), 1)
-        outputs = (self.parts + 1, 2, sum(self.pose_channels))
+        pose_channels = (self.joints, self.limbs, 1, 2 * self.joints, 2 * self.joints)
+        self.pose_logits = MapConv(width, pose_channels)
+        outputs = (self.parts + 1, 2, *pose_channels)
         inputs = 2 * width + self.backbone.channels[0]
         self.refinement = Refinement(inputs, config.refinement_dim, outputs) if config.refinement_dim else None
         self._start_pose(self.pose_logits)
@@ -101,17 +102,17 @@ class Network(nn.Module):
 
         D_l is in cells of level l: [B, 2, H/2^(l+1), W/2^(l+1)].
         """
-        raw = self.backbone(self.normalized(image))
+        raw, prior = self._features(image)
         features = [scale(x) for scale, x in zip(self.feature_scale, raw, strict=True)]
         levels = self.pyramid(features)
         fields = self.projection(levels)
         part_features, pose_features = self.part_head(levels), self.pose_head(levels)  # [B, W_, h, w]
-        parts = self.part_logits(part_features)  # [B, C+1, h, w]
-        pose = self.pose_logits(pose_features)  # [B, 5K+L+1, h, w]
+        outputs = [self.part_logits(part_features), fields[0], *self.pose_logits(pose_features)]
         if self.refinement is not None:
             corrections = self.refinement(torch.cat([part_features, pose_features, features[0]], dim=1))
-            parts, fields[0], pose = (x + y for x, y in zip((parts, fields[0], pose), corrections, strict=True))
-        heatmap, limb, center, offsets, regression = pose.float().split(self.pose_channels, dim=1)
+            outputs = [x + y for x, y in zip(outputs, corrections, strict=True)]
+        parts, fields[0], *pose = outputs
+        heatmap, limb, center, offsets, regression = (x.float() for x in pose)
         maps = HeadMaps(
             part_logits=parts,
             projection_field=fields[0],
@@ -121,8 +122,7 @@ class Network(nn.Module):
             center_logits=center,
             regression=regression.unflatten(1, (self.joints, 2)) * BODY_CELLS,
         )
-        if self.config.pose_prior:
-            prior = self.backbone.pose_prior(raw)
+        if prior is not None:
             maps = maps._replace(
                 heatmap_logits=maps.heatmap_logits + disk_heatmaps(prior),
                 offsets=maps.offsets + offsets_to_joints(prior),
@@ -130,6 +130,39 @@ class Network(nn.Module):
                 regression=maps.regression + prior.regression,
             )
         return maps, fields
+
+    def _features(self, image: Tensor) -> tuple[Pyramid, PosePrior | None]:
+        pixels = self.normalized(image)
+        return self.backbone.forward_with_poses(pixels) if self.config.pose_prior else (self.backbone(pixels), None)
+
+
+class MapConv(nn.Conv2d):
+    """A 1x1 convolution to several maps, whose channels follow each other in its weights."""
+
+    def __init__(self, channels: int, outputs: tuple[int, ...]) -> None:
+        super().__init__(channels, sum(outputs), 1)
+        self.outputs = outputs
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """[B, channels, h, w] to a [B, ., h, w] for each of the outputs."""
+        return super().forward(x).split(self.outputs, dim=1)  # type: ignore[no-untyped-call, no-any-return]
+
+    @torch.no_grad()
+    def divided(self) -> MapConvs:
+        """As a convolution for each map, `0` the first: a runtime splits channels slowly."""
+        layers = MapConvs(nn.Conv2d(self.in_channels, channels, 1) for channels in self.outputs)
+        for own, parameter in self.named_parameters(recurse=False):
+            for layer, value in zip(layers, parameter.split(self.outputs), strict=True):
+                layer.get_parameter(own).copy_(value)
+        return layers
+
+
+class MapConvs(nn.ModuleList):
+    """What `MapConv.divided` returns."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """As `MapConv`."""
+        return tuple(layer(x) for layer in self)
 
 
 class FeatureScale(nn.Module):
@@ -176,18 +209,17 @@ class Refinement(nn.Module):
 
     def __init__(self, channels: int, width: int, outputs: tuple[int, ...]) -> None:
         super().__init__()
-        self.outputs = outputs
         self.stage = nn.Sequential(
             nn.Conv2d(channels, width, 1), SeparableConv(width, width), SeparableConv(width, width)
         )
-        self.corrections = nn.Conv2d(width, sum(outputs), 1)
+        self.corrections = MapConv(width, outputs)
         for parameter in self.corrections.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """[B, channels, h, w] to a [B, ., h, w] for each of the outputs."""
-        corrections: Tensor = self.corrections(self.stage(x))
-        return corrections.split(self.outputs, dim=1)  # type: ignore[no-untyped-call, no-any-return]
+        corrections: tuple[Tensor, ...] = self.corrections(self.stage(x))
+        return corrections
 
 
 class ProjectionField(nn.Module):

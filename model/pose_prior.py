@@ -33,16 +33,19 @@ def offsets_to_joints(prior: PosePrior) -> Tensor:
     Sums over windows are convolutions with fixed filters, in which vectors stay small: bfloat16 holds them. Zero
     where nothing is warm.
     """
-    joints = prior.heatmap_logits.shape[1]
     heat = torch.sigmoid(prior.heatmap_logits) ** SHARPNESS  # [B, K, h, w]
-    weighted = (heat[:, :, None] * prior.subcell).flatten(1, 2)  # [B, 2K, h, w]
+    twice = heat[:, :, None].expand_as(prior.subcell)  # once for x, once for y
+    weighted = twice * prior.subcell  # [B, K, 2, h, w]
     size = 2 * REACH + 1
-    ramp = torch.arange(-REACH, REACH + 1, dtype=heat.dtype, device=heat.device)
-    to_column = ramp.expand(size, size)
-    steps = torch.stack((to_column, to_column.T))[:, None].repeat(joints, 1, 1, 1)  # [2K, 1, 7, 7]
-    total = F.avg_pool2d(heat, size, 1, REACH) * size**2  # padding counts as cold
-    to_cells = F.conv2d(heat, steps, padding=REACH, groups=joints)
-    to_joints = F.avg_pool2d(weighted, size, 1, REACH) * size**2
-    vectors = (to_cells + to_joints).reshape(-1, joints, 2, *heat.shape[-2:])  # [B, K, 2, h, w]
-    total = total[:, :, None]
+    column = torch.arange(-REACH, REACH + 1, dtype=heat.dtype, device=heat.device).expand(size, size)
+    total = _sum_windows(twice, torch.ones_like(column)[None])
+    vectors = _sum_windows(twice, torch.stack((column, column.T))) + _sum_windows(weighted, torch.ones_like(column)[None])
     return torch.where(total > _NO_HEAT, vectors / total.clamp(min=_NO_HEAT), 0.0)
+
+
+def _sum_windows(value: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums over the windows around each cell of [B, K, 2, h, w]; weights [1 or 2, 7, 7], of x and y."""
+    joints = value.shape[1]
+    filters = weights.expand(2, -1, -1)[:, None].repeat(joints, 1, 1, 1)  # [2K, 1, 7, 7]
+    sums = F.conv2d(value.flatten(1, 2), filters, padding=REACH, groups=2 * joints)
+    return sums.unflatten(1, (joints, 2))

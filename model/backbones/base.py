@@ -30,8 +30,8 @@ class Backbone(nn.Module, ABC):
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
 
-    def pose_prior(self, features: Pyramid) -> PosePrior:
-        """Predict poses, for backbones that were trained on people.
+    def forward_with_poses(self, image: Tensor) -> tuple[Pyramid, PosePrior]:
+        """As `forward`, with the poses that a backbone predicts which was trained on people.
 
         Raises InputError for the others.
         """

@@ -53,7 +53,7 @@ class MoveNet(Backbone):
     """Levels hold a block's output beside the pyramid's; X_1 also what MoveNet predicts: where people and joints are.
 
     At X_1 these are logits of people's centers and of each joint, and from a center the way to its joints (y, x in
-    cells). `pose_prior` adds the joints' sub-cell offsets. Boxes, its other prediction, are not computed.
+    cells). `forward_with_poses` adds the joints' sub-cell offsets. Boxes, its other prediction, are not computed.
 
     Differs from the paper: a mobile network that knows people in place of ResNet-101.
     """
@@ -87,6 +87,21 @@ class MoveNet(Backbone):
 
     def forward(self, image: Tensor) -> Pyramid:
         """`image` is [B, 3, H, W], ImageNet-normalised RGB; H and W are multiples of 32."""
+        return self._forward(image)[0]
+
+    def forward_with_poses(self, image: Tensor) -> tuple[Pyramid, PosePrior]:
+        """As `forward`, with MoveNet's own pose maps."""
+        features, p4, heads = self._forward(image)
+        prior = PosePrior(
+            center_logits=heads["center"].float(),
+            heatmap_logits=heads["heatmap"].float(),
+            regression=_to_xy(heads["regress"].float()) - EDGE,
+            subcell=_to_xy(self.subcell(p4).float()) - EDGE,
+        )
+        return features, prior
+
+    def _forward(self, image: Tensor) -> tuple[Pyramid, Tensor, dict[str, Tensor]]:
+        """Features, the pyramid's finest level [B, 24, H/4, W/4] and what `HEADS` say of it."""
         x = F.relu6(self.stem(image * self._scale + self._shift))  # b 48 H/2 W/2
         outputs: list[Tensor] = []
         for block in self.blocks:
@@ -101,29 +116,11 @@ class MoveNet(Backbone):
             x = fuse(x + lateral(outputs[tapped]))
             pyramid.append(x)
         p16, p8, p4 = pyramid
-        heads = self.heads
-        x1 = torch.cat(
-            [
-                outputs[LATERALS[0]],
-                p4,
-                heads["center"](p4) / LOGIT_SCALE,
-                heads["heatmap"](p4) / LOGIT_SCALE,
-                heads["regress"](p4) / DISPLACEMENT_SCALE,
-            ],
-            dim=1,
-        )  # b 116 H/4 W/4
-        return x1, torch.cat([outputs[LATERALS[1]], p8], dim=1), torch.cat([outputs[LAST_AT_16], p16], dim=1), x4
-
-    def pose_prior(self, features: Pyramid) -> PosePrior:
-        """MoveNet's own pose maps, read from the `features` that `forward` returned."""
-        sizes = [BLOCKS[LATERALS[0]].channels, PYRAMID[-1], *HEADS.values()]
-        _, p4, center, heatmap, regress = torch.split(features[0], sizes, dim=1)
-        return PosePrior(
-            center_logits=center.float() * LOGIT_SCALE,
-            heatmap_logits=heatmap.float() * LOGIT_SCALE,
-            regression=_to_xy(regress.float() * DISPLACEMENT_SCALE) - EDGE,
-            subcell=_to_xy(self.subcell(p4).float()) - EDGE,
-        )
+        said = {name: self.heads[name](p4) for name in HEADS}
+        scales = {"center": LOGIT_SCALE, "heatmap": LOGIT_SCALE, "regress": DISPLACEMENT_SCALE}
+        x1 = torch.cat([outputs[LATERALS[0]], p4, *(said[name] / scales[name] for name in HEADS)], dim=1)
+        features = x1, torch.cat([outputs[LATERALS[1]], p8], dim=1), torch.cat([outputs[LAST_AT_16], p16], dim=1), x4
+        return features, p4, said  # X_1 is b 116 H/4 W/4
 
     def freeze_stages(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` of the 17 blocks as they are.

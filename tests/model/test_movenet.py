@@ -152,7 +152,7 @@ def test_poses_are_what_the_public_graph_says_in_cells_from_their_centers() -> N
     state = public_state()
     pixels = torch.randint(0, 256, (1, 3, 64, 96), generator=torch.Generator().manual_seed(0)).float()
     backbone = loaded(state)
-    prior = backbone.pose_prior(backbone((pixels - MEAN) / STD))
+    prior = backbone.forward_with_poses((pixels - MEAN) / STD)[1]
     _, answers = graph(state, pixels)
     torch.testing.assert_close(prior.center_logits, answers["center"], rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(prior.heatmap_logits, answers["kpt_heatmap"], rtol=1e-4, atol=1e-3)

@@ -55,7 +55,7 @@ def test_an_untrained_network_predicts_what_its_backbone_does() -> None:
     ).eval()
     image = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
     maps: HeadMaps = network(image)
-    prior = network.backbone.pose_prior(network.backbone(network.normalized(image)))
+    prior = network.backbone.forward_with_poses(network.normalized(image))[1]
     torch.testing.assert_close(maps.heatmap_logits, disk_heatmaps(prior))
     torch.testing.assert_close(maps.offsets, offsets_to_joints(prior))
     torch.testing.assert_close(maps.center_logits, prior.center_logits)
