@@ -108,7 +108,7 @@ def _runs(start: Ints, step: Ints, below: Ints, size_image: Size) -> IdRuns:
 
     Where they have, in slivers too thin for their pixels, a sum of steps may be no id; the run before goes on there.
     """
-    order = np.argsort(start)
+    order = np.argsort(start, kind="stable")
     start, step, below = start[order], step[order], below[order]
     first = np.flatnonzero(np.append(True, start[1:] != start[:-1]))  # of the cuts at a pixel
     number = np.diff(np.append(first, len(start)))
