@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.id_runs import PERSON_SHIFT, Ids
+from model.letterbox import Letterbox
+
 
 class CanvasPeople(NamedTuple):
     """The people of one canvas of H x W pixels: P person slots, K joints, C parts."""
@@ -24,3 +27,9 @@ class CanvasPeople(NamedTuple):
         """Copy the first image of a batch of named output tensors: a runtime may use its memory again."""
         first = {name: tensors[name][0].copy() for name in cls._fields}
         return cls(**{**first, "overflow": int(first["overflow"])})
+
+    def ids(self, letterbox: Letterbox) -> Ids:
+        """Return person and part in one, uint16 [h, w], of the canvas without its bars."""
+        ids: Ids = np.left_shift(letterbox.content(self.person_map), PERSON_SHIFT, dtype=np.uint16)
+        ids |= letterbox.content(self.part_map)
+        return ids

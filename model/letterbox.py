@@ -37,6 +37,11 @@ class Letterbox(NamedTuple):
             (y_canvas - self.offset_y + 0.5) / self.scale_y - 0.5,
         )
 
+    def content(self, canvas: Any) -> Any:
+        """View of an array [H, W, ...] of the canvas without its bars."""
+        rows = slice(self.offset_y, self.offset_y + self.height)
+        return canvas[rows, self.offset_x : self.offset_x + self.width]
+
 
 def letterbox_geometry(size_image: tuple[int, int], size_canvas: tuple[int, int]) -> Letterbox:
     """Return the placement of an image of `size_image` (height, width) in a canvas of `size_canvas`.

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.canvas_people import CanvasPeople
+from model.contours import enlarge
+from model.id_runs import PART_MASK, PERSON_SHIFT
 from model.letterbox import Letterbox
 
 TALL = 200.0  # pixels of the fine canvas: of taller people the coarse canvas knows more
@@ -108,18 +110,15 @@ def _count(people: CanvasPeople) -> int:
 
 
 def _to_fine(people: CanvasPeople, own: Letterbox, fine: Letterbox, size: tuple[int, ...]) -> CanvasPeople:
-    """`people` in the frame of another canvas of the same image: points exactly, maps by their nearest pixels."""
+    """`people` in the frame of another canvas of the same image: points exactly, maps with smooth contours."""
     keypoints = people.keypoints.copy()
     x, y = own.to_image(keypoints[..., 0], keypoints[..., 1])
     keypoints[..., 0], keypoints[..., 1] = fine.to_canvas(x, y)
     keypoints[people.keypoints[..., 2] <= 0] = 0
-    columns = own.to_canvas(fine.to_image(np.arange(size[1]), 0.0)[0], 0.0)[0]
-    rows = own.to_canvas(0.0, fine.to_image(0.0, np.arange(size[0]))[1])[1]
-    pixels = np.ix_(*(
-        np.clip(np.rint(places), 0, side - 1).astype(int)
-        for places, side in zip((rows, columns), people.part_map.shape, strict=True)
-    ))  # fmt: skip
-    return people._replace(part_map=people.part_map[pixels], person_map=people.person_map[pixels], keypoints=keypoints)
+    ids = np.zeros(size, np.uint16)
+    fine.content(ids)[:] = enlarge(people.ids(own), (fine.height, fine.width)).painted()
+    part_map, person_map = (ids & PART_MASK).astype(np.uint8), (ids >> PERSON_SHIFT).astype(np.uint8)
+    return people._replace(part_map=part_map, person_map=person_map, keypoints=keypoints)
 
 
 def _painted(

@@ -162,11 +162,11 @@ def _parse_image(parser: ImageParser, data: bytes, origin: Origin) -> dict[str, 
         parsed = parser.infer(prepared)
     with stopwatch.stage("encode"):
         body = build_response(parser, parsed, "rle", uuid.uuid4().hex).model_dump_json().encode()
-    grid, taxonomy = parsed.id_grid(), parser.manifest.taxonomy
+    runs, taxonomy = parsed.id_runs(), parser.manifest.taxonomy
     file = {"file_name": origin.file_name, "sha256": origin.sha256}
     return {
-        ".parts.png": parts_png(grid, taxonomy),
-        ".people.png": people_png(grid),
+        ".parts.png": parts_png(runs, taxonomy),
+        ".people.png": people_png(runs),
         ".overlay.jpg": encoded(overlay_of(parser, parsed, data), "image/jpeg"),
         JSON: with_fields(body, {"timings_ms": stopwatch.stop(), **file}),
     }

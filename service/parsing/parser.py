@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.canvases import best_canvas
+from model.contours import enlarge
+from model.id_runs import IdRuns
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
 from model.two_scales import unite
 from service.images.decoding import decode, fit_canvas
 from service.images.header import Header, read_header
-from service.parsing.id_grid import IdGrid, id_grid
 from service.parsing.turned import turned_warnings
 from service.runtimes.types import Backend, Output, Size
 
@@ -52,9 +53,9 @@ class Parsed:
     placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
     warnings: tuple[str, ...] = ()  # about the file, or that it is turned
 
-    def id_grid(self) -> IdGrid:
-        """Return persons and parts by pixel of the image."""
-        return id_grid(self.output.part_map, self.output.person_map, self.letterbox, self.header.size_image)
+    def id_runs(self, size: Size | None = None) -> IdRuns:
+        """Return persons and parts by pixel of the image, or of the image at another size."""
+        return enlarge(self.output.ids(self.letterbox), size or self.header.size_image)
 
 
 @dataclass(frozen=True)

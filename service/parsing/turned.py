@@ -8,7 +8,6 @@ the right remedy.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ def turned_warnings(
     best = float(person_score.max())
     if best >= SURE:
         return ()
-    image = Image.fromarray(_content(canvas, letterbox))
+    image = Image.fromarray(letterbox.content(canvas))
     scores = {turn: _surest_person(backend, image.transpose(transpose)) for turn, transpose in TURNS.items()}
     turn = max(scores, key=scores.__getitem__)
     if scores[turn] < LIKELY or _log_odds(scores[turn]) < _log_odds(best) + MARGIN:
@@ -59,11 +58,6 @@ def warm_up(backend: Backend) -> None:
     """Run each of the canvases once, so that no request pays for a first run."""
     for size in CANVASES:
         backend.infer(np.zeros((*size, 3), np.uint8), 1)
-
-
-def _content(canvas: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[Any]:
-    top, left = letterbox.offset_y, letterbox.offset_x
-    return canvas[top : top + letterbox.height, left : left + letterbox.width]
 
 
 def _surest_person(backend: Backend, image: Image.Image) -> float:

@@ -41,11 +41,11 @@ def encode_response(parser: ImageParser, parsed: Parsed, data: bytes, form: Form
     if form.layer is None:
         return build_response(parser, parsed, form.masks, request_id).model_dump_json().encode()
     if form.layer == "parts":
-        return parts_png(parsed.id_grid(), taxonomy)
+        return parts_png(parsed.id_runs(), taxonomy)
     if form.layer == "people":
-        return people_png(parsed.id_grid())
+        return people_png(parsed.id_runs())
     if form.layer == "panoptic":
-        return panoptic_png(parsed.id_grid())
+        return panoptic_png(parsed.id_runs())
     return encoded(overlay_of(parser, parsed, data), "image/webp" if form.media_type == "image/webp" else "image/jpeg")
 
 

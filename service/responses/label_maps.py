@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.colors import person_color
+from model.id_runs import PART_MASK, PERSON_SHIFT, IdRuns
 from model.taxonomy import RGB, Taxonomy
 from service.images.stamp import stamp
-from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 
 MAX_PEOPLE_COLORS = 255
 
 
-def parts_png(grid: IdGrid, taxonomy: Taxonomy) -> bytes:
+def parts_png(runs: IdRuns, taxonomy: Taxonomy) -> bytes:
     """Encode an indexed PNG whose pixel value is the part's category id, 0 for background."""
-    return _indexed_png(grid.enlarged() & (2**PERSON_SHIFT - 1), taxonomy.palette)
+    return _indexed_png(runs.painted() & PART_MASK, taxonomy.palette)
 
 
-def people_png(grid: IdGrid) -> bytes:
+def people_png(runs: IdRuns) -> bytes:
     """Encode an indexed PNG whose pixel value is the person's id, 0 for nobody."""
     palette = tuple(person_color(i) for i in range(1, MAX_PEOPLE_COLORS + 1))
-    return _indexed_png(grid.people().enlarged(), palette)
+    return _indexed_png(runs.people().painted(), palette)
 
 
-def panoptic_png(grid: IdGrid) -> bytes:
+def panoptic_png(runs: IdRuns) -> bytes:
     """Encode an RGB PNG after COCO's panoptic format, id = R + 256 G: R is the part's id, G the person's."""
-    ids = grid.enlarged()
+    ids = runs.painted()
     rgb = np.zeros((*ids.shape, 3), dtype=np.uint8)
-    rgb[..., 0], rgb[..., 1] = ids & (2**PERSON_SHIFT - 1), ids >> PERSON_SHIFT
+    rgb[..., 0], rgb[..., 1] = ids & PART_MASK, ids >> PERSON_SHIFT
     return _png(Image.fromarray(rgb))
 
 

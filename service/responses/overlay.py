@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from model.colors import person_color
+from model.id_runs import PART_MASK, PERSON_SHIFT, Ids
 from model.taxonomy import Taxonomy
 from service.parsing.parser import Parsed
+from service.responses.masks import Box, encode
 from service.responses.people import FOUND, keypoints_image
 
 OPACITY = 0.55  # of a part's color over the image
-SOFTNESS = 1.2  # canvas pixels, standard deviation: rounds the steps of the canvas off the contours
 LINE = 1 / 480  # width of a limb, in longer sides of the picture; an outline is as wide
 LINE_PERSON = 1 / 50  # but at most this share of the person: small ones would drown in lines
 SUPERSAMPLING = 2  # limbs are drawn this much larger and shrunk, which smooths them
@@ -23,47 +24,33 @@ SUPERSAMPLING = 2  # limbs are drawn this much larger and shrunk, which smooths 
 def overlay(image: Image.Image, parsed: Parsed, taxonomy: Taxonomy) -> Image.Image:
     """Draw all people on the upright image, at any scale; return a new image."""
     picture = image.convert("RGB").copy()
-    area = _content(parsed)
-    person_map = parsed.output.person_map[area]
-    colors = np.array([(0, 0, 0), *taxonomy.palette], dtype=np.uint8)[parsed.output.part_map[area]]
-    clear = np.where(person_map > 0, np.uint8(255), np.uint8(0))
-    parts = Image.fromarray(np.dstack([colors, clear])).convert("RGBa")
+    runs = parsed.id_runs((picture.height, picture.width))
+    ids, boxes = runs.painted(), {id_: mask.box for id_, mask in encode(runs.people()).items()}
     slots = np.flatnonzero(parsed.output.person_score > 0).tolist()
     for slot in reversed(slots):  # the surest last, on top
-        _paint_person(picture, parts, person_map, slot + 1)
+        if slot + 1 in boxes:
+            _paint_person(picture, ids, slot + 1, boxes[slot + 1], taxonomy)
     for slot in reversed(slots):
         _paint_skeleton(picture, parsed, taxonomy, slot)
     return picture
 
 
-def _content(parsed: Parsed) -> tuple[slice, slice]:
-    """Return the image's area of the canvas: rows, columns."""
-    box = parsed.letterbox
-    return slice(box.offset_y, box.offset_y + box.height), slice(box.offset_x, box.offset_x + box.width)
+def _paint_person(picture: Image.Image, ids: Ids, id_: int, box: Box, taxonomy: Taxonomy) -> None:
+    """Blend a person's parts and outline into the picture; `ids` are its pixels'."""
+    half_line = _line_width(picture, max(box[2:])) / 2
+    softness = half_line + 1  # far from the contour the distance is then estimated to be beyond the line
+    margin = round(2 * softness)
+    left, top = max(0, box[0] - margin), max(0, box[1] - margin)
+    area = ids[top : box[1] + box[3] + margin, left : box[0] + box[2] + margin]
+    mask = area >> PERSON_SHIFT == id_
+    colors = np.array([(0, 0, 0), *taxonomy.palette], dtype=np.uint8)[area & PART_MASK]
+    picture.paste(Image.fromarray(colors), (left, top), _alpha(np.where(mask, OPACITY, 0)))
 
-
-def _paint_person(picture: Image.Image, parts: Image.Image, person_map: NDArray[np.uint8], id_: int) -> None:
-    """Blend a person's parts and outline into the picture; `parts` has premultiplied alpha."""
-    mask = person_map == id_
-    if not mask.any():
-        return
-    (width, height), (rows, columns) = picture.size, mask.shape
-    scale_x, scale_y = width / columns, height / rows
-    margin = 3 * SOFTNESS
-    y, x = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, right = int(max(0, (x[0] - margin) * scale_x)), int(min(width, (x[-1] + 1 + margin) * scale_x))
-    top, bottom = int(max(0, (y[0] - margin) * scale_y)), int(min(height, (y[-1] + 1 + margin) * scale_y))
-    source = left / scale_x, top / scale_y, right / scale_x, bottom / scale_y
-    size = right - left, bottom - top
-
-    soft = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(SOFTNESS))
-    level = np.asarray(soft.resize(size, Image.Resampling.BICUBIC, box=source), dtype=np.float32) / 255
+    soft = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(softness))
+    level = np.asarray(soft, dtype=np.float32) / 255
     # Across a straight edge, the blurred mask rises by 1 / (sigma sqrt(2 pi)) a pixel: distances from its slope.
-    inside = (level - 0.5) * np.float32(SOFTNESS * (scale_x + scale_y) / 2 * np.sqrt(2 * np.pi))  # [h, w] pixels
-    color = parts.resize(size, Image.Resampling.BILINEAR, box=source).convert("RGBA").convert("RGB")
-    picture.paste(color, (left, top), _alpha(OPACITY * np.clip(inside + 0.5, 0, 1)))
-    half_line = _line_width(picture, max(size)) / 2
-    outline = Image.new("RGB", size, person_color(id_))
+    inside = (level - 0.5) * np.float32(softness * np.sqrt(2 * np.pi))  # [h, w] pixels
+    outline = Image.new("RGB", soft.size, person_color(id_))
     picture.paste(outline, (left, top), _alpha(np.clip(half_line + 0.5 - np.abs(inside), 0, 1)))
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model.id_runs import PERSON_SHIFT, IdRuns
 from model.taxonomy import Taxonomy
-from service.parsing.id_grid import PERSON_SHIFT, IdGrid
 from service.parsing.parser import Parsed
 from service.responses.masks import Mask, encode
 from service.responses.polygons import polygons
@@ -27,9 +27,8 @@ class Keypoint(NamedTuple):
 
 def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Person]:
     """Convert every slot with a score, by falling score."""
-    grid = parsed.id_grid()
-    grid_people = grid.people()
-    part_masks, person_masks = encode(grid), encode(grid_people)
+    runs = parsed.id_runs()
+    layer_parts, layer_people = _Layer(runs, masks), _Layer(runs.people(), masks)
     output = parsed.output
     people = []
     for slot in np.flatnonzero(output.person_score > 0).tolist():
@@ -37,7 +36,7 @@ def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Per
         parts = []
         for category_id, name in enumerate(taxonomy.part_names, start=1):
             part_id = id_ << PERSON_SHIFT | category_id
-            mask = part_masks.get(part_id)
+            mask = layer_parts.masks.get(part_id)
             if mask is None:
                 continue
             part = Part(
@@ -46,10 +45,10 @@ def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Per
                 score=round(float(output.part_score[slot, category_id - 1]), 4),
                 area=mask.area,
                 bbox=mask.box,
-                segmentation=_segmentation(grid, part_id, mask, masks),
+                segmentation=layer_parts.segmentation(part_id),
             )
             parts.append(part)
-        mask = person_masks.get(id_)
+        mask = layer_people.masks.get(id_)
         keypoints = keypoints_image(parsed, slot)
         person = Person(
             id=id_,
@@ -58,11 +57,26 @@ def people_of(parsed: Parsed, taxonomy: Taxonomy, masks: MaskFormat) -> list[Per
             area=0 if mask is None else mask.area,
             keypoints=[v for k in keypoints for v in (round(k.x, 1), round(k.y, 1), k.visibility)],
             keypoint_scores=[round(k.score, 4) for k in keypoints],
-            segmentation=None if mask is None else _segmentation(grid_people, id_, mask, masks),
+            segmentation=None if mask is None else layer_people.segmentation(id_),
             parts=parts,
         )
         people.append(person)
     return people
+
+
+class _Layer:
+    """The masks of some ids, in the form that was asked for."""
+
+    def __init__(self, runs: IdRuns, form: MaskFormat) -> None:
+        self.masks: dict[int, Mask] = encode(runs)
+        self._size, self._form = runs.size_image, form
+        self._painted = runs.painted() if form == "polygon" else None
+
+    def segmentation(self, id_: int) -> Rle | Polygons | None:
+        mask = self.masks[id_]
+        if self._painted is not None:
+            return polygons(self._painted, id_, mask.box)
+        return Rle(size=self._size, counts=mask.counts) if self._form == "rle" else None
 
 
 def keypoints_image(parsed: Parsed, slot: int) -> list[Keypoint]:
@@ -86,11 +100,3 @@ def _keypoint_box(keypoints: list[Keypoint]) -> tuple[float, float, float, float
     x, y = min(k.x for k in found), min(k.y for k in found)
     width, height = max(k.x for k in found) - x, max(k.y for k in found) - y
     return round(x, 1), round(y, 1), round(width, 1), round(height, 1)
-
-
-def _segmentation(grid: IdGrid, id_: int, mask: Mask, masks: MaskFormat) -> Rle | Polygons | None:
-    if masks == "rle":
-        return Rle(size=grid.size_image, counts=mask.counts)
-    if masks == "polygon":
-        return polygons(grid, id_, mask.box)
-    return None

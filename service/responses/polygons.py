@@ -13,31 +13,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.parsing.id_grid import IdGrid, Ints
+from model.id_runs import Ids, Ints
 from service.responses.masks import Box
 
 Polygon = list[int]  # x1, y1, x2, y2, ... of pixel corners: 0 is the image's left or top edge
 Points = list[tuple[int, int]]
 
 
-def polygons(grid: IdGrid, id_: int, box: Box) -> list[Polygon]:
-    """Return one polygon per connected component (by edges, not corners) of an id inside its `box` in image pixels."""
-    x, y, width, height = box
-    left, right = np.searchsorted(grid.x_starts, (x, x + width))
-    top, bottom = np.searchsorted(grid.y_starts, (y, y + height))
-    mask = np.pad(grid.ids[top:bottom, left:right] == id_, 1)
+def polygons(ids: Ids, id_: int, box: Box) -> list[Polygon]:
+    """Return one polygon per connected component (by edges, not corners) of an id inside its `box`.
+
+    `ids` is [height, width]; box and polygons are in its pixels.
+    """
+    left, top, width, height = box
+    mask = np.pad(ids[top : top + height, left : left + width] == id_, 1)
     rings = _rings(mask)
     # A ring's first corner is its topmost, and the cell to the lower right of it is on for an outline, off for a hole.
     outlines: list[Points] = [_points(r) for r in rings if mask[r[0, 1], r[0, 0]]]
     for hole in (r for r in rings if not mask[r[0, 1], r[0, 0]]):  # from top to bottom
         _cut_open(outlines, _points(hole), mask)
-    # A corner at padded index i lies at grid line i - 1 of the crop.
-    result = []
-    for outline in outlines:
-        corners = np.array(outline)
-        points = [grid.x_starts[corners[:, 0] + left - 1], grid.y_starts[corners[:, 1] + top - 1]]
-        result.append(np.stack(points, axis=1).ravel().tolist())
-    return result
+    return [[v for x, y in outline for v in (x + left - 1, y + top - 1)] for outline in outlines]
 
 
 def _points(ring: Ints) -> Points:

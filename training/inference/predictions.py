@@ -8,6 +8,8 @@ import numpy as np
 
 from model.canvas_people import CanvasPeople
 from model.canvases import best_canvas
+from model.contours import enlarge
+from model.id_runs import PART_MASK, PERSON_SHIFT
 from model.letterbox import Letterbox
 from model.manifest import Size
 from model.two_scales import unite
@@ -43,19 +45,17 @@ def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPe
 
 
 def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> Prediction:
-    """The filled slots of a canvas in the photo: nearest pixels, centre to centre; points clamped to the photo."""
+    """The filled slots of a canvas in the photo, contours smoothed as the service does; points clamped to the photo."""
     count = int((people.person_score > 0).sum())
     height, width = size_image
-    rows = box.offset_y + (2 * np.arange(height) + 1) * box.height // (2 * height)
-    columns = box.offset_x + (2 * np.arange(width) + 1) * box.width // (2 * width)
-    pixels = np.ix_(rows, columns)
+    ids = enlarge(people.ids(box), size_image).painted()
     keypoints = people.keypoints[:count].copy()  # [m, K, 3]
     x, y = box.to_image(keypoints[..., 0], keypoints[..., 1])
     keypoints[..., 0], keypoints[..., 1] = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     keypoints[keypoints[..., 2] <= 0] = 0
     return Prediction(
-        part_map=people.part_map[pixels],
-        person_map=people.person_map[pixels],
+        part_map=(ids & PART_MASK).astype(np.uint8),
+        person_map=(ids >> PERSON_SHIFT).astype(np.uint8),
         keypoints=keypoints,
         score=people.person_score[:count],
         part_score=people.part_score[:count],

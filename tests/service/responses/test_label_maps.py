@@ -14,10 +14,10 @@ RED_PART, BLUE_PART = 3, 2
 
 
 def test_layers_hold_ids_at_the_size_of_the_photo(parsed: Parsed) -> None:
-    grid = parsed.id_grid()
+    runs = parsed.id_runs()
     parts, people, panoptic = (
         np.asarray(Image.open(io.BytesIO(data)))
-        for data in (parts_png(grid, PASCAL_PERSON_PART), people_png(grid), panoptic_png(grid))
+        for data in (parts_png(runs, PASCAL_PERSON_PART), people_png(runs), panoptic_png(runs))
     )
     assert parts.shape == people.shape == SIZE
     assert set(zip(people.ravel().tolist(), parts.ravel().tolist(), strict=True)) == {(0, 0), (1, 3), (2, 2)}
