@@ -3,13 +3,14 @@
 Problem
 ├── 400 broken-image, broken-request
 ├── 401 unauthorized
+├── 403 foreign-origin
 ├── 406 not-acceptable
 ├── 408 slow-body
 ├── 413 too-many-bytes, too-many-pixels
 ├── 415 unsupported-format, unsupported-media-type
 ├── 422 invalid-parameter
-├── 429 queue-full, deadline-unreachable      + Retry-After
-├── 503 not-ready                             + Retry-After
+├── 429 queue-full, deadline-unreachable, too-many-streams   + Retry-After
+├── 503 not-ready                                            + Retry-After
 └── 504 deadline-passed
 """
 
@@ -21,6 +22,7 @@ TITLES = {
     "broken-image": (400, "The image cannot be decoded"),
     "broken-request": (400, "The request cannot be read"),
     "unauthorized": (401, "A valid API key is needed"),
+    "foreign-origin": (403, "Pages of this origin may not call"),
     "not-acceptable": (406, "None of the accepted media types can be produced"),
     "slow-body": (408, "The request body did not arrive in time"),
     "too-many-bytes": (413, "The image file is too large"),
@@ -28,6 +30,7 @@ TITLES = {
     "unsupported-format": (415, "The format is not supported"),
     "unsupported-media-type": (415, "The Content-Type is not supported"),
     "invalid-parameter": (422, "A parameter is invalid"),
+    "too-many-streams": (429, "Too many streams are open"),
     "queue-full": (429, "Too many images are waiting"),
     "deadline-unreachable": (429, "The deadline cannot be met"),
     "not-ready": (503, "The service is starting or stopping"),

@@ -57,8 +57,11 @@ class Settings(BaseSettings):
     max_pixels: Positive = Field(
         8192 * 8192, description="largest width x height accepted, read before decoding; phones have 64 megapixels"
     )
-    body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="a slower request body: 408")
+    body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="a slower request body: 408; a stream without a frame for as long is closed"
+    )
     queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
+    stream_limit: Positive = Field(8, description="WebSockets of /stream open at once; more are refused")
     decode_threads: Positive = Field(2, description="threads that decode images and encode responses")
     drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
     cors_origins: str = Field(

@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 
 from model.manifest import CARD
-from service.http import parse_endpoint
+from service.http import page, parse_endpoint, stream
 from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
@@ -57,6 +57,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.include_router(parse_endpoint.router)
+    app.include_router(stream.router)
+    app.include_router(page.router(settings.bundle))
 
     @app.head("/livez", include_in_schema=False)
     @app.get("/livez")

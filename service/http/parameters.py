@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import QueryParams
 
-from service.problems import Problem
+from service.parsing.parser import ImageParser
+from service.problems import Problem, invalid_parameter
 from service.responses.encoding import Layer
 from service.responses.schemas import MaskFormat
 
@@ -40,6 +41,13 @@ def read_parameters(query: QueryParams, fields: Mapping[str, str]) -> Parameters
         return Parameters.model_validate(dict(given))
     except ValidationError as error:
         raise parameter_problem(error.errors(), PARAMETERS) from error
+
+
+def check_detail(detail: str | None, parser: ImageParser) -> None:
+    """Raises Problem "invalid-parameter" for a level of detail that is not served."""
+    if detail is not None and detail not in parser.levels:
+        choices = ", ".join(parser.levels)
+        raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
 
 
 def parameter_problem(errors: Sequence[Any], known: Sequence[str]) -> Problem:

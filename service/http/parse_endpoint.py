@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -13,8 +12,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service.http.authorization import check_key
 from service.http.negotiation import negotiate
-from service.http.parameters import Parameters, read_parameters
+from service.http.parameters import Parameters, check_detail, read_parameters
 from service.http.problem_response import MEDIA_TYPE
 from service.http.request_body import FIELD, read_body
 from service.images.header import ImageError
@@ -72,7 +72,7 @@ async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Resp
     """
     arrived = time.perf_counter()
     lifecycle: Lifecycle = request.app.state.lifecycle
-    _authorize(request, lifecycle.api_key)
+    check_key(request, lifecycle.api_key)
     _form(request, lifecycle, query)  # refuse before reading the body
     deadline = _deadline(request, arrived)
     settings, metrics = lifecycle.settings, lifecycle.metrics
@@ -145,21 +145,10 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _authorize(request: Request, api_key: str | None) -> None:
-    if api_key is None:
-        return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), api_key.encode()):
-        raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
-
-
 def _form(request: Request, lifecycle: Lifecycle, parameters: Parameters) -> Form:
     """Return the form of the response. Raises Problem "not-ready", "invalid-parameter" or "not-acceptable"."""
     parser, _ = lifecycle.serving()
-    detail = parameters.detail
-    if detail is not None and detail not in parser.levels:
-        choices = ", ".join(parser.levels)
-        raise invalid_parameter("detail", f"detail={detail} is not served here: choose of {choices}")
+    check_detail(parameters.detail, parser)
     return Form(*negotiate(request.headers.get("accept", "*/*"), parameters.layer), parameters.masks)
 
 

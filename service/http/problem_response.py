@@ -21,26 +21,23 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return _response(
-        problem.status, URN + problem.kind, problem.title, problem.detail, request_id, problem.errors, headers
-    )
+    return _response(problem_document(problem, request_id), headers)
+
+
+def problem_document(problem: Problem, request_id: str) -> dict[str, Any]:
+    """Return the problem's members."""
+    return _document(problem.status, URN + problem.kind, problem.title, problem.detail, request_id, problem.errors)
 
 
 def http_problem(status: int, title: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
     """Return a problem that HTTP itself defines (404, 405, 500), of the type `about:blank`."""
-    return _response(status, "about:blank", title, title, request_id, [], headers or {})
+    return _response(_document(status, "about:blank", title, title, request_id, []), headers or {})
 
 
-def _response(
-    status: int,
-    type_: str,
-    title: str,
-    detail: str,
-    request_id: str,
-    errors: list[dict[str, Any]],
-    headers: dict[str, str],
-) -> Response:
-    body = {
+def _document(
+    status: int, type_: str, title: str, detail: str, request_id: str, errors: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
         "type": type_,
         "title": title,
         "status": status,
@@ -48,4 +45,7 @@ def _response(
         "request_id": request_id,
         "errors": errors,
     }
-    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
+
+
+def _response(document: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(json.dumps(document), document["status"], headers, media_type=MEDIA_TYPE)

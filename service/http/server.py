@@ -54,7 +54,15 @@ def serve(settings: Settings) -> int:
         server.should_exit = True
 
     app = create_app(settings, on_failure=fail)
-    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        ws_max_size=settings.max_bytes,
+        ws_per_message_deflate=False,  # images do not shrink, and a frame is never larger than what was sent
+    )
     server = Server(config, app.state.lifecycle)
     server.run(sockets=[listener])
     return 1 if failed or not server.started else 0

@@ -5,6 +5,7 @@ Boxes are x, y, width, height; coordinates are pixels of the upright image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -76,7 +77,7 @@ class UntimedResponse(_Frozen):
     request_id: str
     model: ModelInfo
     image: ImageInfo
-    people: list[Person]
+    people: Sequence[Person]
     truncated: bool = Field(description="people are missing or may be: a limit was reached, which a warning names")
     warnings: list[str]
 
@@ -85,3 +86,25 @@ class ParseResponse(UntimedResponse):
     """The response of POST /parse."""
 
     timings_ms: dict[str, float] = Field(description="decode, queue, infer, encode, and total since the body arrived")
+
+
+class TrackedPerson(Person):
+    """A person of a frame of a stream."""
+
+    track_id: int | None = Field(
+        description="1, 2, ... in order of appearance, the same from frame to frame; null before a score of 0.3"
+    )
+
+
+class UntimedStreamResponse(UntimedResponse):
+    """What WS /stream sends for a frame, without its times."""
+
+    frame: int = Field(description="which of the frames received: 1, 2, ...")
+    dropped: int = Field(description="frames before it, since the last answer, that were not parsed")
+    people: Sequence[TrackedPerson]
+
+
+class StreamResponse(UntimedStreamResponse):
+    """What WS /stream sends for a frame."""
+
+    timings_ms: dict[str, float] = Field(description="decode, queue, infer, encode, and total since the frame's turn")

@@ -40,6 +40,7 @@ class Lifecycle:
         self.metrics = Metrics()
         self.phase = Phase.STARTING
         self.pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="codec")
+        self.stream_slots = asyncio.Semaphore(settings.stream_limit)
         self.api_key = _read_key(settings.api_key_file)
         self._on_failure = on_failure
         self._parser: ImageParser | None = None

@@ -43,6 +43,10 @@ class Metrics:
         self.queue_depth = Gauge("humanparse_queue_depth", "Images admitted and not begun", registry=registry)
         self.queue_limit = Gauge("humanparse_queue_limit", "Images that may wait", registry=registry)
         self.inflight = Gauge("humanparse_inflight", "Requests being worked on", registry=registry)
+        self.streams = Gauge("humanparse_streams", "WebSockets of /stream that are open", registry=registry)
+        self.frames_dropped = Counter(
+            "humanparse_stream_frames_dropped", "Frames that a newer one of their stream replaced", registry=registry
+        )
         self.batch_size = Histogram("humanparse_batch_size", "Images per inference", buckets=COUNTS, registry=registry)
         self.people = Histogram(
             "humanparse_people_per_image", "People found in an image", buckets=COUNTS, registry=registry
