@@ -1,4 +1,4 @@
-"""Reads the command line: humanparse serve | parse | bench."""
+"""Reads the command line: humanparse serve | parse | bench | load."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return serve(settings.model_copy(update=given))
     if options.command == "parse":
         return _parse(options, settings)
+    if options.command == "load":
+        return _load(options, settings)
     from service.commands.bench import BenchError, bench
 
     image = options.image or settings.bundle / "sample.jpg"
@@ -63,6 +65,29 @@ def _parse(options: argparse.Namespace, settings: Settings) -> int:
         return _failed(str(error), 2)
     except OSError as error:
         return _failed(f"cannot write to --out {options.out}: {error.strerror or error}", 2)
+
+
+def _load(options: argparse.Namespace, settings: Settings) -> int:
+    from service.commands.load import Load, LoadError, load
+
+    key = options.key_file.read_text(encoding="utf-8").strip() if options.key_file else None
+    image = options.image or settings.bundle / "sample.jpg"
+    asked = Load(
+        options.url,
+        image,
+        options.clients,
+        options.rate,
+        options.seconds,
+        options.deadline_ms,
+        options.back_off,
+        options.expect,
+        key,
+    )
+    try:
+        print(load(asked))
+    except LoadError as error:
+        return _failed(str(error), 1)
+    return 0
 
 
 def _failed(message: str, status: int) -> int:
@@ -100,6 +125,19 @@ def _parser() -> argparse.ArgumentParser:
         "--image", "--photo", dest="image", type=Path, help="file to send (default: sample.jpg of the bundle)"
     )
     bench.add_argument("--requests", type=_positive, default=50, help="number of requests in a row (default: 50)")
+
+    load = commands.add_parser("load", parents=[common], help="put a running server under load")
+    load.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8000")
+    load.add_argument("--image", type=Path, help="file to send, as 1080p (default: sample.jpg of the bundle)")
+    load.add_argument("--clients", type=_positive, default=2, help="clients that send one after the other (default: 2)")
+    load.add_argument("--rate", type=float, help="instead: images a second, at even intervals, whatever comes back")
+    load.add_argument("--seconds", type=float, default=10.0, help="duration (default: 10)")
+    load.add_argument("--deadline-ms", type=_positive, help="X-Deadline-Ms of each (default: none)")
+    load.add_argument(
+        "--back-off", type=float, help="seconds until a refused client tries again (default: what Retry-After says)"
+    )
+    load.add_argument("--expect", action="store_true", help="send the image after 100 Continue, as curl does")
+    load.add_argument("--key-file", type=Path, help="file with the API key")
     return parser
 
 

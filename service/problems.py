@@ -9,8 +9,8 @@ Problem
 ├── 413 too-many-bytes, too-many-pixels
 ├── 415 unsupported-format, unsupported-media-type
 ├── 422 invalid-parameter
-├── 429 queue-full, deadline-unreachable, too-many-streams   + Retry-After
-├── 503 not-ready                                            + Retry-After
+├── 429 queue-full, deadline-unreachable, rate-limited, too-many-streams   + Retry-After
+├── 503 not-ready                                                          + Retry-After
 └── 504 deadline-passed
 """
 
@@ -32,6 +32,7 @@ TITLES = {
     "invalid-parameter": (422, "A parameter is invalid"),
     "too-many-streams": (429, "Too many streams are open"),
     "queue-full": (429, "Too many images are waiting"),
+    "rate-limited": (429, "The key has used up its rate"),
     "deadline-unreachable": (429, "The deadline cannot be met"),
     "not-ready": (503, "The service is starting or stopping"),
     "deadline-passed": (504, "The deadline passed"),

@@ -62,12 +62,19 @@ class Settings(BaseSettings):
     )
     queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
     stream_limit: Positive = Field(8, description="WebSockets of /stream open at once; more are refused")
-    decode_threads: Positive = Field(2, description="threads that decode images and encode responses")
+    max_buffered_bytes: Positive = Field(
+        512 * 2**20, description="of all request bodies at once; more are refused with 429"
+    )
+    decode_threads: Positive = Field(2, description="threads that decode images, and as many that encode responses")
     drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
     cors_origins: str = Field(
         "", description="origins whose pages may call this server, separated by commas, or *; empty: none"
     )
-    api_key_file: Path | None = Field(None, description="file with the key that POST /parse asks for; unset: none")
+    api_key_file: Path | None = Field(
+        None,
+        description="file with the API key that images need, or folder of such files; unset: none",
+    )
+    rate_limit: Seconds = Field(0.0, description="images a second for each key; 0: no limit")
 
     @field_validator("cors_origins")
     @classmethod

@@ -88,7 +88,7 @@ def local_server(settings: Settings) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    given = settings.model_dump(exclude={"api_key_file"}) | {
+    given = settings.model_dump(exclude={"api_key_file", "rate_limit"}) | {
         "bundle": settings.bundle.resolve(),
         "host": "127.0.0.1",
         "port": port,

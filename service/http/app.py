@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from model.manifest import CARD
 from service.http import page, parse_endpoint, stream
+from service.http.admission import AdmissionMiddleware
 from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
@@ -29,7 +30,7 @@ DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which
 def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
     """Return the application; it loads its bundle when it starts and calls `on_failure` if it cannot.
 
-    Raises SettingsError if the API key's file cannot be read.
+    Raises SettingsError if a file of API keys cannot be read.
     """
     lifecycle = Lifecycle(settings, on_failure)
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     app = FastAPI(title="humanparse", description=DESCRIPTION, lifespan=lifespan)
     app.state.lifecycle = lifecycle
+    app.add_middleware(AdmissionMiddleware, lifecycle=lifecycle)
     app.add_middleware(RequestIdMiddleware)
     if settings.allowed_origins:
         app.add_middleware(

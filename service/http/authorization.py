@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
 from service.problems import Problem
+from service.serving.keys import Keys
 
 PROTOCOL = "humanparse"  # the WebSocket subprotocol that a server agrees to
 KEY_PROTOCOL = "bearer."  # followed by the key in base64url: browsers let no script set a header of a WebSocket
 
 
-def check_key(connection: HTTPConnection, api_key: str | None) -> None:
-    """Raises Problem "unauthorized" unless the connection bears the key, if there is one."""
-    if api_key is not None and not hmac.compare_digest(_given_key(connection).encode(), api_key.encode()):
-        raise Problem("unauthorized", "send the header Authorization: Bearer <key>")
+def check_key(connection: HTTPConnection, keys: Keys) -> str | None:
+    """Return the name of the key that the connection bears, None if none is needed. Raises Problem "unauthorized"."""
+    return keys.name_of(_given_key(connection))
 
 
 def check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:

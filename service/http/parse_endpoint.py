@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.http.authorization import check_key
 from service.http.negotiation import negotiate
 from service.http.parameters import Parameters, check_detail, read_parameters
 from service.http.problem_response import MEDIA_TYPE
 from service.http.request_body import FIELD, read_body
 from service.images.header import ImageError
-from service.problems import TITLES, Problem, invalid_parameter
+from service.problems import TITLES, Problem
 from service.responses.encoding import Form, encode_response, with_fields
 from service.responses.schemas import ParseResponse
 from service.serving.lifecycle import Lifecycle
-from service.serving.timing import Stopwatch
+from service.serving.scheduler import Ticket
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,18 +69,15 @@ async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Resp
     standard, high or finest: finer ones find smaller people and take longer. Parameters may also stand beside the
     image, in the form or the JSON.
     """
-    arrived = time.perf_counter()
     lifecycle: Lifecycle = request.app.state.lifecycle
-    check_key(request, lifecycle.api_key)
     _form(request, lifecycle, query)  # refuse before reading the body
-    deadline = _deadline(request, arrived)
     settings, metrics = lifecycle.settings, lifecycle.metrics
     with metrics.inflight.track_inprogress():
         try:
             body = await read_body(request, settings.max_bytes, settings.body_timeout_seconds)
             parameters = read_parameters(request.query_params, body.parameters)
             form = _form(request, lifecycle, parameters)
-            work = _respond(lifecycle, body.image, form, parameters.detail, deadline, request)
+            work = _respond(lifecycle, body.image, form, parameters.detail, request)
             response = await _unless_disconnected(request, work)
         except ClientDisconnect:
             response = None
@@ -93,37 +89,25 @@ async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Resp
     return response
 
 
-async def _respond(
-    lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, deadline: float | None, request: Request
-) -> Response:
+async def _respond(lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, request: Request) -> Response:
     """Decode, wait, infer, encode; raises Problem."""
-    stopwatch = Stopwatch()
     request_id: str = request.state.request_id
-    parser, worker = lifecycle.serving()
-
-    async def in_pool(work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(lifecycle.pool, work, *arguments)
-
+    ticket: Ticket = request.state.ticket
+    parser, _ = lifecycle.serving()
+    ticket.detail = detail = detail or parser.detail
     try:
-        async with asyncio.timeout(None if deadline is None else deadline - time.perf_counter()):
-            with worker.admitted(deadline) as slot:
-                with stopwatch.stage("decode"):
-                    prepared = await in_pool(parser.prepare, data, detail)
-                parsed, queued, took = await worker.run(slot, lambda: parser.infer(prepared))
-            stopwatch.record("queue", queued)
-            stopwatch.record("infer", took)
-            with stopwatch.stage("encode"):
-                body = await in_pool(encode_response, parser, parsed, data, form, request_id)
+        prepared = await ticket.run("decode", partial(parser.prepare, data, detail))
+        parsed = await ticket.run("infer", partial(parser.infer, prepared))
+        body = await ticket.run("encode", partial(encode_response, parser, parsed, data, form, request_id))
     except ImageError as error:
         raise Problem(error.kind, str(error)) from error
-    except TimeoutError:
-        raise Problem("deadline-passed", "the deadline passed before the response was ready") from None
+    stopwatch = ticket.stopwatch
     timings_ms = stopwatch.stop()
     if form.layer is None:
         body = with_fields(body, {"timings_ms": timings_ms})
     people = int((parsed.output.person_score > 0).sum())
     lifecycle.metrics.observe(timings_ms, people)
-    log.info("request_id=%s people=%d %s", request_id, people, stopwatch.server_timing())
+    log.info("request_id=%s key=%s people=%d %s", request_id, request.state.key, people, stopwatch.server_timing())
     return Response(body, headers={"Server-Timing": stopwatch.server_timing()}, media_type=form.media_type)
 
 
@@ -150,13 +134,3 @@ def _form(request: Request, lifecycle: Lifecycle, parameters: Parameters) -> For
     parser, _ = lifecycle.serving()
     check_detail(parameters.detail, parser)
     return Form(*negotiate(request.headers.get("accept", "*/*"), parameters.layer), parameters.masks)
-
-
-def _deadline(request: Request, arrived: float) -> float | None:
-    """Return X-Deadline-Ms as a time of time.perf_counter's clock."""
-    value = request.headers.get("x-deadline-ms")
-    if value is None:
-        return None
-    if not value.isascii() or not value.isdecimal() or len(value) > 9:
-        raise invalid_parameter("X-Deadline-Ms", "X-Deadline-Ms is a whole number of milliseconds")
-    return arrived + int(value) / 1e3

@@ -30,6 +30,11 @@ class Body(NamedTuple):
     parameters: dict[str, str]
 
 
+def largest_body(max_bytes: int) -> int:
+    """Return the bytes of the largest body that may hold an image of `max_bytes`: JSON with base64."""
+    return max_bytes * 4 // 3 + ENVELOPE
+
+
 async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> Body:
     """Return the image file of a request, and the parameters beside it.
 
@@ -44,7 +49,7 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         data = await _read(request, max_bytes + ENVELOPE, timeout_seconds)
         body = _from_multipart(data, options.get(b"boundary", b""))
     elif content_type == b"application/json":
-        body = _from_json(await _read(request, max_bytes * 4 // 3 + ENVELOPE, timeout_seconds))
+        body = _from_json(await _read(request, largest_body(max_bytes), timeout_seconds))
     elif content_type.startswith(b"image/") or content_type == b"application/octet-stream":
         body = Body(await _read(request, max_bytes, timeout_seconds), {})
     else:

@@ -1,4 +1,4 @@
-"""Gives every request an id that the response and the log bear."""
+"""Gives every request an id that the response and the log bear, and every response the headers that they share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.problem_response import http_problem
+from service.serving.lifecycle import Phase
 
 log = logging.getLogger(__name__)
 ALLOWED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+# A response is data: a browser that opens it loads nothing and runs nothing. Pages bring a policy of their own.
+POLICY = "Content-Security-Policy"
+SECURITY_HEADERS = {
+    POLICY: "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class RequestIdMiddleware:
@@ -41,7 +51,15 @@ class RequestIdMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    if name != POLICY or not headers.get("Content-Type", "").startswith("text/html"):
+                        headers.setdefault(name, value)
+                # A connection that is kept would be cut off at the end of the drain. One whose body was not read is
+                # left to the protocol, which lets the client hear the answer.
+                if message["status"] < 400 and scope["app"].state.lifecycle.phase is Phase.DRAINING:
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

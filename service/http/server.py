@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import socket
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.http.app import create_app
-from service.serving.lifecycle import Lifecycle
+from service.http.protocol import Protocol
+from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings, SettingsError
 
 BACKLOG = 2048  # connections that may wait to be accepted: uvicorn's own number
 
 
 class Server(uvicorn.Server):
-    """A first SIGTERM or SIGINT drains for `drain_seconds`, a second one ends at once."""
+    """A first SIGTERM or SIGINT drains for `drain_seconds`; a second one, or one before it is ready, ends at once."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
         super().__init__(config)
@@ -32,8 +36,9 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
+        seconds = 0.0 if self._lifecycle.phase is Phase.STARTING else self._lifecycle.settings.drain_seconds
         self._lifecycle.drain()
-        asyncio.get_running_loop().call_later(self._lifecycle.settings.drain_seconds, self._stop)
+        asyncio.get_running_loop().call_later(seconds, self._stop)
 
     def _stop(self) -> None:
         self._lifecycle.stop()
@@ -54,18 +59,29 @@ def serve(settings: Settings) -> int:
         server.should_exit = True
 
     app = create_app(settings, on_failure=fail)
-    config = uvicorn.Config(
+    server = Server(server_config(app, settings), app.state.lifecycle)
+    server.run(sockets=[listener])
+    status = 1 if failed or not server.started else 0
+    if app.state.lifecycle.is_loading:
+        # Python would wait for the thread that compiles the graph.
+        logging.shutdown()
+        os._exit(status)
+    return status
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         access_log=False,
         log_config=None,
+        server_header=False,
         ws_max_size=settings.max_bytes,
         ws_per_message_deflate=False,  # images do not shrink, and a frame is never larger than what was sent
     )
-    server = Server(config, app.state.lifecycle)
-    server.run(sockets=[listener])
-    return 1 if failed or not server.started else 0
 
 
 def _listen(host: str, port: int) -> socket.socket:

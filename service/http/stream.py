@@ -7,8 +7,8 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import NamedTuple
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -22,10 +22,8 @@ from service.problems import Problem, invalid_parameter
 from service.responses.encoding import build_response, with_fields
 from service.responses.schemas import MaskFormat, TrackedPerson, UntimedStreamResponse
 from service.serving.lifecycle import RETRY_SECONDS, Lifecycle
-from service.serving.timing import Stopwatch
 from service.serving.tracking import PeopleTracker
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 router = APIRouter()
 
@@ -93,7 +91,7 @@ async def stream(socket: WebSocket) -> None:
 async def _answer_frames(socket: WebSocket, lifecycle: Lifecycle) -> None:
     """Raises Problem, alone or in a group, and WebSocketDisconnect when the client leaves."""
     check_origin(socket, lifecycle.settings.allowed_origins)
-    check_key(socket, lifecycle.api_key)
+    key = check_key(socket, lifecycle.keys)
     parameters = read_parameters(socket.query_params, {})
     parser, _ = lifecycle.serving()
     if parameters.layer is not None:
@@ -106,7 +104,7 @@ async def _answer_frames(socket: WebSocket, lifecycle: Lifecycle) -> None:
     with lifecycle.metrics.streams.track_inprogress():
         async with lifecycle.stream_slots, asyncio.TaskGroup() as tasks:
             tasks.create_task(_receive(socket, frames, lifecycle))
-            tasks.create_task(_answer(socket, frames, lifecycle, parameters))
+            tasks.create_task(_answer(socket, frames, lifecycle, parameters, key))
 
 
 async def _receive(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle) -> None:
@@ -124,7 +122,9 @@ async def _receive(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle)
             lifecycle.metrics.frames_dropped.inc()
 
 
-async def _answer(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle, parameters: Parameters) -> None:
+async def _answer(
+    socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle, parameters: Parameters, key: str | None
+) -> None:
     """Answer the newest frame, again and again. Raises Problem for a faulty one, and if none comes."""
     tracker = PeopleTracker()
     request_id: str = socket.state.request_id
@@ -136,6 +136,7 @@ async def _answer(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle, 
         except TimeoutError:
             raise Problem("slow-body", f"no frame arrived for {seconds:g} s") from None
         try:
+            lifecycle.count(key)
             await socket.send_text(await _parse(frame, lifecycle, parameters, tracker, request_id))
             lifecycle.metrics.requests.labels("ok").inc()
         except Problem as problem:
@@ -151,24 +152,18 @@ async def _parse(
     frame: Frame, lifecycle: Lifecycle, parameters: Parameters, tracker: PeopleTracker, request_id: str
 ) -> str:
     """Decode, wait, infer, encode; raises Problem."""
-    stopwatch = Stopwatch()
-    parser, worker = lifecycle.serving()
-
-    async def in_pool(work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(lifecycle.pool, work, *arguments)
-
+    parser, scheduler = lifecycle.serving()
+    detail = parameters.detail or parser.detail
     try:
-        with worker.admitted(None) as slot:
-            with stopwatch.stage("decode"):
-                prepared = await in_pool(parser.prepare, frame.data, parameters.detail)
-            parsed, queued, took = await worker.run(slot, lambda: parser.infer(prepared))
+        with scheduler.admitted(detail) as ticket:
+            prepared = await ticket.run("decode", partial(parser.prepare, frame.data, detail))
+            parsed = await ticket.run("infer", partial(parser.infer, prepared))
+            response = await ticket.run(
+                "encode", partial(_tracked, parser, parsed, parameters.masks, frame, tracker, request_id)
+            )
     except ImageError as error:
         raise Problem(error.kind, str(error)) from error
-    stopwatch.record("queue", queued)
-    stopwatch.record("infer", took)
-    with stopwatch.stage("encode"):
-        response = await in_pool(_tracked, parser, parsed, parameters.masks, frame, tracker, request_id)
-    timings_ms = stopwatch.stop()
+    timings_ms = ticket.stopwatch.stop()
     lifecycle.metrics.observe(timings_ms, len(response.people))
     log.debug("request_id=%s frame=%d people=%d", request_id, frame.number, len(response.people))
     return with_fields(response.model_dump_json().encode(), {"timings_ms": timings_ms}).decode()

@@ -72,6 +72,14 @@ class ImageParser:
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up
 
+    def expected_seconds(self, detail: str) -> float:
+        """Return about what an inference takes at a level, by its pixels."""
+        return self.seconds * self._pixels(detail) / self._pixels(self.detail)
+
+    def _pixels(self, detail: str) -> int:
+        names = self.manifest.scales_of(detail)
+        return sum(max(h * w for h, w in self.manifest.canvases[n]) * self.manifest.views_at(n) for n in names)
+
     def prepare(self, data: bytes, detail: str | None = None) -> Prepared:
         """Decode a file into the canvas that shows it largest, at a level of `levels`. Raises ImageError."""
         detail = detail or self.detail

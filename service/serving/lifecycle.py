@@ -7,16 +7,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from pathlib import Path
 
 from model.manifest import BundleError
 from service.parsing.loading import load_parser
 from service.parsing.parser import ImageParser
 from service.problems import Problem
 from service.runtimes.types import BackendError
+from service.serving.keys import read_keys
 from service.serving.metrics import Metrics
-from service.serving.worker import InferenceWorker
-from service.settings import Settings, SettingsError
+from service.serving.scheduler import Scheduler
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 5
@@ -37,21 +37,21 @@ class Lifecycle:
 
     def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.keys = read_keys(settings)
+        self.metrics = Metrics(self.keys.names)
         self.phase = Phase.STARTING
-        self.pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="codec")
         self.stream_slots = asyncio.Semaphore(settings.stream_limit)
-        self.api_key = _read_key(settings.api_key_file)
         self._on_failure = on_failure
         self._parser: ImageParser | None = None
-        self._worker: InferenceWorker | None = None
+        self._scheduler: Scheduler | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loading")
         self.metrics.queue_limit.set(settings.queue_limit)
-        self.metrics.queue_depth.set_function(lambda: self._worker.waiting if self._worker else 0)
+        self.metrics.queue_depth.set_function(lambda: self._scheduler.waiting if self._scheduler else 0)
 
     async def load(self) -> None:
         """Make the parser in a thread, so that /livez answers meanwhile; on failure call `on_failure`."""
         try:
-            parser = await asyncio.get_running_loop().run_in_executor(self.pool, load_parser, self.settings)
+            parser = await asyncio.get_running_loop().run_in_executor(self._loader, load_parser, self.settings)
         except (BundleError, BackendError) as error:
             log.error("cannot serve: %s", error)
             self._fail()
@@ -60,7 +60,8 @@ class Lifecycle:
             self._fail()
         else:
             self._parser = parser
-            self._worker = InferenceWorker(self.settings.queue_limit, parser.seconds)
+            infer_seconds = {detail: parser.expected_seconds(detail) for detail in parser.levels}
+            self._scheduler = Scheduler(self.settings.queue_limit, self.settings.decode_threads, infer_seconds)
             self.metrics.backend_info.labels(
                 parser.manifest.name, parser.manifest.version, f"{parser.backend.name}-{parser.backend.precision}"
             ).set(1)
@@ -77,16 +78,27 @@ class Lifecycle:
         self._enter(Phase.STOPPING)
 
     def close(self) -> None:
-        """End the threads."""
-        if self._worker is not None:
-            self._worker.close()
-        self.pool.shutdown(cancel_futures=True)
+        """End the threads, but not one that still loads: nobody can stop it."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+        self._loader.shutdown(wait=False)
 
-    def serving(self) -> tuple[ImageParser, InferenceWorker]:
-        """Return parser and worker while images are accepted. Raises Problem "not-ready"."""
-        if self._parser is None or self._worker is None or self.phase not in (Phase.READY, Phase.DRAINING):
+    @property
+    def is_loading(self) -> bool:
+        """Whether a thread is still loading the bundle."""
+        return self._parser is None and self.phase is not Phase.FAILED
+
+    def serving(self) -> tuple[ImageParser, Scheduler]:
+        """Return parser and scheduler while images are accepted. Raises Problem "not-ready"."""
+        if self._parser is None or self._scheduler is None or self.phase not in (Phase.READY, Phase.DRAINING):
             raise Problem("not-ready", f"the service is {self.phase.value}", retry_after=RETRY_SECONDS)
-        return self._parser, self._worker
+        return self._parser, self._scheduler
+
+    def count(self, key: str | None) -> None:
+        """Count an image of a key. Raises Problem "rate-limited"."""
+        self.keys.take(key)
+        if key is not None:
+            self.metrics.key_requests.labels(key).inc()
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -97,15 +109,3 @@ class Lifecycle:
         self._enter(Phase.FAILED)
         if self._on_failure is not None:
             self._on_failure()
-
-
-def _read_key(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        key = file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"HUMANPARSE_API_KEY_FILE cannot be read: {error}") from error
-    if not key:
-        raise SettingsError(f"HUMANPARSE_API_KEY_FILE: {file} is empty")
-    return key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from service.problems import TITLES, Problem
@@ -17,7 +19,8 @@ REFUSALS = (429, 503, 504)  # the service's doing; other problems are the client
 class Metrics:
     """All metrics of `GET /metrics`."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        """`keys` are the names of the API keys."""
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.request_seconds = Histogram(
@@ -39,6 +42,9 @@ class Metrics:
         self.rejected = Counter(
             "humanparse_rejected", "Images refused under load: the problem's name", ["reason"], registry=registry
         )
+        self.key_requests = Counter(
+            "humanparse_key_requests", "Images accepted by the name of their API key", ["key"], registry=registry
+        )
         self.cancelled = Counter("humanparse_cancelled", "Images whose client hung up", registry=registry)
         self.queue_depth = Gauge("humanparse_queue_depth", "Images admitted and not begun", registry=registry)
         self.queue_limit = Gauge("humanparse_queue_limit", "Images that may wait", registry=registry)
@@ -58,6 +64,8 @@ class Metrics:
         # Every series is there from the start: rate() does not see the failure with which a counter appears.
         for outcome in OUTCOMES:
             self.requests.labels(outcome)
+        for key in keys:
+            self.key_requests.labels(key)
         for kind, (status, _) in TITLES.items():
             if status in REFUSALS:
                 self.rejected.labels(kind)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STAGES = ("decode", "queue", "infer", "encode")
 TOTAL = "total"
 
 
@@ -29,6 +28,10 @@ class Stopwatch:
     def record(self, name: str, seconds: float) -> None:
         """Record a stage's duration."""
         self.ms[name] = round(seconds * 1e3, 2)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a stage that comes in pieces."""
+        self.ms[name] = round(self.ms.get(name, 0.0) + seconds * 1e3, 2)
 
     def stop(self) -> dict[str, float]:
         """Return all stages and the total."""

@@ -17,6 +17,7 @@ import uvicorn
 from PIL import Image
 
 from service.http.app import create_app
+from service.http.server import server_config
 from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, load_settings
 from tests.bundles import figure_bundle, figure_photo
@@ -73,7 +74,7 @@ def encode(image: Image.Image, format_: str, **options: object) -> bytes:
 def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
     """The app behind a real socket, ready; its lifecycle to look into."""
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(server_config(app, settings))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -8,9 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from service.serving.scheduler import Scheduler
 
 from service.problems import Problem
-from service.serving.worker import InferenceWorker
 from tests.service.conftest import wait_for
 from tests.service.serving.conftest import send
 
