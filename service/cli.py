@@ -1,4 +1,4 @@
-"""Reads the command line: humanparse serve | parse | bench | load."""
+"""Reads the command line: humanparse serve | parse | batch | bench | load."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     # Each command imports its own needs: a mistyped path should not wait for OpenVINO.
     if options.command == "serve":
-        from service.http.server import serve
-
         given = {k: v for k, v in (("host", options.host), ("port", options.port)) if v is not None}
-        return serve(settings.model_copy(update=given))
+        return _serve(options, settings.model_copy(update=given))
     if options.command == "parse":
         return _parse(options, settings)
     if options.command == "load":
         return _load(options, settings)
+    if options.command == "batch":
+        return _batch(options, settings)
     from service.commands.bench import BenchError, bench
 
     image = options.image or settings.bundle / "sample.jpg"
@@ -51,6 +51,21 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     except BenchError as error:
         return _failed(str(error), 1)
     return 0
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    if options.engine == "ray":
+        try:
+            from service.scale.online import Options, serve_on_ray
+        except ModuleNotFoundError as error:
+            return _failed(_without(error), 2)
+
+        given = {"min_replicas": options.min_replicas, "max_replicas": options.max_replicas, "gpus": options.gpus}
+        return serve_on_ray(settings, Options(**given))
+
+    from service.http.server import serve
+
+    return serve(settings)
 
 
 def _parse(options: argparse.Namespace, settings: Settings) -> int:
@@ -90,6 +105,30 @@ def _load(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _batch(options: argparse.Namespace, settings: Settings) -> int:
+    from service.commands.inputs import UsageError
+
+    try:
+        from service.scale.batch import Job, run_batch
+        from service.scale.engines import Engine, LocalEngine
+
+        engine: Engine = LocalEngine()
+        if options.engine == "ray":
+            from service.scale.ray_engine import RayEngine
+
+            engine = RayEngine(options.workers, options.gpus)
+        job = Job(tuple(options.sources), options.out, options.shard_size, options.image_column)
+        return run_batch(job, engine, settings)
+    except ModuleNotFoundError as error:
+        return _failed(_without(error), 2)
+    except UsageError as error:
+        return _failed(str(error), 2)
+
+
+def _without(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed: pip install 'humanparse[scale]'"
+
+
 def _failed(message: str, status: int) -> int:
     print(f"humanparse: {message}", file=sys.stderr)
     return status
@@ -110,6 +149,10 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", parents=[common], help="answer images over HTTP")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, help="port to listen on (default: 8000)")
+    serve.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: replicas on a cluster")
+    serve.add_argument("--min-replicas", type=_positive, default=1, help="ray: at all times (default: 1)")
+    serve.add_argument("--max-replicas", type=_positive, default=1, help="ray: under load (default: 1)")
+    serve.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU that a replica takes (default: 0)")
 
     parse = commands.add_parser("parse", parents=[common], help="parse images into files")
     parse.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or - for standard input")
@@ -119,6 +162,17 @@ def _parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--format", choices=("files", "coco"), default="files", help="coco: also one results.coco.json (default: files)"
     )
+
+    batch = commands.add_parser("batch", parents=[common], help="parse an archive of images into Parquet files")
+    batch.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="folder, pattern, image, .tar or .parquet; path or URI"
+    )
+    batch.add_argument("--out", required=True, help="folder, path or URI, for plan, people/*.parquet and manifest.json")
+    batch.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
+    batch.add_argument("--workers", type=_positive, help="ray: most of them at once (default: as many as have room)")
+    batch.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU that a worker takes (default: 0)")
+    batch.add_argument("--shard-size", type=_positive, default=128, help="images in a Parquet file (default: 128)")
+    batch.add_argument("--image-column", default="image", help="of Parquet sources (default: image)")
 
     bench = commands.add_parser("bench", parents=[common], help="time a real server with a 1080p image")
     bench.add_argument(

@@ -28,7 +28,7 @@ from service.commands.results import (
     read_own_json,
     write_together,
 )
-from service.images.header import ImageError
+from service.images.header import ImageError, read_file
 from service.images.stamp import is_stamped
 from service.parsing.loading import load_parser
 from service.parsing.parser import ImageParser
@@ -142,15 +142,11 @@ class _Batch:
 
 def _read(one: Input, max_bytes: int) -> bytes:
     if one.path is None:
-        data = sys.stdin.buffer.read(max_bytes + 1)
-    else:
-        if one.path.exists() and not one.path.is_file():
-            raise ImageError("broken-image", "this is no file")
-        with one.path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise ImageError("too-many-bytes", f"it is larger than {max_bytes} bytes (HUMANPARSE_MAX_BYTES)")
-    return data
+        return read_file(sys.stdin.buffer, max_bytes)
+    if one.path.exists() and not one.path.is_file():
+        raise ImageError("broken-image", "this is no file")
+    with one.path.open("rb") as file:
+        return read_file(file, max_bytes)
 
 
 def _parse_image(parser: ImageParser, data: bytes, origin: Origin) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -107,9 +108,8 @@ def read_own_json(path: Path, key: str) -> dict[str, Any] | None:
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """Write files under temporary names first: a full disk or Ctrl-C leaves no torn file. Raises OSError."""
-    temporary = {
-        path: path.with_name(f".humanparse-{os.getpid()}-{number}.tmp") for number, path in enumerate(contents)
-    }
+    token = uuid.uuid4().hex  # on a shared disk, another machine may have a process of our number
+    temporary = {path: path.with_name(f".humanparse-{token}-{number}.tmp") for number, path in enumerate(contents)}
     try:
         for path, content in contents.items():
             temporary[path].write_bytes(content)

@@ -50,7 +50,7 @@ def serve(settings: Settings) -> int:
 
     Raises SettingsError if the address cannot be listened on: before the bundle is loaded, which takes a while.
     """
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     failed = False
 
     def fail() -> None:
@@ -84,7 +84,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises SettingsError if there is none to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -36,6 +37,14 @@ class Header:
     orientation: int
     size_image: Size
     color_profile: bytes | None = None  # ICC
+
+
+def read_file(file: IO[bytes], max_bytes: int) -> bytes:
+    """Return the bytes of an image file. Raises ImageError "too-many-bytes"."""
+    data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ImageError("too-many-bytes", f"it is larger than {max_bytes} bytes (HUMANPARSE_MAX_BYTES)")
+    return data
 
 
 def read_header(data: bytes, max_pixels: int) -> Header:
