@@ -159,19 +159,21 @@ function step(by) {
 // The webcam
 
 async function startWebcam() {
+  const frame = { name: 'webcam', state: 'sent', size: { width: 16, height: 9 }, image: null };
+  current = frame;
+  render();
   try {
     await started;
-    current = { name: 'webcam', state: 'sent', size: { width: 16, height: 9 }, image: null };
-    render();
     await webcam.start(options());
     speed = [];
-    current.live = true;
+    frame.live = true;
     $('#webcam').textContent = 'Stop';
   } catch (problem) {
     webcam.stop();
-    Object.assign(current, { state: 'failed', problem });
+    Object.assign(frame, { state: 'failed', problem });
   }
-  render();
+  if (current === frame) render();
+  else webcam.stop(); // a photo came while the browser asked for the camera
 }
 
 /** Stop it; the last frame stays as a photo. */
@@ -180,7 +182,10 @@ function stopWebcam() {
   webcam.stop();
   $('#webcam').textContent = 'Webcam';
   const frame = current;
-  if (!frame.scene) return;
+  if (!frame.scene) {
+    current = photos.at(-1) ?? null;
+    return;
+  }
   Object.assign(frame, { live: false, url: URL.createObjectURL(frame.file), name: 'webcam frame' });
   frame.item = thumbnail(frame);
   photos.push(frame);
@@ -198,22 +203,24 @@ webcam.addEventListener('answer', ({ detail: { answer, roundTrip, image, file } 
   render();
 });
 
-webcam.addEventListener('problem', ({ detail }) => {
+webcam.addEventListener('problem', ({ detail: problem }) => {
   $('#webcam').textContent = 'Webcam';
-  Object.assign(current, { live: false, state: 'failed', problem: detail });
+  Object.assign(current, { live: false, state: 'failed', problem });
   render();
+  if (problem.status === 401) login(problem).then(startWebcam, () => {});
 });
 
 // The screen
 
 function render() {
+  $('#welcome').hidden = Boolean(current);
+  $('#work').hidden = !current;
+  if (!current) return;
   const { state, problem, scene, answer, image, size, live, name } = current;
-  $('#welcome').hidden = true;
-  $('#work').hidden = false;
   const done = Boolean(scene) && state === 'done';
   $('#problem').hidden = state !== 'failed';
   $('#viewer').hidden = state === 'failed' && !image;
-  $('#panel').hidden = !scene;
+  $('#panel').hidden = !scene || state === 'failed';
   $('#json').hidden = !done || Boolean(live);
   $('#downloads').hidden = !done || Boolean(live);
   $('#live').hidden = !live;

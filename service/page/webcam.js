@@ -64,6 +64,7 @@ export class Webcam extends EventTarget {
   #send() {
     if (this.#encoding || this.#socket.bufferedAmount || this.#sent - this.#answered >= WAITING) return;
     const { videoWidth, videoHeight } = this.#video;
+    if (!videoWidth) return;
     const scale = Math.min(1, LONGEST / Math.max(videoWidth, videoHeight));
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [Math.round(videoWidth * scale), Math.round(videoHeight * scale)];
