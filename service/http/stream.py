@@ -108,7 +108,7 @@ async def _answer_frames(socket: WebSocket, lifecycle: Lifecycle) -> None:
 
 
 async def _receive(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle) -> None:
-    """Keep the newest frame. Raises Problem for what is no frame."""
+    """Keep the newest frame. Raises Problem for what is no frame; the server closes by itself for too many bytes."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -116,8 +116,6 @@ async def _receive(socket: WebSocket, frames: LatestFrame, lifecycle: Lifecycle)
         data = message.get("bytes")
         if not data:
             raise Problem("unsupported-media-type", "the message is no frame: send each as one binary message")
-        if len(data) > lifecycle.settings.max_bytes:
-            raise Problem("too-many-bytes", f"a frame may have {lifecycle.settings.max_bytes} bytes")
         if frames.put(data):
             lifecycle.metrics.frames_dropped.inc()
 

@@ -54,11 +54,13 @@ function mean(loop, radius) {
   });
 }
 
-/** A path in image pixels around where `inside(label)`; steps of up to `radius` cells are smoothed away. */
-export function outline(grid, inside, box, radius) {
+const RADIUS = 2; // cells: the grid's steps are smoothed away, and nothing larger
+
+/** A path in image pixels around where `inside(label)`. */
+export function outline(grid, inside, box) {
   const path = new Path2D();
   for (const loop of trace(grid, inside, box)) {
-    const r = Math.min(radius, Math.floor(loop.length / 8));
+    const r = Math.min(RADIUS, Math.floor(loop.length / 8));
     const smooth = r ? mean(mean(loop, r), r) : loop;
     smooth.forEach(([x, y], i) => {
       // Where the image ends the mask is cut, not round.

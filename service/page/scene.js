@@ -23,8 +23,6 @@ export function buildScene(answer, taxonomy) {
   for (const person of answer.people) {
     for (const part of person.parts) grid.paint(part.segmentation, (person.id << 8) | part.category_id);
   }
-  // The network's own pixels are larger than the image's: their steps are what is smoothed.
-  const radius = Math.ceil((1.2 * grid.width) / answer.model.canvas[1]);
   const cells = ([x, y, w, h]) => [
     Math.max(0, Math.floor(x * grid.scale) - 1),
     Math.max(0, Math.floor(y * grid.scale) - 1),
@@ -42,14 +40,14 @@ export function buildScene(answer, taxonomy) {
       score: person.score,
       box: person.bbox,
       color: personColor(number),
-      outline: outline(grid, (label) => label >> 8 === person.id, cells(person.bbox), radius),
+      outline: outline(grid, (label) => label >> 8 === person.id, cells(person.bbox)),
       parts: person.parts.map((part) => ({
         id: part.category_id,
         name: words(part.name),
         score: part.score,
         share: part.area / person.area,
         color: colors.get(part.category_id),
-        path: outline(grid, (label) => label === ((person.id << 8) | part.category_id), cells(part.bbox), radius),
+        path: outline(grid, (label) => label === ((person.id << 8) | part.category_id), cells(part.bbox)),
       })),
       joints: taxonomy.joints.map((joint, i) => ({
         name: words(joint.name),
