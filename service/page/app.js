@@ -213,6 +213,7 @@ webcam.addEventListener('problem', ({ detail: problem }) => {
 // The screen
 
 function render() {
+  if (current && !$('#welcome').hidden) $('#main').focus({ preventScroll: true }); // what had the focus disappears
   $('#welcome').hidden = Boolean(current);
   $('#work').hidden = !current;
   if (!current) return;
@@ -325,6 +326,11 @@ $('#switches').addEventListener('change', ({ target }) => stage.layers({ [target
 $('#opacity').addEventListener('input', ({ target }) => stage.layers({ opacity: Number(target.value) }));
 $('#json').addEventListener('toggle', () => $('#json').open && showJson(current.answer));
 $('#open-keys').addEventListener('click', () => $('#keys').showModal());
+
+const sample = $('#sample img');
+const noSample = () => document.querySelectorAll('[data-action=sample]').forEach((button) => (button.hidden = true));
+sample.addEventListener('error', noSample);
+if (sample.complete && !sample.naturalWidth) noSample(); // the error came before this script
 
 // Dropping and pasting, anywhere
 
