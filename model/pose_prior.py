@@ -39,7 +39,9 @@ def offsets_to_joints(prior: PosePrior) -> Tensor:
     size = 2 * REACH + 1
     column = torch.arange(-REACH, REACH + 1, dtype=heat.dtype, device=heat.device).expand(size, size)
     total = _sum_windows(twice, torch.ones_like(column)[None])
-    vectors = _sum_windows(twice, torch.stack((column, column.T))) + _sum_windows(weighted, torch.ones_like(column)[None])
+    vectors = _sum_windows(twice, torch.stack((column, column.T))) + _sum_windows(
+        weighted, torch.ones_like(column)[None]
+    )
     return torch.where(total > _NO_HEAT, vectors / total.clamp(min=_NO_HEAT), 0.0)
 
 

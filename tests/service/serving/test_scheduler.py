@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from service.serving.scheduler import Scheduler
 
 from service.problems import Problem
+from service.serving.scheduler import FIRST_GUESS, STAGES, Scheduler, Stage, Ticket
 from tests.service.conftest import wait_for
 from tests.service.serving.conftest import send
 
@@ -89,21 +90,134 @@ def test_a_client_that_hangs_up_in_its_body(gated: tuple) -> None:
     wait_for(lambda: 'humanparse_requests_total{outcome="cancelled"} 1.0' in client.get("/metrics").text)
 
 
-def test_the_expected_wait_follows_what_inferences_take() -> None:
-    async def scenario() -> float:
-        worker = InferenceWorker(queue_limit=1, service_seconds=10.0)
-        for _ in range(50):
-            with worker.admitted(None) as slot:
-                result, _, took = await worker.run(slot, lambda: time.sleep(0.001) or "done")
-                assert result == "done"
-                assert took >= 0.001
-        with (
-            worker.admitted(None),
-            pytest.raises(Problem) as info,
-            worker.admitted(None),
-        ):
-            pass
-        worker.close()
-        return info.value.retry_after
+class Clock:
+    """Time that passes when it is told to; work takes what it says."""
 
-    assert 0.01 < asyncio.run(scenario()) < 2.0
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr("service.serving.scheduler.time.perf_counter", lambda: self.now)
+
+    def work(self, seconds: float, result: str = "done") -> Callable[[], str]:
+        def work() -> str:
+            self.now += seconds
+            return result
+
+        return work
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def scheduler() -> Iterator[Scheduler]:
+    scheduler = Scheduler(queue_limit=3, codec_threads=2, infer_seconds={"fast": 0.1, "high": 0.4})
+    yield scheduler
+    scheduler.close()
+
+
+async def finish(ticket: Ticket, clock: Clock, *seconds: float) -> None:
+    for stage, took in zip(STAGES, seconds, strict=True):
+        assert await ticket.run(stage, clock.work(took)) == "done"
+
+
+def test_the_estimate_counts_all_stages_and_what_is_before(clock: Clock, scheduler: Scheduler) -> None:
+    async def scenario() -> None:
+        assert scheduler.expected("fast") == (0, pytest.approx(0.1 + 2 * FIRST_GUESS))
+        with scheduler.admitted("fast") as ticket:
+            await finish(ticket, clock, 0.03, 0.1, 0.05)
+        assert scheduler.expected("fast") == (0, pytest.approx(0.18))
+        with scheduler.admitted("high"), scheduler.admitted("fast"):
+            assert scheduler.expected("fast")[0] == pytest.approx(0.5, abs=0.01)  # inferences one at a time
+            with pytest.raises(Problem, match="response takes about") as info:
+                scheduler.check_room("fast", clock.now + 0.5)
+            assert (info.value.kind, info.value.retry_after) == ("deadline-unreachable", pytest.approx(0.5, abs=0.01))
+            scheduler.check_room("fast", clock.now + 2)
+        scheduler.check_room("fast", clock.now + 0.5)
+
+    asyncio.run(scenario())
+
+
+def test_what_runs_counts_with_its_rest_even_if_its_client_has_gone(clock: Clock, scheduler: Scheduler) -> None:
+    async def scenario() -> None:
+        entered, leave = threading.Event(), threading.Event()
+
+        def work() -> None:
+            entered.set()
+            assert leave.wait(20)
+
+        with scheduler.admitted("high") as ticket:
+            await ticket.run("decode", clock.work(0))
+            task = asyncio.create_task(ticket.run("infer", work))
+            while scheduler.running == 0:
+                await asyncio.sleep(0.001)
+            clock.now += 0.1
+            assert scheduler.expected("fast")[0] == pytest.approx(0.3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert (scheduler.running, scheduler.waiting) == (1, 0)
+        leave.set()
+        while scheduler.running:
+            await asyncio.sleep(0.001)
+        assert scheduler.expected("fast")[0] == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("late", STAGES)
+def test_no_stage_is_begun_that_would_end_too_late(clock: Clock, scheduler: Scheduler, late: Stage) -> None:
+    async def scenario() -> None:
+        with scheduler.admitted("fast", clock.now + 0.5) as ticket:
+            for stage in STAGES:
+                if stage == late:
+                    clock.now += 0.5 - 0.005
+                    with pytest.raises(Problem) as info:
+                        await ticket.run(stage, lambda: pytest.fail("it was begun"))
+                    assert info.value.kind == "deadline-passed"
+                    return
+                await ticket.run(stage, clock.work(0.001))
+
+    asyncio.run(scenario())
+
+
+def test_the_margin_grows_with_what_is_late_and_shrinks_with_the_rest(scheduler: Scheduler) -> None:
+    scheduler.learn_margin(late=True)
+    assert (once := scheduler.margin) > 1.05
+    for _ in range(100):
+        scheduler.learn_margin(late=False)
+    assert 1 < scheduler.margin < once
+    for _ in range(100):
+        scheduler.learn_margin(late=True)
+    assert scheduler.margin == 3
+
+
+def test_a_server_that_was_slow_tries_again(clock: Clock, scheduler: Scheduler) -> None:
+    for _ in range(50):
+        scheduler.learn("infer", "fast", 5.0)
+    with pytest.raises(Problem):
+        scheduler.check_room("fast", clock.now + 0.3)
+    clock.now += 60
+    scheduler.check_room("fast", clock.now + 0.3)
+
+
+def test_one_huge_image_does_not_shut_out_the_others(clock: Clock, scheduler: Scheduler) -> None:
+    scheduler.learn("decode", "fast", 0.01)
+    scheduler.learn("decode", "fast", 60.0)
+    scheduler.check_room("fast", clock.now + 0.3)
+
+
+def test_a_slow_upload_loses_its_place(clock: Clock, scheduler: Scheduler) -> None:
+    async def scenario() -> None:
+        with scheduler.admitted("fast") as slow:
+            assert scheduler.waiting == 1
+            clock.now += 1
+            assert scheduler.waiting == 0
+            with scheduler.admitted("fast"), scheduler.admitted("fast"), scheduler.admitted("fast"):
+                with pytest.raises(Problem) as info:
+                    await slow.run("decode", clock.work(0))
+                assert info.value.kind == "queue-full"
+            assert await slow.run("decode", clock.work(0)) == "done"
+            assert scheduler.waiting == 1
+
+    asyncio.run(scenario())
