@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
-
 from service.serving.metrics import Metrics
 from service.settings import load_settings
+
+kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
 VERSION = "1.34"  # of Kubernetes

@@ -13,8 +13,6 @@ import httpx
 import pytest
 from PIL import Image
 
-pytest.importorskip("ray", reason="the extra scale is not installed: make test-scale")
-
 from tests.bundles import figure_bundle, figure_photo
 from tests.service.conftest import TWO_PEOPLE, encode, wait_for
 from tests.service.scale.clusters import BATCH_WORKER, REPLICA, TwoNodes, two_nodes
@@ -53,6 +51,10 @@ def done(out: Path) -> int:
     return len(list((out / "people").glob("*.parquet")))
 
 
+def times(out: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (out / "people").glob("*.parquet")}
+
+
 def begin(nodes: TwoNodes, archive: Path, out: Path) -> object:
     process = nodes.start("batch", archive, "--out", out, "--shard-size", SHARD, "--engine", "ray")
     wait_for(lambda: done(out) >= 3, 120)
@@ -78,7 +80,7 @@ def test_a_killed_driver_goes_on_when_it_is_started_again(
     assert process.wait() == -signal.SIGKILL
     wait_for(lambda: not nodes.workers(BATCH_WORKER), 60)  # Ray ends what a dead driver has left
     assert 0 < done(tmp_path) < PHOTOS // SHARD
-    before = {name: (tmp_path / "people" / name).stat().st_mtime_ns for name in shards(tmp_path)}
+    before = times(tmp_path)
     again = nodes.start("batch", archive, "--out", tmp_path, "--shard-size", SHARD, "--engine", "ray")
     assert again.wait(120) == 0
     assert shards(tmp_path) == shards(whole)

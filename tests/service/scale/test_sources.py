@@ -63,7 +63,7 @@ def test_folders_and_patterns_give_each_photo_once_sorted_without_hidden_ones(tm
 
 @pytest.mark.parametrize("name", ["none.jpg", "*.jpg", "."])
 def test_a_source_without_photos_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="does not exist|no file matches|neither images"):
+    with pytest.raises(UsageError, match=r"does not exist|no file matches|neither images"):
         plan(tmp_path / name)
 
 
