@@ -117,3 +117,11 @@ def test_faults_of_the_command_line_are_one_line(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("humanparse: ")]
     assert len(errors) == 2
     assert errors[0].endswith("none does not exist")
+
+
+def test_options_of_ray_without_ray_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert batch(tmp_path, "--out", tmp_path / "out", "--workers", 2) == 2
+    assert main(["serve", "--max-replicas", "2"]) == 2
+    errors = capsys.readouterr().err
+    assert "--workers goes with --engine ray" in errors
+    assert "--max-replicas goes with --engine ray" in errors
