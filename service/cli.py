@@ -13,11 +13,15 @@ from model.manifest import BundleError, read_bundle
 from service.runtimes.types import BackendError
 from service.settings import Settings, SettingsError, load_settings
 
+OF_RAY = ("min_replicas", "max_replicas", "workers", "gpus")  # options
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 if an image or the bundle is faulty, 2 if the usage is wrong."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    if given := [name for name in OF_RAY if getattr(options, name, None) and options.engine != "ray"]:
+        return _failed(f"--{given[0].replace('_', '-')} goes with --engine ray", 2)
     try:
         settings = load_settings(bundle=options.bundle, detail=options.detail)
         read_bundle(settings.bundle)  # before anything is started
@@ -60,8 +64,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         except ModuleNotFoundError as error:
             return _failed(_without(error), 2)
 
-        given = {"min_replicas": options.min_replicas, "max_replicas": options.max_replicas, "gpus": options.gpus}
-        return serve_on_ray(settings, Options(**given))
+        least = options.min_replicas or 1
+        most = options.max_replicas or least
+        return serve_on_ray(settings, Options(min_replicas=least, max_replicas=most, gpus=options.gpus or 0))
 
     from service.http.server import serve
 
@@ -116,7 +121,7 @@ def _batch(options: argparse.Namespace, settings: Settings) -> int:
         if options.engine == "ray":
             from service.scale.ray_engine import RayEngine
 
-            engine = RayEngine(options.workers, options.gpus)
+            engine = RayEngine(options.workers, options.gpus or 0)
         job = Job(tuple(options.sources), options.out, options.shard_size, options.image_column)
         return run_batch(job, engine, settings)
     except ModuleNotFoundError as error:
@@ -150,9 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=_port, help="port to listen on (default: 8000)")
     serve.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: replicas on a cluster")
-    serve.add_argument("--min-replicas", type=_positive, default=1, help="ray: at all times (default: 1)")
-    serve.add_argument("--max-replicas", type=_positive, default=1, help="ray: under load (default: 1)")
-    serve.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU that a replica takes (default: 0)")
+    serve.add_argument("--min-replicas", type=_positive, help="ray: at all times (default: 1)")
+    serve.add_argument("--max-replicas", type=_positive, help="ray: under load (default: as at all times)")
+    serve.add_argument("--gpus", type=float, help="ray: share of a GPU that a replica takes (default: 0)")
 
     parse = commands.add_parser("parse", parents=[common], help="parse images into files")
     parse.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder, pattern, or - for standard input")
@@ -170,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     batch.add_argument("--out", required=True, help="folder, path or URI, for plan, people/*.parquet and manifest.json")
     batch.add_argument("--engine", choices=("local", "ray"), default="local", help="default: local")
     batch.add_argument("--workers", type=_positive, help="ray: most of them at once (default: as many as have room)")
-    batch.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU that a worker takes (default: 0)")
+    batch.add_argument("--gpus", type=float, help="ray: share of a GPU that a worker takes (default: 0)")
     batch.add_argument("--shard-size", type=_positive, default=128, help="images in a Parquet file (default: 128)")
     batch.add_argument("--image-column", default="image", help="of Parquet sources (default: image)")
 

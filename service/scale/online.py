@@ -37,7 +37,9 @@ class Options(BaseModel):
     min_replicas: int = Field(1, ge=1)
     max_replicas: int = Field(1, ge=1, description="between both, the number follows the requests at work or waiting")
     gpus: float = Field(0, ge=0, description="share of a GPU that a replica takes")
-    settings: dict[str, Any] = Field({}, description="what the environment of the replicas' machines does not set")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="by name, as in HUMANPARSE_*, over which they win"
+    )
 
 
 def application(options: Options) -> serve.Application:
@@ -63,6 +65,7 @@ def application(options: Options) -> serve.Application:
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         max_surge_percent=100,  # an update starts its replicas before the old ones stop
         max_constructor_retry_count=3,
+        graceful_shutdown_timeout_s=60,  # for what it has accepted, whose bodies may take 30 s to arrive
         graceful_shutdown_wait_loop_s=0.5,
     )
     bundle = settings.bundle.resolve()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
 import ray.data
+from ray.exceptions import RayTaskError
 
 from service.parsing.loading import load_parser
 from service.scale.cluster import connect
@@ -26,7 +28,8 @@ class RayEngine:
         """Load a parser on a machine that will have workers, and describe it."""
         settings = _on_cluster(settings)
         task = ray.remote(num_cpus=settings.threads, num_gpus=self._gpus)(_load_and_describe)
-        model: dict[str, str] = ray.get(task.remote(settings.model_dump()))
+        with _plain_errors():
+            model: dict[str, str] = ray.get(task.remote(settings.model_dump()))
         return model
 
     def parse(self, shards: Sequence[int], output: Output, settings: Settings) -> Iterator[Done]:
@@ -42,8 +45,9 @@ class RayEngine:
             num_cpus=settings.threads,
             num_gpus=self._gpus,
         )
-        for row in done.iter_rows():
-            yield Done(**row)
+        with _plain_errors():
+            for row in done.iter_rows():
+                yield Done(**row)
 
 
 class _Worker:
@@ -56,6 +60,15 @@ class _Worker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
         done = self._shards.parse(int(batch["shard"][0]))
         return {name: [value] for name, value in done._asdict().items()}
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Raise what a worker raised, without Ray's account of where."""
+    try:
+        yield
+    except RayTaskError as error:
+        raise error.cause from None
 
 
 def _on_cluster(settings: Settings) -> Settings:

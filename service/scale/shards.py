@@ -12,6 +12,7 @@ from service.images.header import ImageError
 from service.images.stamp import is_stamped
 from service.parsing.parser import ImageParser, Prepared
 from service.responses.encoding import build_response
+from service.runtimes.types import BackendError
 from service.scale.output import Done, Output, Plan, shard_name
 from service.scale.sources import Photo, photos_of
 from service.scale.table import Row, error_row, rows_of, to_parquet
@@ -22,7 +23,7 @@ B = TypeVar("B")
 AHEAD = 2  # photos a thread that are read and decoded before their turn
 
 
-class ForeignModelError(RuntimeError):
+class ForeignModelError(BackendError):
     """A worker has another bundle or runtime than the plan names."""
 
 
@@ -50,7 +51,7 @@ class ShardParser:
         self._plan = Plan.read(output)
         self._model, planned = describe(parser), self._plan.notes["model"]
         if self._model != planned:
-            raise ForeignModelError(f"the output folder is for {planned}, but here is {self._model}")
+            raise ForeignModelError(f"the output folder was begun with {planned}, but this machine has {self._model}")
         self._max_bytes = settings.max_bytes
         self._depth = AHEAD * settings.decode_threads
         self._pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")

