@@ -108,6 +108,13 @@ def test_people_beyond_the_slots_are_counted() -> None:
     assert (people.person_score[0] > 0).all()
 
 
+def test_people_whose_joints_found_no_room_are_counted() -> None:
+    poses = [standing_person(x, y, 20) for x in (7, 23, 39, 55) for y in (12, 35)]
+    for room, missing in ((8, 0), (6, 2), (5, 3)):
+        people = decode(scene(*poses), dataclasses.replace(CONFIG, max_people=16, max_candidates=room))
+        assert people.overflow.tolist() == [missing]
+
+
 def test_mirrored_people_tie_and_both_are_kept() -> None:
     left = standing_person(16.0, 24.0, 40)
     right = left * (-1, 1, 1) + (SIZE[1] - 1, 0, 0)
