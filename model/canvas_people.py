@@ -20,7 +20,7 @@ class CanvasPeople(NamedTuple):
     keypoints: NDArray[np.float32]  # [P, K, 3]: x, y in canvas pixels, score; 0 = not found
     person_score: NDArray[np.float32]  # [P], falling; 0 = empty slot
     part_score: NDArray[np.float32]  # [P, C], mean probability of the part's pixels; 0 = absent
-    overflow: int  # people found beyond P
+    overflow: int  # people, or joints of a class, beyond those that the graph can hold
 
     @classmethod
     def first_of(cls, tensors: Mapping[str, NDArray[Any]]) -> CanvasPeople:

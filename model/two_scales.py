@@ -52,7 +52,7 @@ def unite(
     alone_fine = sorted(set(range(of_fine)) - {column for _, column in pairs})
     taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine, alone_fine)]
     taken_fine += [column for column in alone_fine if not _contained(fine, column, moved, alone_coarse)]
-    return _painted(moved, fine, taken_coarse, taken_fine, coarse.overflow + fine.overflow)
+    return _painted(moved, fine, taken_coarse, taken_fine, max(coarse.overflow, fine.overflow))
 
 
 def pose_similarity(first: Points, second: Points) -> Float:

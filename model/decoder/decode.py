@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import STRIDE, DecoderConfig
-from model.decoder.association import assign_cells
+from model.decoder.association import assign_cells, within_reach
 from model.decoder.calibration import calibrate
 from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
 from model.decoder.grouping import Poses, collect_people, label_fragments
@@ -34,7 +34,7 @@ class People(NamedTuple):
     keypoints: Tensor  # [B, P, K, 3], x and y in canvas pixels, score in [0, 1]; 0 = not found
     person_score: Tensor  # [B, P], falling; 0 = empty slot
     part_score: Tensor  # [B, P, C], mean probability of the part's pixels; 0 = absent
-    overflow: Tensor  # [B], int32, people beyond P, dropped
+    overflow: Tensor  # [B], int32, people beyond P or joints of one class beyond N, the more of both, dropped
 
 
 class Decoder(nn.Module):
@@ -76,11 +76,13 @@ class Decoder(nn.Module):
         cell_person, distance = assign_cells(maps.projection_field, poses)
         owned = (poses.score[:, :1, None] > 0).expand_as(distance)
         if self.config.association_limit:
-            owned = owned & (distance <= self.config.association_limit)
+            limit, placed = self.config.association_limit, self.config.fill_score
+            owned = owned & within_reach(cell_person, distance, poses, limit, placed)
         canvas = assemble(maps.part_logits, cell_person, owned, self.config.max_people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
-        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, poses.overflow)
+        overflow = torch.maximum(poses.overflow, candidates.overflow)
+        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, overflow)
 
     def detect(self, maps: HeadMaps) -> Candidates:
         """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""

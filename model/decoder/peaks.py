@@ -15,6 +15,7 @@ class Candidates(NamedTuple):
     xy_cell: Tensor  # [B, K, N, 2], (x, y) in cells, sub-cell
     score: Tensor  # [B, K, N], in [0, 1]; 0 where invalid
     valid: Tensor  # [B, K, N], bool
+    overflow: Tensor  # [B], int32, joints of one class beyond N, at most
 
 
 def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Candidates:
@@ -39,9 +40,11 @@ def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Cand
     # Two means over 2x2 cells are the weights [1, 2, 1] / 4 in x and y, centred.
     smooth = F.avg_pool2d(F.avg_pool2d(hough, 2, 1, padding=1), 2, 1)
     votes = F.avg_pool2d(hough, window, 1, padding=window // 2) * window**2
-    votes, cell = best_cells(torch.where(is_local_maximum(smooth, 3), votes, 0.0), count, threshold)  # [B, K, N]
+    votes = torch.where(is_local_maximum(smooth, 3), votes, 0.0)
+    overflow = ((votes > threshold).sum((2, 3)).amax(1) - count).clamp(min=0).to(torch.int32)
+    votes, cell = best_cells(votes, count, threshold)  # [B, K, N]
     valid = votes > threshold
-    return Candidates(_centre_of_mass(hough, cell), torch.where(valid, votes.clamp(max=1.0), 0.0), valid)
+    return Candidates(_centre_of_mass(hough, cell), torch.where(valid, votes.clamp(max=1.0), 0.0), valid, overflow)
 
 
 def is_local_maximum(value: Tensor, window: int) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from PIL.Image import Image
 
 from service.images.decoding import decode
@@ -54,7 +53,7 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
     header = parsed.header
     height, width = header.size_image
     people = people_of(parsed, parser.manifest.taxonomy, masks)
-    missing = _missing_people(parsed, parser.manifest.decoder.max_candidates, len(people))
+    missing = _missing_people(parsed.output.overflow)
     return UntimedResponse(
         request_id=request_id,
         model=ModelInfo(
@@ -72,19 +71,14 @@ def build_response(parser: ImageParser, parsed: Parsed, masks: MaskFormat, reque
     )
 
 
-def _missing_people(parsed: Parsed, candidates: int, people: int) -> list[str]:
-    """Return why the response may lack people: slots, or candidates of a joint, ran out."""
-    warnings = []
-    if overflow := parsed.output.overflow:
-        warnings.append(f"{people + overflow} people were found; the {overflow} with the lowest scores are left out")
-    # The graph says nothing about joints beyond its limit, but it cannot have dropped one if it found fewer.
-    found = (parsed.output.keypoints[..., 2] > np.float32(parsed.placed_score)).sum(axis=0)  # [K]
-    if found.max() >= candidates:
-        warnings.append(
-            f"a joint was found {candidates} times, the most that these weights look for: people may be missing, or "
-            "joined into one; send the image in pieces with fewer people"
-        )
-    return warnings
+def _missing_people(overflow: int) -> list[str]:
+    """Return why the response lacks people: slots, or candidates of a joint, ran out."""
+    if not overflow:
+        return []
+    return [
+        f"about {overflow} more people are seen than these weights can tell apart: some are missing, or joined into "
+        "one; send the image in pieces with fewer people"
+    ]
 
 
 def with_fields(body: bytes, fields: Mapping[str, Any]) -> bytes:

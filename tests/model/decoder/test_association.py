@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.decoder.association import assign_cells, person_scale
+from model.decoder.association import assign_cells, person_scale, within_reach
 from model.decoder.grouping import Poses
 
 
@@ -73,3 +73,13 @@ def test_the_first_of_equal_people_wins_and_nobody_is_finite() -> None:
     nobody, distance = assign_cells(torch.zeros(1, 2, 7, 11), poses_of(np.zeros((1, 2, 3, 3))))
     assert not nobody.any()
     assert distance.min() > 1e3
+
+
+def test_the_fewer_joints_were_found_the_farther_a_person_reaches() -> None:
+    keypoints = np.zeros((1, 3, 4, 3))
+    keypoints[0, 0] = [(0, 0, 0.9), (4, 0, 0.9), (0, 8, 0.9), (4, 8, 0.9)]
+    keypoints[0, 1] = [(20, 0, 0.9), (24, 8, 0.9), (20, 8, 0.05), (24, 0, 0.05)]  # two of four were placed
+    psi = torch.tensor([[[0.25, 0.26, 0.5, 0.51, 1.0, 1.01]]])
+    person = torch.tensor([[[0, 0, 1, 1, 2, 2]]])  # the last one has no joint: as if one of four
+    owned = within_reach(person, psi, poses_of(keypoints), limit=0.25, placed_score=0.05)
+    assert owned.tolist() == [[[True, False] * 3]]

@@ -51,7 +51,7 @@ def two_people() -> tuple[Candidates, Centers]:
     )
     places = torch.tensor([[[5.0, 5], [15, 5], [30, 20]], [[5, 15], [15, 15], [0, 0]]])  # [K, N, 2]
     valid = torch.tensor([[[True, True, True], [True, True, False]]])
-    return Candidates(places[None], valid.float(), valid), centers
+    return Candidates(places[None], valid.float(), valid, torch.zeros(1)), centers
 
 
 def test_a_candidate_responds_to_its_own_center_alone() -> None:

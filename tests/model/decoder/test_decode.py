@@ -108,6 +108,37 @@ def test_people_beyond_the_slots_are_counted() -> None:
     assert (people.person_score[0] > 0).all()
 
 
+def test_people_whose_joints_found_no_room_are_counted() -> None:
+    poses = [standing_person(x, y, 20) for x in (7, 23, 39, 55) for y in (12, 35)]
+    for room, missing in ((8, 0), (6, 2), (5, 3)):
+        people = decode(scene(*poses), dataclasses.replace(CONFIG, max_people=16, max_candidates=room))
+        assert people.overflow.tolist() == [missing]
+
+
+def test_legs_stay_with_their_owner() -> None:
+    """A child in front of an adult: its head covers a thigh, and an adult's knee and ankle are beside its own."""
+    adult, child = standing_person(30, 24, 44), standing_person(35, 35, 22)
+    person, part = np.zeros(SIZE, np.int64), np.zeros(SIZE, np.int64)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    for index, (pose, width) in enumerate(((adult, 2.0), (child, 1.5)), start=1):
+        for a, b in DENSEPOSE_COCO.limbs:
+            for t in np.linspace(0, 1, 40):
+                px, py = pose[a, :2] + t * (pose[b, :2] - pose[a, :2])
+                person[np.hypot(px - x, py - y) < width] = index
+    part[person > 0] = 1
+    poses = np.stack((adult, child))
+    config = dataclasses.replace(CONFIG, radius=16.0, keypoint_threshold=0.5, peak_window=3, association_limit=0.3)
+    people = decode(ideal_maps(DENSEPOSE_COCO, poses, person, part, radius_cell=4.0), config)
+    assert (people.person_score[0] > 0).sum() == 2
+    order = people.keypoints[0, :2, 0, 1].argsort()  # by the nose: the adult first
+    owner = np.append(0, order.argsort().numpy() + 1)[people.person_map[0, 1::4, 1::4].numpy()]
+    for index, pose in enumerate(poses, start=1):
+        for joint in (13, 14, 15, 16):
+            column, row = pose[joint, :2].round().astype(int)
+            assert owner[row, column] == person[row, column]
+        assert (owner[person == index] == index).mean() > 0.9
+
+
 def test_mirrored_people_tie_and_both_are_kept() -> None:
     left = standing_person(16.0, 24.0, 40)
     right = left * (-1, 1, 1) + (SIZE[1] - 1, 0, 0)
@@ -200,7 +231,7 @@ def test_a_body_far_from_every_joint_is_nobodys_with_a_limit() -> None:
     heat[..., 32:] = -12.0
     maps = maps._replace(heatmap_logits=heat, projection_field=torch.zeros_like(maps.projection_field))
     across = decode(maps)
-    limited = decode(maps, replace(CONFIG, association_limit=0.5))
+    limited = decode(maps, replace(CONFIG, association_limit=0.25))
     assert int((across.person_score > 0).sum()) == int((limited.person_score > 0).sum()) == 1
     right = np.s_[0, :, 160:]
     assert (across.person_map[right] == 1).any()

@@ -10,6 +10,8 @@ from model.taxonomy import DENSEPOSE_COCO, MHP_V2, Taxonomy
 
 Joint = tuple[int, int]  # class, candidate
 
+NONE = torch.zeros(1, dtype=torch.int32)  # candidates beyond the limit
+
 
 def random_matches(taxonomy: Taxonomy, count: int, seed: int) -> tuple[Candidates, torch.Tensor]:
     """Two images of valid candidates, each limb with a random partial one-to-one matching of them."""
@@ -25,7 +27,7 @@ def random_matches(taxonomy: Taxonomy, count: int, seed: int) -> tuple[Candidate
         for row, col in zip(rows, cols, strict=False):
             matches[image, limb, row, col] = g.random() < 0.6
     tensors = (torch.from_numpy(t) for t in (xy, score, valid))
-    return Candidates(*tensors), torch.from_numpy(matches)
+    return Candidates(*tensors, NONE), torch.from_numpy(matches)
 
 
 def naive_fragments(taxonomy: Taxonomy, valid: np.ndarray, matches: np.ndarray) -> list[set[Joint]]:
@@ -81,7 +83,7 @@ def single_joints(*valid: Joint) -> Candidates:
     for k, n in valid:
         mask[0, k, n] = True
     xy = torch.arange(17 * 4.0).reshape(1, 17, 4, 1).expand(1, 17, 4, 2)
-    return Candidates(xy, mask.float(), mask)
+    return Candidates(xy, mask.float(), mask, NONE)
 
 
 def test_single_joints_are_people_if_the_threshold_lets_them() -> None:

@@ -17,7 +17,7 @@ def random_case() -> tuple[torch.Tensor, Candidates]:
     xy = torch.rand(2, 3, 5, 2, generator=draw) * torch.tensor([13.0, 9.0])
     xy[0, 0, 0] = torch.tensor([13.4, 9.2])  # a sub-cell position may leave the outermost centres
     valid = torch.rand(2, 3, 5, generator=draw) > 0.3
-    return logits, Candidates(xy, valid.float(), valid)
+    return logits, Candidates(xy, valid.float(), valid, torch.zeros(2))
 
 
 def test_scores_are_the_mean_along_each_segment() -> None:

@@ -81,6 +81,12 @@ def test_the_best_are_kept_in_reading_order() -> None:
     np.testing.assert_allclose(candidates.score[0, 0], [0.8, 0.9, 0.6, 1.0])
 
 
+def test_joints_beyond_the_limit_are_counted_by_the_class_with_most() -> None:
+    three, five = (votes_of([(8.0 * i + 4, 15.0) for i in range(n)]) for n in (3, 5))
+    hough = torch.cat((torch.cat((three, five), 1), torch.cat((three, three), 1)))  # [2, 2, h, w]
+    assert [find_peaks(hough, n, WINDOW, 0.5).overflow.tolist() for n in (3, 4, 5)] == [[2, 0], [1, 0], [0, 0]]
+
+
 def test_score_and_position_follow_the_map() -> None:
     hough = votes_of([(20.3, 15.6)]).requires_grad_()
     candidates = find_peaks(hough * 0.9, 2, WINDOW, 0.7)

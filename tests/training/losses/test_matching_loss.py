@@ -64,7 +64,9 @@ def test_nobody_costs_nothing() -> None:
 def candidates(points: list[list[float]]) -> Candidates:
     """Candidates of one class at canvas points, all valid."""
     xy = canvas_to_cell(torch.tensor(points))[None, None]
-    return Candidates(xy, torch.ones(1, 1, len(points)), torch.ones(1, 1, len(points), dtype=torch.bool))
+    return Candidates(
+        xy, torch.ones(1, 1, len(points)), torch.ones(1, 1, len(points), dtype=torch.bool), torch.zeros(1)
+    )
 
 
 def person(*joints: tuple[float, float, float]) -> Tensor:
