@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 inside a container")
     port: int = Field(8000, ge=0, le=65535)
 
-    backend: Literal["auto", "openvino", "onnxruntime"] = Field(
-        "auto", description="auto: onnxruntime if it is installed with CUDA, else openvino"
+    backend: Literal["auto", "openvino", "onnxruntime", "cuda", "tensorrt"] = Field(
+        "auto", description="auto: the best that is there, of tensorrt, cuda, openvino, onnxruntime (on the CPU)"
     )
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="of the network (the decoder is always f32); auto: bf16 if the CPU supports it"
@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     )
     inference_budget_seconds: Seconds = Field(
         0.105, description="what 0.15 s leaves for inference after decoding, waiting and encoding"
+    )
+    cache_dir: Path | None = Field(
+        None, description="folder for what runtimes compile: a second start takes seconds; unset: nothing is kept"
+    )
+    batch_delay_seconds: Seconds = Field(
+        0.002, description="on a GPU: how long an idle one waits for more photos to run together; 0: not at all"
     )
     threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
 

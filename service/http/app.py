@@ -99,6 +99,7 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "version": manifest.version,
         "backend": parser.backend.name,
         "precision": parser.backend.precision,
+        "backend_reason": parser.reason,
         "detail": parser.detail,
         "details": list(parser.levels),
         "inference_ms": round(parser.seconds * 1e3, 1),

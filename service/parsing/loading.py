@@ -12,11 +12,13 @@ from model.manifest import Manifest, read_bundle
 from service.parsing.parser import ImageParser, Levels
 from service.parsing.self_check import check_contract, check_golden
 from service.parsing.turned import warm_up
-from service.runtimes.choice import open_backend
-from service.runtimes.types import Backend, BackendError, Size
+from service.runtimes.batching import BatchingBackend, batching_pays
+from service.runtimes.choice import choose_backend
+from service.runtimes.memory import release_memory, spare_memory
+from service.runtimes.types import Backend, BackendError, BatchBackend, Size
 from service.settings import Settings
 
-REPETITIONS = 5
+REPETITIONS = 3
 GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (convolutions) to 1.2 (attention)
 log = logging.getLogger(__name__)
 
@@ -24,25 +26,39 @@ log = logging.getLogger(__name__)
 def load_parser(settings: Settings) -> ImageParser:
     """Read the bundle, compile its graph, choose the level of detail, check the outputs.
 
-    Every canvas that may be asked for has run once when this returns, so that no request pays for a first run.
-    If the precision is `auto` and bf16 fails the check, the parser computes in f32.
+    Every canvas of the default level has run once when this returns, so that no request there pays for a first run;
+    a first run on a canvas of another level takes about twice as long as the next one.
+    A runtime that `auto` allows and that fails the check is passed over.
     Raises BundleError or BackendError.
     """
+    spare_memory()
     manifest = read_bundle(settings.bundle)
     levels = served_levels(manifest, settings)
-    backend = open_backend(settings.bundle, manifest, settings)
-    try:
+
+    def check(backend: Backend) -> None:
         _check(backend, manifest, levels, settings)
-    except BackendError as error:
-        if settings.precision != "auto" or backend.precision == "f32":
-            raise
-        log.warning("%s; trying f32", error)
-        backend = open_backend(settings.bundle, manifest, settings.model_copy(update={"precision": "f32"}))
-        _check(backend, manifest, levels, settings)
+
+    backend, reason = choose_backend(settings.bundle, manifest, settings, check)
+    log.info("%s in %s: %s", backend.name, backend.precision, reason)
     warm_up(backend)
     detail, seconds = choose_detail(levels, manifest, backend, settings)
+    for name in manifest.scales_of(detail):
+        for size in manifest.canvases[name]:
+            check_contract(backend.infer(_noise(size), manifest.views_at(name)), size, manifest)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
-    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds)
+    backend = _batching(backend, manifest, detail, settings)
+    release_memory()
+    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds, reason)
+
+
+def _batching(backend: Backend, manifest: Manifest, detail: str, settings: Settings) -> Backend:
+    """Let photos of the default level run in batches, where the runtime takes them and they take less time so."""
+    if not isinstance(backend, BatchBackend):
+        return backend
+    sizes = {size for name in manifest.scales_of(detail) for size in manifest.canvases[name]}
+    paying = [size for size in sorted(sizes) if batching_pays(backend, size)]
+    log.info("batches of up to %d photos pay on %d of %d canvases", backend.max_batch, len(paying), len(sizes))
+    return BatchingBackend(backend, paying, settings.batch_delay_seconds) if paying else backend
 
 
 def served_levels(manifest: Manifest, settings: Settings) -> Levels:
@@ -65,8 +81,8 @@ def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Setti
     for level, canvases in levels.items():
         if level in manifest.scales:
             continue  # united from levels that are checked themselves
-        for size in canvases:
-            check_contract(backend.infer(_noise(size), manifest.views_at(level)), size, manifest)
+        size = canvases[0]
+        check_contract(backend.infer(_noise(size), manifest.views_at(level)), size, manifest)
         check_golden(backend, settings.bundle, manifest, level)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.canvas_people import CanvasPeople
 from model.canvases import best_canvas
 from model.contours import enlarge
 from model.id_runs import IdRuns
@@ -17,7 +18,7 @@ from model.two_scales import unite
 from service.images.decoding import decode, fit_canvas
 from service.images.header import Header, read_header
 from service.parsing.turned import turned_warnings
-from service.runtimes.types import Backend, Output, Size
+from service.runtimes.types import Backend, Size
 
 Levels = Mapping[str, Sequence[Size]]  # the canvases of each level of detail, from coarse to fine
 
@@ -49,7 +50,7 @@ class Parsed:
     letterbox: Letterbox
     detail: str
     size_canvas: Size
-    output: Output
+    output: CanvasPeople
     placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
     warnings: tuple[str, ...] = ()  # about the file, or that it is turned
 
@@ -62,7 +63,7 @@ class Parsed:
 class ImageParser:
     """A bundle on a backend, with a default level of detail.
 
-    `prepare` may run in several threads; `infer` in one at a time, because a backend serves one image at a time.
+    `prepare` may run in several threads, `infer` in as many as the backend's `parallel`.
     """
 
     manifest: Manifest
@@ -71,6 +72,7 @@ class ImageParser:
     detail: str  # the level of images that ask for none
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up
+    reason: str = ""  # why this backend
 
     def expected_seconds(self, detail: str) -> float:
         """Return about what an inference takes at a level, by its pixels."""

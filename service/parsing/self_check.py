@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.canvas_people import CanvasPeople
 from model.manifest import GOLDEN, Manifest
-from service.runtimes.types import Backend, BackendError, Output
+from service.runtimes.types import Backend, BackendError
 
 # Of the pixels. A network in bf16 moves some at contours and borders: 0.6 to 3 % were measured, most on small canvases.
 # A decoder in bf16 moves a fifth to a half to another person.
 AGREEMENT = 0.9
 
 
-def check_contract(output: Output, size_canvas: tuple[int, int], manifest: Manifest) -> None:
+def check_contract(output: CanvasPeople, size_canvas: tuple[int, int], manifest: Manifest) -> None:
     """Raise BackendError if shapes, types or ranges are not those of the graph contract."""
     people, parts = manifest.decoder.max_people, len(manifest.taxonomy.part_names)
     expected = {

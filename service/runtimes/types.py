@@ -1,8 +1,8 @@
-"""Defines what every runtime offers: the graph, one canvas and one thread at a time."""
+"""Defines what every runtime offers: the graph, one canvas or a batch of them at a time."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,24 @@ class BackendError(RuntimeError):
     """A backend cannot be used as asked. The message names the remedy."""
 
 
-Output = CanvasPeople  # of the graph for one canvas
-
-
 class Backend(Protocol):
     """A runtime that holds the graph."""
 
-    name: str  # as /model and the metrics call it
+    name: str  # as HUMANPARSE_BACKEND, /model and the metrics call it
     precision: str  # of the network; the decoder is always f32
+    parallel: int  # how many threads may call `infer` at a time
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> Output:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
         """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; with horizontal-flip TTA if `views` is 2."""
+        ...
+
+
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """A runtime that also takes canvases of one size together, one batch at a time."""
+
+    max_batch: int  # 1: the graph takes one photo at a time
+
+    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[CanvasPeople]:
+        """Run canvases uint8 [B, H, W, 3] of B photos, each seen once, 1 <= B <= max_batch."""
         ...

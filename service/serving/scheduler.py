@@ -1,7 +1,7 @@
 """Schedules images: which are accepted, when their stages run, and which come too late.
 
-An image is decoded, inferred and encoded. Inferences run one at a time, because a backend serves one image; decoding
-and encoding have threads of their own beside it. An image is accepted if there is room in the queue and, where it has a
+An image is decoded, inferred and encoded. Inferences run one at a time, or as many as a backend takes that runs them
+in batches; decoding and encoding have threads of their own beside it. An image is accepted if there is room in the queue and, where it has a
 deadline, if it can be expected to meet it: after what the images before it still need, as measured so far, times a
 margin that grows with every image that took longer than expected and shrinks with the others. Before each stage an
 image that can no longer make it, or whose client has hung up, is dropped.
@@ -67,10 +67,12 @@ class Scheduler:
     `infer_seconds` are first estimates for each level of detail.
     """
 
-    def __init__(self, queue_limit: int, codec_threads: int, infer_seconds: Mapping[str, float]) -> None:
+    def __init__(
+        self, queue_limit: int, codec_threads: int, infer_seconds: Mapping[str, float], infer_threads: int = 1
+    ) -> None:
         self.queue_limit = queue_limit
         self.margin = 1.0
-        self.threads: dict[Stage, int] = {"decode": codec_threads, "infer": 1, "encode": codec_threads}
+        self.threads: dict[Stage, int] = {"decode": codec_threads, "infer": infer_threads, "encode": codec_threads}
         self.pools = {stage: ThreadPoolExecutor(n, thread_name_prefix=stage) for stage, n in self.threads.items()}
         self._estimates = {("infer", detail): Estimate(seconds) for detail, seconds in infer_seconds.items()}
         self._tickets: set[Ticket] = set()

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, Manifest, read_bundle
 from service.parsing import loading
 from service.parsing.loading import choose_detail, load_parser, served_levels
 from service.runtimes.openvino import OpenVinoBackend
-from service.runtimes.types import Backend, BackendError, Output
+from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
 from tests.bundles import CANVASES, VIEWS, figure_bundle
 
@@ -69,7 +70,7 @@ class Wrong:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def infer(self, canvas: np.ndarray, views: int) -> Output:
+    def infer(self, canvas: np.ndarray, views: int) -> CanvasPeople:
         return self._backend.infer(np.zeros_like(canvas), views)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.canvas_people import CanvasPeople
 from service.parsing.loading import load_parser
 from service.runtimes.openvino import OpenVinoBackend
-from service.runtimes.types import Output
 from service.settings import Settings
 from tests.bundles import figure_bundle
 
@@ -26,7 +26,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]:
     calls = []
     infer = OpenVinoBackend.infer
 
-    def counting(backend: OpenVinoBackend, canvas: np.ndarray, views: int = 1) -> Output:
+    def counting(backend: OpenVinoBackend, canvas: np.ndarray, views: int = 1) -> CanvasPeople:
         calls.append((canvas.shape[:2], views))
         return infer(backend, canvas, views)
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from model.canvas_people import CanvasPeople
 from model.colors import person_color
 from model.taxonomy import PASCAL_PERSON_PART
 from service.parsing.parser import Parsed
 from service.responses.overlay import overlay
-from service.runtimes.types import Output
 
 SIZE, CANVAS = (150, 200), (96, 128)
 RED_PART, BLUE_PART = 3, 2
@@ -46,5 +46,5 @@ def test_a_shrunk_photo_looks_the_same(parsed: Parsed) -> None:
 
 
 def test_without_people_the_overlay_is_the_photo(parsed: Parsed) -> None:
-    nobody = Output(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
+    nobody = CanvasPeople(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
     assert (draw(replace(parsed, output=nobody)) == 90).all()

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, Manifest
 from model.onnxruntime import ort
 from service.runtimes.choice import open_backend
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OpenVinoBackend, network_precision
-from service.runtimes.types import Backend, BackendError, Output
+from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
 from tests.bundles import HEADS, figure_photo
 
@@ -26,8 +27,8 @@ def figure_canvas(size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
-def check_equal(a: Output, b: Output, tolerance: float = 0.0) -> None:
-    for name, x, y in zip(Output._fields, a, b, strict=True):
+def check_equal(a: CanvasPeople, b: CanvasPeople, tolerance: float = 0.0) -> None:
+    for name, x, y in zip(CanvasPeople._fields, a, b, strict=True):
         assert np.allclose(x, y, rtol=0, atol=tolerance), name
 
 
