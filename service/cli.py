@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from model.manifest import BundleError, read_bundle
+from service.logs import configure_logs
 from service.runtimes.types import BackendError
 from service.settings import Settings, SettingsError, load_settings
+from service.version import version
 
 OF_RAY = ("min_replicas", "max_replicas", "workers", "gpus")  # options
 
@@ -19,11 +19,12 @@ OF_RAY = ("min_replicas", "max_replicas", "workers", "gpus")  # options
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 if an image or the bundle is faulty, 2 if the usage is wrong."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    configure_logs("text")  # until the settings say otherwise
     if given := [name for name in OF_RAY if getattr(options, name, None) and options.engine != "ray"]:
         return _failed(f"--{given[0].replace('_', '-')} goes with --engine ray", 2)
     try:
         settings = load_settings(bundle=options.bundle, detail=options.detail)
+        configure_logs(settings.log_format)
         read_bundle(settings.bundle)  # before anything is started
         return _run(options, settings)
     except SettingsError as error:
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "humanparse", description="Body parts, keypoints and masks of everybody in an image."
     )
-    parser.add_argument("--version", action="version", version=f"humanparse {_version()}")
+    parser.add_argument("--version", action="version", version=f"humanparse {version()}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     serve = commands.add_parser("serve", parents=[common], help="answer images over HTTP")
@@ -198,13 +199,6 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--expect", action="store_true", help="send the image after 100 Continue, as curl does")
     load.add_argument("--key-file", type=Path, help="file with the API key")
     return parser
-
-
-def _version() -> str:
-    try:
-        return metadata.version("humanparse")
-    except metadata.PackageNotFoundError:
-        return "(not installed: run from its folder)"
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,7 @@ Problem
 ├── 403 foreign-origin
 ├── 406 not-acceptable
 ├── 408 slow-body
-├── 413 too-many-bytes, too-many-pixels
+├── 413 too-many-bytes, too-many-pixels, too-many-images
 ├── 415 unsupported-format, unsupported-media-type
 ├── 422 invalid-parameter
 ├── 429 queue-full, deadline-unreachable, rate-limited, too-many-streams   + Retry-After
@@ -27,6 +27,7 @@ TITLES = {
     "slow-body": (408, "The request body did not arrive in time"),
     "too-many-bytes": (413, "The image file is too large"),
     "too-many-pixels": (413, "The image has too many pixels"),
+    "too-many-images": (413, "The request has too many images"),
     "unsupported-format": (415, "The format is not supported"),
     "unsupported-media-type": (415, "The Content-Type is not supported"),
     "invalid-parameter": (422, "A parameter is invalid"),

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, description="a slower request body: 408; a stream without a frame for as long is closed"
     )
+    max_images: Positive = Field(16, description="images of one request; together they may have max_bytes")
     queue_limit: Positive = Field(16, description="images waiting for the backend; more are refused with 429")
     stream_limit: Positive = Field(8, description="WebSockets of /stream open at once; more are refused")
     max_buffered_bytes: Positive = Field(
@@ -73,6 +74,10 @@ class Settings(BaseSettings):
     )
     decode_threads: Positive = Field(2, description="threads that decode images, and as many that encode responses")
     drain_seconds: Seconds = Field(5.0, description="after SIGTERM: unready but still serving for this long")
+    log_format: Literal["text", "json"] = Field("text", description="json: one object a line, on standard error")
+    otlp_endpoint: str = Field(
+        "", description="where traces go, as http://collector:4318/v1/traces; needs the extra otel; empty: nowhere"
+    )
     cors_origins: str = Field(
         "", description="origins whose pages may call this server, separated by commas, or *; empty: none"
     )
@@ -88,6 +93,13 @@ class Settings(BaseSettings):
         for origin in _split(value):
             if origin != "*" and not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin such as https://example.org or http://localhost:3000")
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^/\s]+/\S*", value):
+            raise ValueError(f"{value!r} is no address such as http://localhost:4318/v1/traces")
         return value
 
     @property

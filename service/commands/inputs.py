@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 STDIN = "-"
-# HEIC and TIFF are not read, but a folder of them should not look empty: each is reported.
+# TIFF is not read, nor HEIC without the extra `heif`, but a folder of them should not look empty: each is reported.
 ENDINGS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .gif .bmp .dib .heic .heif .tif .tiff".split()  # noqa: SIM905
 )

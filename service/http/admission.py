@@ -46,7 +46,7 @@ class AdmissionMiddleware:
                 await self._app(scope, receive, send)
         except Problem as problem:
             self._lifecycle.metrics.refuse(problem)
-            await problem_response(problem, state["request_id"])(scope, receive, send)
+            await problem_response(problem, state["request_id"], scope["path"])(scope, receive, send)
 
     @contextmanager
     def _buffered(self, headers: Headers) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,17 +13,22 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from model.manifest import CARD
-from service.http import page, parse_endpoint, stream
+from service.http import kserve, page, parse_endpoint, stream
 from service.http.admission import AdmissionMiddleware
+from service.http.docs_page import HEADERS, docs_page
 from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
+from service.http.tracing import TracingMiddleware
 from service.problems import Problem
 from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings
+from service.version import version
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which pixel belongs to whom."
 
@@ -43,9 +49,18 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         await asyncio.gather(loading, return_exceptions=True)
         lifecycle.close()
 
-    app = FastAPI(title="humanparse", description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="humanparse",
+        description=DESCRIPTION,
+        version=version(),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from a CDN
+        redoc_url=None,
+    )
     app.state.lifecycle = lifecycle
     app.add_middleware(AdmissionMiddleware, lifecycle=lifecycle)
+    if lifecycle.tracing is not None:
+        app.add_middleware(TracingMiddleware, tracing=lifecycle.tracing)
     app.add_middleware(RequestIdMiddleware)
     if settings.allowed_origins:
         app.add_middleware(
@@ -59,8 +74,14 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.include_router(parse_endpoint.router)
+    app.include_router(kserve.router)
     app.include_router(stream.router)
     app.include_router(page.router(settings.bundle))
+
+    @app.head("/docs", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()), headers=HEADERS)
 
     @app.head("/livez", include_in_schema=False)
     @app.get("/livez")
@@ -124,7 +145,10 @@ def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
     request.app.state.lifecycle.metrics.refuse(error)
-    return problem_response(error, request.state.request_id)
+    if error.status != 429:  # under overload there are many, which the metrics count
+        fields = {"request_id": request.state.request_id, "status": error.status, "problem": error.kind}
+        log.info("request_id=%s %d %s", request.state.request_id, error.status, error.kind, extra={"fields": fields})
+    return problem_response(error, request.state.request_id, request.url.path)
 
 
 def _validation(request: Request, error: Exception) -> Response:
@@ -136,4 +160,5 @@ def _validation(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return http_problem(error.status_code, error.detail, request.state.request_id, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    return http_problem(error.status_code, error.detail, request.state.request_id, headers, request.url.path)

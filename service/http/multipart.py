@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-MAX_PARTS = 16  # an image and its parameters; more is no form of ours
-
 
 @dataclass
 class Part:
     """One field of a form."""
 
     name: str = ""
+    file_name: str = ""  # as it was sent
     transfer_encoding: str = ""  # lower case; empty without one
     buffer: bytearray = field(default_factory=bytearray)
 
@@ -24,9 +23,9 @@ class Part:
         return bytes(self.buffer)
 
 
-def read_multipart(body: bytes, boundary: bytes) -> list[Part]:
+def read_multipart(body: bytes, boundary: bytes, max_parts: int) -> list[Part]:
     """Return the parts of a whole body, in their order. Raises ValueError if it is damaged or has too many parts."""
-    reader = _Reader()
+    reader = _Reader(max_parts)
     callbacks = {
         "on_part_begin": reader.begin_part,
         "on_header_field": reader.header_field,
@@ -49,14 +48,15 @@ def read_multipart(body: bytes, boundary: bytes) -> list[Part]:
 class _Reader:
     """Collects the parts; the callbacks get pieces of the body as (data, start, end)."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_parts: int) -> None:
+        self._max_parts = max_parts
         self.parts: list[Part] = []
         self.ended = False
         self._name, self._value = bytearray(), bytearray()
 
     def begin_part(self) -> None:
-        if len(self.parts) == MAX_PARTS:
-            raise ValueError(f"it has more than {MAX_PARTS} parts")
+        if len(self.parts) == self._max_parts:
+            raise ValueError(f"it has more than {self._max_parts} parts")
         self.parts.append(Part())
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -70,6 +70,7 @@ class _Reader:
         if header == b"content-disposition":
             _, options = parse_options_header(value)
             self.parts[-1].name = options.get(b"name", b"").decode("utf-8", "replace")
+            self.parts[-1].file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         elif header == b"content-transfer-encoding":
             self.parts[-1].transfer_encoding = value.decode("latin-1").strip().lower()
         self._name, self._value = bytearray(), bytearray()

@@ -1,32 +1,36 @@
-"""Chooses the form of the response from the Accept header and the parameter `layer`."""
+"""Chooses the form of the response from the Accept header and the parameters `layer` and `format`."""
 
 from __future__ import annotations
 
 from service.problems import Problem
-from service.responses.encoding import Layer, MediaType
+from service.responses.encoding import Format, Layer, MediaType
 
 MAPS: tuple[MediaType, ...] = ("image/png",)
 PICTURES: tuple[MediaType, ...] = ("image/jpeg", "image/webp")
+JSON: tuple[MediaType, ...] = ("application/json",)
 OFFERS: dict[Layer | None, tuple[MediaType, ...]] = {
-    None: ("application/json", *MAPS, *PICTURES),
+    None: (*JSON, *MAPS, *PICTURES),
     "parts": MAPS,
     "people": MAPS,
     "panoptic": MAPS,
     "overlay": PICTURES,
+    "cutout": ("image/png", "image/webp"),
 }
 
 
-def negotiate(accept: str, layer: Layer | None) -> tuple[MediaType, Layer | None]:
+def negotiate(accept: str, layer: Layer | None, format_: Format | None = None) -> tuple[MediaType, Layer | None]:
     """Return the media type and layer of the response; the layer is None for JSON.
 
     Without a layer, image/png means `parts` and image/jpeg or image/webp `overlay`; a layer narrows the choice to its
-    own types. Of types the client likes equally, the first here is taken. Raises Problem "not-acceptable".
+    own types, a format to JSON. Of types the client likes equally, the first here is taken. Raises Problem
+    "not-acceptable".
     """
-    offers = OFFERS[layer]
+    offers = OFFERS[layer] if format_ is None else JSON
     ranges = _ranges(accept)
     quality, best = max(((_quality(offer, ranges), offer) for offer in offers), key=lambda pair: pair[0])
     if quality <= 0:
         what = "a response" if layer is None else f"layer={layer}"
+        what = what if format_ is None else f"format={format_}"
         raise Problem("not-acceptable", f"{what} is available as {', '.join(offers)}; Accept was {accept!r}")
     if best == "application/json":
         return best, None

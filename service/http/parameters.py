@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from service.parsing.parser import ImageParser
 from service.problems import Problem, invalid_parameter
-from service.responses.encoding import Layer
+from service.responses.encoding import Format, Layer
 from service.responses.schemas import MaskFormat
 
 
@@ -22,6 +22,8 @@ class Parameters(BaseModel):
 
     masks: MaskFormat = Field("rle", description="form of the masks in JSON")
     layer: Layer | None = Field(None, description="what an image shows: with Accept: image/*")
+    format: Format | None = Field(None, description="JSON that another tool imports, instead of ours")
+    person: int | None = Field(None, ge=1, description="id of the person that layer=cutout shows; none: everybody")
     detail: str | None = Field(None, description="a level that /model lists: finer ones find smaller people")
 
 
@@ -31,16 +33,21 @@ PARAMETERS = tuple(Parameters.model_fields)
 def read_parameters(query: QueryParams, fields: Mapping[str, str]) -> Parameters:
     """Return the parameters of a request; `fields` stand beside the image in its form or JSON.
 
-    Raises Problem "invalid-parameter" for a parameter that is unknown, invalid or given twice.
+    Raises Problem "invalid-parameter" for a parameter that is unknown, invalid, given twice or at odds with another.
     """
     given = [*query.multi_items(), *fields.items()]
     repeated = [name for name, number in Counter(name for name, _ in given).items() if number > 1]
     if repeated:
         raise _problem([(name, "is given more than once: send one value") for name in repeated])
     try:
-        return Parameters.model_validate(dict(given))
+        parameters = Parameters.model_validate(dict(given))
     except ValidationError as error:
         raise parameter_problem(error.errors(), PARAMETERS) from error
+    if parameters.format and parameters.layer:
+        raise invalid_parameter("format", "format is JSON and layer an image: send one of them")
+    if parameters.person is not None and parameters.layer != "cutout":
+        raise invalid_parameter("person", "person chooses whom layer=cutout shows: send both")
+    return parameters
 
 
 def check_detail(detail: str | None, parser: ImageParser) -> None:

@@ -1,63 +1,38 @@
-"""Handles POST /parse: one image in, its people out."""
+"""Handles POST /parse: images in, their people out."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service.http.image_request import log_fields, unless_disconnected, until_closed
 from service.http.negotiation import negotiate
+from service.http.openapi import BODY, RESPONSES
 from service.http.parameters import Parameters, check_detail, read_parameters
-from service.http.problem_response import MEDIA_TYPE
-from service.http.request_body import FIELD, read_body
-from service.images.header import ImageError
-from service.problems import TITLES, Problem
+from service.http.problem_response import http_problem_document, problem_document
+from service.http.request_body import SEVERAL, ImageFile, read_body
+from service.parsing.parser import ImageParser, Parsed
+from service.problems import Problem
 from service.responses.encoding import Form, encode_response, with_fields
-from service.responses.schemas import ParseResponse
 from service.serving.lifecycle import Lifecycle
+from service.serving.pipeline import answer
 from service.serving.scheduler import Ticket
+from service.serving.timing import Stopwatch
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 router = APIRouter()
 
-CLIENT_CLOSED = 499  # nginx's code for a client that hung up; nobody reads it but the log
+AT_ONCE = 2  # images of one request in the queue: while one is inferred, the next is decoded
 
-BINARY, BASE64 = {"type": "string", "format": "binary"}, {"type": "string", "format": "byte"}
-FIELDS = Parameters.model_json_schema()["properties"]
-BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {"type": "object", "properties": {FIELD: BINARY, **FIELDS}, "required": [FIELD]}
-        },
-        "image/*": {"schema": BINARY},
-        "application/json": {
-            "schema": {"type": "object", "properties": {FIELD: BASE64, **FIELDS}, "required": [FIELD]}
-        },
-    },
-}
-PROBLEM = {"type": "object", "description": "RFC 9457 problem"}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": ParseResponse,
-        "content": {
-            "image/png": {"schema": BINARY},
-            "image/jpeg": {"schema": BINARY},
-            "image/webp": {"schema": BINARY},
-        },
-    },
-    **{
-        status: {"description": title, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
-        for status, title in dict(TITLES.values()).items()
-    },
-}
+Respond = Callable[[ImageFile, Ticket], Awaitable[Response]]
 
 
 @router.post("/parse", responses=RESPONSES, openapi_extra={"requestBody": BODY})
@@ -65,72 +40,100 @@ async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Resp
     """Find every person in an image, with body parts, keypoints and masks.
 
     `Accept` chooses JSON, an exact label map (image/png, `layer` = parts, people or panoptic) or a picture to look at
-    (image/jpeg or image/webp, `layer` = overlay). `detail` is a level that /model lists under `details`, such as fast,
-    standard, high or finest: finer ones find smaller people and take longer. Parameters may also stand beside the
-    image, in the form or the JSON.
+    (image/jpeg or image/webp, `layer` = overlay); `layer` = cutout is the image with everything but people, or one
+    `person`, transparent (image/png or image/webp). `format` chooses JSON that other tools import. `detail` is a level
+    that /model lists under `details`, such as fast, standard, high or finest: finer ones find smaller people and take
+    longer. Parameters may also stand beside the image, in the form or the JSON. Fields `images` of a form are answered
+    one by one, each with its response or its problem.
     """
     lifecycle: Lifecycle = request.app.state.lifecycle
     _form(request, lifecycle, query)  # refuse before reading the body
-    settings, metrics = lifecycle.settings, lifecycle.metrics
-    with metrics.inflight.track_inprogress():
-        try:
-            body = await read_body(request, settings.max_bytes, settings.body_timeout_seconds)
-            parameters = read_parameters(request.query_params, body.parameters)
-            form = _form(request, lifecycle, parameters)
-            work = _respond(lifecycle, body.image, form, parameters.detail, request)
-            response = await _unless_disconnected(request, work)
-        except ClientDisconnect:
-            response = None
-    if response is None:
-        metrics.cancelled.inc()
-        metrics.requests.labels("cancelled").inc()
-        return Response(status_code=CLIENT_CLOSED)
-    metrics.requests.labels("ok").inc()
-    return response
+    return await until_closed(lifecycle.metrics, _parse(request, lifecycle))
 
 
-async def _respond(lifecycle: Lifecycle, data: bytes, form: Form, detail: str | None, request: Request) -> Response:
-    """Decode, wait, infer, encode; raises Problem."""
+async def _parse(request: Request, lifecycle: Lifecycle) -> Response:
+    settings = lifecycle.settings
+    body = await read_body(request, settings.max_bytes, settings.max_images, settings.body_timeout_seconds)
+    parameters = read_parameters(request.query_params, body.parameters)
+    form = _form(request, lifecycle, parameters)
+    respond = partial(_respond, request, lifecycle, form, parameters.detail)
+    if not body.several:
+        return await unless_disconnected(request, respond(body.images[0], request.state.ticket))
+    if form.layer is not None:
+        raise Problem("not-acceptable", f"{SEVERAL!r} are answered as application/json: send one image for a picture")
+    return await unless_disconnected(request, _respond_to_each(request, lifecycle, respond, body.images))
+
+
+async def _respond(
+    request: Request, lifecycle: Lifecycle, form: Form, detail: str | None, image: ImageFile, ticket: Ticket
+) -> Response:
+    """Respond to one image; raises Problem."""
+
+    def encode(parser: ImageParser, parsed: Parsed) -> bytes:
+        return encode_response(parser, parsed, image.data, form, request.state.request_id, image.name)
+
+    found = await answer(lifecycle, ticket, image.data, detail, encode, log_fields(request))
+    body = found.body
+    if form.layer is None and form.format is None:
+        body = with_fields(body, {"timings_ms": found.timings_ms})
+    return Response(body, headers={"Server-Timing": found.server_timing}, media_type=form.media_type)
+
+
+async def _respond_to_each(
+    request: Request, lifecycle: Lifecycle, respond: Respond, images: list[ImageFile]
+) -> Response:
+    """Respond to images in their order: what is wrong with one is said in its place."""
     request_id: str = request.state.request_id
-    ticket: Ticket = request.state.ticket
-    parser, _ = lifecycle.serving()
-    ticket.detail = detail = detail or parser.detail
-    try:
-        prepared = await ticket.run("decode", partial(parser.prepare, data, detail))
-        parsed = await ticket.run("infer", partial(parser.infer, prepared))
-        body = await ticket.run("encode", partial(encode_response, parser, parsed, data, form, request_id))
-    except ImageError as error:
-        raise Problem(error.kind, str(error)) from error
-    stopwatch = ticket.stopwatch
-    timings_ms = stopwatch.stop()
-    if form.layer is None:
-        body = with_fields(body, {"timings_ms": timings_ms})
-    people = int((parsed.output.person_score > 0).sum())
-    lifecycle.metrics.observe(timings_ms, people)
-    log.info("request_id=%s key=%s people=%d %s", request_id, request.state.key, people, stopwatch.server_timing())
-    return Response(body, headers={"Server-Timing": stopwatch.server_timing()}, media_type=form.media_type)
+    stopwatch, turn = Stopwatch(), asyncio.Semaphore(AT_ONCE)
+
+    async def one(index: int, image: ImageFile) -> bytes:
+        result: dict[str, Any] = {"index": index, "file_name": image.name, "status": 200}
+        try:
+            async with turn:
+                with _ticket(request, lifecycle, index) as ticket:
+                    response = await respond(image, ticket)
+            return _with_json(result, "response", bytes(response.body))
+        except Problem as problem:
+            lifecycle.metrics.refuse(problem)
+            document = problem_document(problem, request_id)
+            return json.dumps({**result, "status": problem.status, "problem": document}).encode()
+        except Exception:
+            log.exception("request_id=%s image %d failed", request_id, index)
+            lifecycle.metrics.requests.labels("server_error").inc()
+            fault = http_problem_document(500, "Internal Server Error", request_id)
+            return json.dumps({**result, "status": 500, "problem": fault}).encode()
+
+    results = await asyncio.gather(*(one(index, image) for index, image in enumerate(images)))
+    body = _with_json({"request_id": request_id}, "results", b"[" + b",".join(results) + b"]")
+    stopwatch.stop()
+    return Response(body, headers={"Server-Timing": stopwatch.server_timing()}, media_type="application/json")
 
 
-async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
-    """Return the result of `work`; if the client hangs up first, cancel `work` and return None."""
-    task = asyncio.create_task(work)
-    watcher = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        watcher.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+@contextmanager
+def _ticket(request: Request, lifecycle: Lifecycle, index: int) -> Iterator[Ticket]:
+    """Hold the place of one of several images: the first has the request's. Raises Problem like admission."""
+    if index == 0:
+        ticket: Ticket = request.state.ticket
+        try:
+            yield ticket
+        finally:
+            ticket.close()  # the others go on
+        return
+    parser, scheduler = lifecycle.serving()
+    with scheduler.admitted(parser.detail, request.state.deadline) as ticket:
+        lifecycle.count(request.state.key)
+        yield ticket
 
 
 def _form(request: Request, lifecycle: Lifecycle, parameters: Parameters) -> Form:
     """Return the form of the response. Raises Problem "not-ready", "invalid-parameter" or "not-acceptable"."""
     parser, _ = lifecycle.serving()
     check_detail(parameters.detail, parser)
-    return Form(*negotiate(request.headers.get("accept", "*/*"), parameters.layer), parameters.masks)
+    accept = request.headers.get("accept", "*/*")
+    media_type, layer = negotiate(accept, parameters.layer, parameters.format)
+    return Form(media_type, layer, parameters.masks, parameters.format, parameters.person)
+
+
+def _with_json(members: dict[str, Any], name: str, value: bytes) -> bytes:
+    """Return a JSON object of some members and one whose value is JSON already."""
+    return json.dumps(members)[:-1].encode() + f', "{name}": '.encode() + value + b"}"

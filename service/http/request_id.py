@@ -69,7 +69,9 @@ class RequestIdMiddleware:
             scope["app"].state.lifecycle.metrics.requests.labels("server_error").inc()
             if started:
                 raise
-            await http_problem(500, "Internal Server Error", request_id)(scope, receive, send_with_id)
+            await http_problem(500, "Internal Server Error", request_id, path=scope["path"])(
+                scope, receive, send_with_id
+            )
 
 
 def _request_id(headers: Headers) -> str:

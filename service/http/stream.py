@@ -94,8 +94,9 @@ async def _answer_frames(socket: WebSocket, lifecycle: Lifecycle) -> None:
     key = check_key(socket, lifecycle.keys)
     parameters = read_parameters(socket.query_params, {})
     parser, _ = lifecycle.serving()
-    if parameters.layer is not None:
-        raise invalid_parameter("layer", "a stream answers in JSON: leave layer out")
+    for name in ("layer", "format"):
+        if getattr(parameters, name) is not None:
+            raise invalid_parameter(name, f"a stream answers in JSON of its own: leave {name} out")
     check_detail(parameters.detail, parser)
     if lifecycle.stream_slots.locked():
         limit = lifecycle.settings.stream_limit

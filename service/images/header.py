@@ -9,10 +9,13 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
+from service.images.heic import HEIC_BRANDS, register_heic
+
 Size = tuple[int, int]  # height, width
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
-FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, BMP"
+READS_HEIC = register_heic()
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", *(("HEIF",) if READS_HEIC else ()))
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, BMP" + (", HEIC" if READS_HEIC else "")
 ORIENTATION = 0x0112  # EXIF tag
 SWAPPING = (5, 6, 7, 8)  # orientations that exchange height and width
 
@@ -76,12 +79,15 @@ def open_image(data: bytes) -> Image.Image:
         pass
     except Exception as error:  # Pillow's readers raise what they like on damaged headers
         raise ImageError("broken-image", f"the image's header is damaged: {error}") from error
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or data[4:12] == b"ftypavif":
+    heic = data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS
+    known = data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or data[4:12] == b"ftypavif"
+    if known or (heic and READS_HEIC):
         raise ImageError("broken-image", "the image's header is damaged")
-    heic = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-    gzip = data[:2] == b"\x1f\x8b"
-    what = "HEIC is not supported" if heic else "this is no image of a supported format"
-    what = "this is a gzip file: unpack it" if gzip else what
+    what = "this is no image of a supported format"
+    if heic:
+        what = "HEIC is read only where the server has the extra heif (pip install 'humanparse[heif]'): send it as JPEG"
+    elif data[:2] == b"\x1f\x8b":
+        what = "this is a gzip file: unpack it"
     raise ImageError("unsupported-format", f"{what}; supported: {FORMAT_NAMES}")
 
 

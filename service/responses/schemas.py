@@ -63,11 +63,16 @@ class ModelInfo(_Frozen):
     canvas: tuple[int, int] = Field(description="height, width that the image was fitted into")
 
 
-class ImageInfo(_Frozen):
-    """The upright image."""
+class ImageSize(_Frozen):
+    """Size of an upright image."""
 
     width: int
     height: int
+
+
+class ImageInfo(ImageSize):
+    """The upright image."""
+
     exif_transposed: bool
 
 

@@ -16,6 +16,7 @@ from service.runtimes.types import BackendError
 from service.serving.keys import read_keys
 from service.serving.metrics import Metrics
 from service.serving.scheduler import Scheduler
+from service.serving.tracing import open_tracing
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Lifecycle:
         self.metrics = Metrics(self.keys.names)
         self.phase = Phase.STARTING
         self.stream_slots = asyncio.Semaphore(settings.stream_limit)
+        self.tracing = open_tracing(settings.otlp_endpoint)
         self._on_failure = on_failure
         self._parser: ImageParser | None = None
         self._scheduler: Scheduler | None = None
@@ -83,6 +85,8 @@ class Lifecycle:
         if self._scheduler is not None:
             self._scheduler.close()
         self._loader.shutdown(wait=False)
+        if self.tracing is not None:
+            self.tracing.close()
 
     @property
     def is_loading(self) -> bool:

@@ -24,6 +24,8 @@ from service.responses.encoding import Layer
         ("IMAGE/PNG; Q=1", "panoptic", ("image/png", "panoptic")),
         ("image/png;q=0, image/*", None, ("image/jpeg", "overlay")),
         ("image/jpeg", "people", None),
+        ("*/*", "cutout", ("image/png", "cutout")),
+        ("image/webp", "cutout", ("image/webp", "cutout")),
         ("video/mp4", None, None),
     ],
 )

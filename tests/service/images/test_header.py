@@ -47,11 +47,6 @@ def test_other_formats_are_named_unsupported(data: bytes) -> None:
     assert info.value.kind == "unsupported-format"
 
 
-def test_heic_is_named() -> None:
-    with pytest.raises(ImageError, match="HEIC is not supported; supported: JPEG"):
-        read_header(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, LIMIT)
-
-
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
