@@ -54,6 +54,8 @@ METRICS = {
     "doubled": "duplicates",
     "swapped": "inversions",
     "extra": "false_positives",
+    "photos": "images",
+    "photo": "image",
     "photos_of_nobody": "negative_images",
     "nobody_found": "true_negative_rate",
     "people_found_there": "negative_false_positives",

@@ -1,6 +1,6 @@
 """Drawn people: jointed figures whose every label is exact, in any taxonomy, the same for the same seed.
 
-They stand in for photos wherever a test needs a labelled one.
+They stand in for images wherever a test needs a labelled one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The published data sets in miniature: drawn people, written as each set's own files are.
 
-Every function takes the photos of the two halves of the official split as samples (or as a count, and draws them),
+Every function takes the images of the two halves of the official split as samples (or as a count, and draws them),
 writes them below `root`, and returns what a user would name on the command line. What the samples call unknown is
 left out, as far as the format can.
 """
@@ -21,7 +21,7 @@ from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample
 
-Photos = Sequence[Sample] | int
+Samples = Sequence[Sample] | int
 
 M2FP_IDS = np.array([0, 2, 4, 6, 1, 3, 5], np.uint8)  # category id of head, torso, upper arms, lower arms, legs
 GRID = 256  # side of DensePose's part masks
@@ -30,22 +30,22 @@ PASCAL_PART_NAMES = ("head", "torso", "luarm", "llarm", "luleg", "llleg")
 JOINT_FILE_ORDER = (0, 1, 2, 4, 6, 8, 10, 12, 3, 5, 7, 9, 11, 13)  # the taxonomy's joints: first all left ones
 
 
-def drawn(taxonomy: Taxonomy, photos: Photos, seed: int = 0, size: tuple[int, int] = (192, 160)) -> list[Sample]:
+def drawn(taxonomy: Taxonomy, samples: Samples, seed: int = 0, size: tuple[int, int] = (192, 160)) -> list[Sample]:
     """The samples themselves, or so many new ones of one to three people."""
-    if not isinstance(photos, int):
-        return list(photos)
-    return [draw_figures(taxonomy, size, 1 + i % 3, seed + i) for i in range(photos)]
+    if not isinstance(samples, int):
+        return list(samples)
+    return [draw_figures(taxonomy, size, 1 + i % 3, seed + i) for i in range(samples)]
 
 
-def mhp_v2(root: Path, train: Photos = 3, val: Photos = 2) -> Path:
-    """LV-MHP-v2 below `root`: a 3-channel PNG a person (the ids in the first channel) and a .mat a photo."""
+def mhp_v2(root: Path, train: Samples = 3, val: Samples = 2) -> Path:
+    """LV-MHP-v2 below `root`: a 3-channel PNG a person (the ids in the first channel) and a .mat an image."""
     base = root / "LV-MHP-v2"
     (base / "list").mkdir(parents=True)
-    for split, photos, first in (("train", train, 0), ("val", val, 1000)):
+    for split, samples, first in (("train", train, 0), ("val", val, 1000)):
         for folder in ("images", "parsing_annos", "pose_annos"):
             (base / split / folder).mkdir(parents=True)
         numbers = []
-        for number, sample in enumerate(drawn(MHP_V2, photos, first), start=first + 1):
+        for number, sample in enumerate(drawn(MHP_V2, samples, first), start=first + 1):
             numbers.append(str(number))
             _save_jpeg(base / split / "images" / f"{number}.jpg", sample)
             poses = {}
@@ -72,14 +72,14 @@ def mhp_pose(keypoints: np.ndarray, labelled: np.ndarray, box: np.ndarray) -> np
     return pose
 
 
-def densepose_coco(root: Path, train: Photos = 3, minival: Photos = 2, rest: Photos = 0) -> Path:
-    """COCO's annotation files with `dp_masks`, and photos named as COCO's. `rest` is valminusminival."""
+def densepose_coco(root: Path, train: Samples = 3, minival: Samples = 2, rest: Samples = 0) -> Path:
+    """COCO's annotation files with `dp_masks`, and images named as COCO's. `rest` is valminusminival."""
     (root / "annotations").mkdir(parents=True)
     halves = (("train", train, "train2014"), ("minival", minival, "val2014"), ("valminusminival", rest, "val2014"))
-    for part, (split, photos, folder) in enumerate(halves):
+    for part, (split, samples, folder) in enumerate(halves):
         (root / folder).mkdir(exist_ok=True)
         value: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
-        for i, sample in enumerate(drawn(DENSEPOSE_COCO, photos, 100 * part)):
+        for i, sample in enumerate(drawn(DENSEPOSE_COCO, samples, 100 * part)):
             number = 1000 * part + i + 1
             name = f"COCO_{folder}_{number:012d}.jpg"
             _save_jpeg(root / folder / name, sample)
@@ -123,12 +123,12 @@ def part_masks(parts: np.ndarray, box: np.ndarray) -> list[Any]:
     return masks
 
 
-def pascal_person_part(root: Path, train: Photos = 3, test: Photos = 2, joints: bool = True) -> Path:
+def pascal_person_part(root: Path, train: Samples = 3, test: Samples = 2, joints: bool = True) -> Path:
     """The label maps of M2FP's release, and the joint files of Xia et al."""
-    for folder, photos, first in (("Training", train, 0), ("Testing", test, 500)):
+    for folder, samples, first in (("Training", train, 0), ("Testing", test, 500)):
         for kind in ("Images", "Category_ids", "Human_ids"):
             (root / folder / kind).mkdir(parents=True)
-        for i, sample in enumerate(drawn(PASCAL_PERSON_PART, photos, first)):
+        for i, sample in enumerate(drawn(PASCAL_PERSON_PART, samples, first)):
             number = f"2008_{first + i:06d}"
             _save_jpeg(root / folder / "Images" / f"{number}.jpg", sample)
             palette = Image.fromarray(M2FP_IDS[sample.parts]).convert("P")
@@ -139,13 +139,13 @@ def pascal_person_part(root: Path, train: Photos = 3, test: Photos = 2, joints: 
     return root
 
 
-def pascal_part(root: Path, train: Photos = 3, test: Photos = 2, joints: bool = True) -> Path:
-    """Pascal-Part: one .mat a photo with a nested struct array of objects and their parts."""
+def pascal_part(root: Path, train: Samples = 3, test: Samples = 2, joints: bool = True) -> Path:
+    """Pascal-Part: one .mat an image with a nested struct array of objects and their parts."""
     for folder in ("JPEGImages", "Annotations_Part"):
         (root / folder).mkdir(parents=True)
-    for split, photos, first in (("train", train, 0), ("val", test, 500)):
+    for split, samples, first in (("train", train, 0), ("val", test, 500)):
         numbers = []
-        for i, sample in enumerate(drawn(PASCAL_PERSON_PART, photos, first)):
+        for i, sample in enumerate(drawn(PASCAL_PERSON_PART, samples, first)):
             number = f"2008_{first + i:06d}"
             numbers.append(number)
             _save_jpeg(root / "JPEGImages" / f"{number}.jpg", sample)

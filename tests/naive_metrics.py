@@ -1,6 +1,6 @@
 """The metrics once more, written from their published definitions as plainly as possible: masks, loops, no sharing.
 
-They are what `training.evaluation.metrics` is compared with, on `random_photos` that hold every edge case.
+They are what `training.evaluation.metrics` is compared with, on `random_images` that hold every edge case.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ NAN = float("nan")
 
 
 @dataclass
-class Photo:
-    """Labels and prediction of one photo; people are numbered from 1 in the maps."""
+class LabelledImage:
+    """Labels and prediction of one image; people are numbered from 1 in the maps."""
 
     parts: np.ndarray  # [H, W], 255 unknown
     people: np.ndarray
@@ -27,7 +27,7 @@ class Photo:
     part_score: np.ndarray  # [m, C]
 
 
-def random_photo(rng: np.random.Generator, classes: int, ignore: bool) -> Photo:
+def random_image(rng: np.random.Generator, classes: int, ignore: bool) -> LabelledImage:
     """Up to four labelled and five found people: halves, shifts, inventions, ties of score; parts come in bands."""
     height, width = int(rng.integers(12, 26)), int(rng.integers(12, 26))
     count = int(rng.integers(0, 5))
@@ -60,7 +60,7 @@ def random_photo(rng: np.random.Generator, classes: int, ignore: bool) -> Photo:
             parts[people == 1] = IGNORE  # nothing is known of somebody's parts
     score = np.sort(rng.choice([0.9, 0.7, 0.7, 0.4, 0.1], most))[::-1].astype(np.float32)
     part_score = rng.choice([0.8, 0.6, 0.3], (most, classes)).astype(np.float32)
-    return Photo(parts, people, count, found_parts, found_people, score, part_score)
+    return LabelledImage(parts, people, count, found_parts, found_people, score, part_score)
 
 
 def _paint(canvas: np.ndarray, value: int, rng: np.random.Generator) -> None:
@@ -68,20 +68,20 @@ def _paint(canvas: np.ndarray, value: int, rng: np.random.Generator) -> None:
     canvas[y : y + rng.integers(3, 16), x : x + rng.integers(3, 16)] = value
 
 
-def random_photos(seed: int, classes: int = 4, ignore: bool = False) -> list[Photo]:
-    """One to five photos, of which some show nobody and in some nobody is found."""
+def random_images(seed: int, classes: int = 4, ignore: bool = False) -> list[LabelledImage]:
+    """One to five images, of which some show nobody and in some nobody is found."""
     rng = np.random.default_rng((seed, classes, ignore))
-    return [random_photo(rng, classes, ignore) for _ in range(int(rng.integers(1, 6)))]
+    return [random_image(rng, classes, ignore) for _ in range(int(rng.integers(1, 6)))]
 
 
-def mean_iou(photos: list[Photo], classes: int) -> float:
+def mean_iou(images: list[LabelledImage], classes: int) -> float:
     """Of the classes that occur, background included."""
     values = []
     for c in range(classes + 1):
         shared = total = 0
-        for photo in photos:
-            known = photo.parts != IGNORE
-            labelled, found = (photo.parts == c) & known, (photo.found_parts == c) & known
+        for image in images:
+            known = image.parts != IGNORE
+            labelled, found = (image.parts == c) & known, (image.found_parts == c) & known
             shared += (labelled & found).sum()
             total += (labelled | found).sum()
         if total:
@@ -105,17 +105,17 @@ def average_precision(hits: list[bool], positives: int) -> float:
     return area
 
 
-def _known(photo: Photo) -> np.ndarray:
-    return (photo.parts != IGNORE) & (photo.people != IGNORE)
+def _known(image: LabelledImage) -> np.ndarray:
+    return (image.parts != IGNORE) & (image.people != IGNORE)
 
 
-def _person_classes(photo: Photo, person: int) -> np.ndarray:
+def _person_classes(image: LabelledImage, person: int) -> np.ndarray:
     """One labelled person's part of each known pixel, 0 elsewhere."""
-    return np.where(photo.people == person, photo.parts, 0)[_known(photo)]
+    return np.where(image.people == person, image.parts, 0)[_known(image)]
 
 
-def _found_classes(photo: Photo, person: int) -> np.ndarray:
-    return np.where(photo.found_people == person, photo.found_parts, 0)[_known(photo)]
+def _found_classes(image: LabelledImage, person: int) -> np.ndarray:
+    return np.where(image.found_people == person, image.found_parts, 0)[_known(image)]
 
 
 def _class_ious(labelled: np.ndarray, found: np.ndarray, classes: int) -> list[float]:
@@ -130,25 +130,25 @@ def _class_ious(labelled: np.ndarray, found: np.ndarray, classes: int) -> list[f
     return ious
 
 
-def person_parts(photos: list[Photo], classes: int, threshold: float) -> tuple[float, float]:
+def person_parts(images: list[LabelledImage], classes: int, threshold: float) -> tuple[float, float]:
     """AP^p and PCP at a threshold.
 
     All predictions in one list by score. Each goes to the person of highest mean IoU, the first of equals; it is right
     where that exceeds the threshold and nobody was there before. Who has no known pixel is not to be found. A wrong
     prediction that lies mostly on unknown pixels is not in the list.
     """
-    ranked = [(-float(s), p, j) for p, photo in enumerate(photos) for j, s in enumerate(photo.score)]
+    ranked = [(-float(s), p, j) for p, image in enumerate(images) for j, s in enumerate(image.score)]
     ranked.sort(key=lambda entry: entry[0])
     real = {
-        (p, i): _person_classes(photo, i)
-        for p, photo in enumerate(photos)
-        for i in range(1, photo.count + 1)
-        if _person_classes(photo, i).any()
+        (p, i): _person_classes(image, i)
+        for p, image in enumerate(images)
+        for i in range(1, image.count + 1)
+        if _person_classes(image, i).any()
     }
     hits, shares = [], dict.fromkeys(real, 0.0)
     used = set()
     for _, p, j in ranked:
-        found = _found_classes(photos[p], j + 1)
+        found = _found_classes(images[p], j + 1)
         best, best_value, best_ious = None, -1.0, []
         for key, labelled in real.items():
             if key[0] == p:
@@ -160,25 +160,25 @@ def person_parts(photos: list[Photo], classes: int, threshold: float) -> tuple[f
             used.add(best)
             present = [c for c in range(1, classes + 1) if (real[best] == c).any()]
             shares[best] = sum(best_ious[c] > threshold for c in present) / len(present)
-        everywhere = photos[p].found_people == j + 1
-        if hit or not 2 * (everywhere & ~_known(photos[p])).sum() > everywhere.sum():
+        everywhere = images[p].found_people == j + 1
+        if hit or not 2 * (everywhere & ~_known(images[p])).sum() > everywhere.sum():
             hits.append(hit)
     return average_precision(hits, len(real)), float(np.mean(list(shares.values()))) if shares else NAN
 
 
-def part_ap(photos: list[Photo], part: int, threshold: float, one_to_one: bool) -> float:
+def part_ap(images: list[LabelledImage], part: int, threshold: float, one_to_one: bool) -> float:
     """AP^r of one part: of each person's region of it, by the score of the part."""
     positives, entries = 0, []
-    for p, photo in enumerate(photos):
-        known = _known(photo)
-        labelled = [(photo.people == i) & (photo.parts == part) & known for i in range(1, photo.count + 1)]
+    for p, image in enumerate(images):
+        known = _known(image)
+        labelled = [(image.people == i) & (image.parts == part) & known for i in range(1, image.count + 1)]
         labelled = [mask for mask in labelled if mask.any()]
         positives += len(labelled)
         found = []
-        for j in range(len(photo.score)):
-            everywhere = (photo.found_people == j + 1) & (photo.found_parts == part)
+        for j in range(len(image.score)):
+            everywhere = (image.found_people == j + 1) & (image.found_parts == part)
             if (everywhere & known).any():
-                found.append((-float(photo.part_score[j, part - 1]), everywhere))
+                found.append((-float(image.part_score[j, part - 1]), everywhere))
         found.sort(key=lambda entry: entry[0])
         free = list(range(len(labelled)))
         for score, everywhere in found:
@@ -198,17 +198,17 @@ def part_ap(photos: list[Photo], part: int, threshold: float, one_to_one: bool) 
     return average_precision([hit for *_, hit in entries], positives)
 
 
-def mask_ap(photos: list[Photo], threshold: float) -> float:
+def mask_ap(images: list[LabelledImage], threshold: float) -> float:
     """COCO's average precision of person masks at one threshold: at least it, second choices allowed, 101 recalls."""
     positives, entries = 0, []
-    for photo in photos:
-        known = photo.people != IGNORE
-        labelled = [(photo.people == i) & known for i in range(1, photo.count + 1)]
+    for image in images:
+        known = image.people != IGNORE
+        labelled = [(image.people == i) & known for i in range(1, image.count + 1)]
         labelled = [mask for mask in labelled if mask.any()]
         positives += len(labelled)
         free = list(range(len(labelled)))
-        for j, score in enumerate(photo.score):
-            everywhere = photo.found_people == j + 1
+        for j, score in enumerate(image.score):
+            everywhere = image.found_people == j + 1
             mask = everywhere & known
             ious = {i: (mask & labelled[i]).sum() / (mask | labelled[i]).sum() for i in free}
             ious = {i: iou for i, iou in ious.items() if iou >= threshold}

@@ -31,7 +31,7 @@ def nobody(canvas: UInt8, taxonomy: Taxonomy) -> CanvasPeople:
 
 
 def oracle(samples: Sequence[Sample], taxonomy: Taxonomy, scales: Sequence[Sequence[Size]]) -> Parse:
-    """A parser that knows these photos by their canvas and answers with their labels; unknown pixels are nobody's."""
+    """A parser that knows these images by their canvas and answers with their labels; unknown pixels are nobody's."""
     answers = {}
     for sample in samples:
         for size in itertools.chain(*scales):

@@ -1,4 +1,4 @@
-"""From a data set in its official layout to a parsed photo, by the commands that README and docs name."""
+"""From a data set in its official layout to a parsed image, by the commands that README and docs name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SMALL = [
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_two_epochs_then_evaluation_export_and_a_photo(
+def test_two_epochs_then_evaluation_export_and_an_image(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write: Callable[[Path, int, int], Path] = SETS[name]
@@ -49,23 +49,23 @@ def test_two_epochs_then_evaluation_export_and_a_photo(
     run, report, bundle = tmp_path / "run", tmp_path / "report.json", tmp_path / "bundle"
 
     assert training(["train", f"paper_{name}", data, "--out", str(run), "--epochs", "2", "--set", *SMALL]) == 0
-    assert "4 photos to train on, 2 held out" in capsys.readouterr().out
+    assert "4 images to train on, 2 held out" in capsys.readouterr().out
 
     assert training(["evaluate", str(run / "last.ckpt"), data, "--json", str(report)]) == 0
     assert "the paper" in capsys.readouterr().out
     figures = json.loads(report.read_text())
-    assert figures["photos"] == 2
+    assert figures["images"] == 2
     assert 0 < figures["parts"]["mIoU"] < 1
 
-    card, photo = tmp_path / "card.md", tmp_path / "photo.png"
+    card, image = tmp_path / "card.md", tmp_path / "image.png"
     card.write_text("# Two epochs\n")
     size = (96, 96)
-    Image.fromarray(draw_figures(get_taxonomy(name), size, people=2).image).save(photo)
-    about = ["--card", str(card), "--sample", str(photo), "--data", "drawn figures", "--weights-licence", "CC0-1.0"]
+    Image.fromarray(draw_figures(get_taxonomy(name), size, people=2).image).save(image)
+    about = ["--card", str(card), "--sample", str(image), "--data", "drawn figures", "--weights-licence", "CC0-1.0"]
     assert export([str(run / "last.ckpt"), str(bundle), *about, "--accuracy", str(report)]) == 0
     assert capsys.readouterr().out.count("agrees with torch") == 2
 
-    assert humanparse(["parse", str(photo), "--bundle", str(bundle), "--out", str(tmp_path / "parsed")]) == 0
+    assert humanparse(["parse", str(image), "--bundle", str(bundle), "--out", str(tmp_path / "parsed")]) == 0
     answer = json.loads(next((tmp_path / "parsed").glob("*.json")).read_text())
     assert (answer["image"]["height"], answer["image"]["width"]) == size
 
@@ -73,7 +73,7 @@ def test_two_epochs_then_evaluation_export_and_a_photo(
     trained = load_parser(run / "last.ckpt").network
     restored = Network(trained.config)
     assert load_initial_weights(restored, bundle) == ""
-    canvas = torch.from_numpy(np.asarray(Image.open(photo)))[None]
+    canvas = torch.from_numpy(np.asarray(Image.open(image)))[None]
     with torch.inference_mode():
         maps, restored_maps = trained(canvas), restored.eval()(canvas)
         for field, expected, own in zip(maps._fields, maps, restored_maps, strict=True):

@@ -23,11 +23,11 @@ def test_error_a_user_can_mend_is_one_line(
     kind: type[UserError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def refuse(_: argparse.Namespace) -> int:
-        raise kind("photo.jpg is missing: name another")
+        raise kind("image.jpg is missing: name another")
 
     monkeypatch.setattr(train, "run", refuse)
     assert main(["train", "smoke", "data", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "python -m training: photo.jpg is missing: name another\n"
+    assert capsys.readouterr().err == "python -m training: image.jpg is missing: name another\n"
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, RuntimeError])

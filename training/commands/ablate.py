@@ -22,7 +22,7 @@ HELP = "train variants of the method alike and compare them"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(set(RECIPES) - set(ABLATIONS)), help="what all rows have in common")
-    parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out photos are measured on")
+    parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out images are measured on")
     parser.add_argument("--test-data", type=Path, help="a data set that is only measured on, whole")
     parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are left")
     parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
@@ -52,21 +52,21 @@ def run(chosen: argparse.Namespace) -> int:
     base = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
     variants = [] if chosen.variants is None else read_variants(chosen.variants, base, chosen.backbone_weights)
     taxonomy = get_taxonomy(base.model.taxonomy)
-    photos, training, validation = open_split(chosen.data, taxonomy)
-    sets: MeasuredOn = {f"{len(validation)} held-out photos": (photos, validation)} if validation else {}
+    dataset, training, validation = open_split(chosen.data, taxonomy)
+    sets: MeasuredOn = {f"{len(validation)} held-out images": (dataset, validation)} if validation else {}
     if chosen.test_data is not None:
         exact = open_dataset([chosen.test_data], taxonomy)
-        sets[f"{len(exact)} photos of {chosen.test_data.resolve().name}"] = (exact, range(len(exact)))
+        sets[f"{len(exact)} images of {chosen.test_data.resolve().name}"] = (exact, range(len(exact)))
     for job in plan(base, rows, chosen.seeds):
         run_ablation(
-            job, TrainingSet(photos, training, job.config), sets, chosen.out, chosen.backbone_weights, chosen.steps
+            job, TrainingSet(dataset, training, job.config), sets, chosen.out, chosen.backbone_weights, chosen.steps
         )
     budget, failed = Budget(chosen.steps, chosen.minutes), []
     for seed in chosen.seeds:
         for variant in variants:
             config = variant.config(base, seed)
             try:
-                data = TrainingSet(photos, training, config)
+                data = TrainingSet(dataset, training, config)
                 run_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
             except InputError as error:  # one that cannot be trained, or diverges, must not hold up the others
                 failed.append(f"variant {variant.name}, seed {seed}: {error}")

@@ -17,7 +17,7 @@ from training.studies.latency.plot import plot
 from training.studies.latency.stages import OpenVinoStages, Stages, TorchStages
 from training.studies.latency.synthetic_scenes import cut_person
 
-HELP = "time a checkpoint or bundle against the number of people in a photo"
+HELP = "time a checkpoint or bundle against the number of people in an image"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
     )
-    parser.add_argument("--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
+    parser.add_argument("--image", "--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
     parser.add_argument("--people", nargs="+", type=int, default=[1, 2, 5, 10, 20, 30], help="how many, each in turn")
-    parser.add_argument("--detail", choices=SINGLE_PASS, default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="fast", help="how large images are shown to it")
     parser.add_argument("--rounds", type=int, default=40, help="how often each time is taken (default 40)")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="of a checkpoint's network"
@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the table, and write what was asked for."""
-    stages, photo = _open(chosen)
+    stages, image = _open(chosen)
     if chosen.detail not in stages.canvases:
         raise InputError(f"no level of detail {chosen.detail!r}: choose one of {', '.join(stages.canvases)}")
     with torch.no_grad():
-        person = cut_person(photo, stages.parse, stages.canvases[chosen.detail], stages.taxonomy)
+        person = cut_person(image, stages.parse, stages.canvases[chosen.detail], stages.taxonomy)
         figures = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
     report = {
         "parser": stages.name,
@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
         "runtime": stages.runtime,
         "precision": stages.precision,
         "machine": stages.machine,
-        "photo": photo.name,
+        "image": image.name,
         **figures,
     }
     print(table(report))
@@ -67,7 +67,7 @@ def table(report: dict[str, Any]) -> str:
     times = report["milliseconds"]
     columns = ["people", "found", "found in labels", *(name.replace("_", " ") for name in times)]
     rows = [
-        [str(n), str(report["found"]["in_photo"][n]), str(report["found"]["in_labels"][n])]
+        [str(n), str(report["found"]["in_image"][n]), str(report["found"]["in_labels"][n])]
         + [f"{times[name][n]['median']:.1f}" for name in times]
         for n in report["people"]
     ]
@@ -81,7 +81,7 @@ def _open(chosen: argparse.Namespace) -> tuple[Stages, Path]:
         folder = path if path.is_dir() else path.parent
         if chosen.precision != "float32":
             raise InputError(f"{path} is timed in float32: --precision is for checkpoints")
-        return OpenVinoStages(folder), chosen.photo or folder / SAMPLE
-    if chosen.photo is None:
-        raise InputError(f"{path} is a checkpoint: name a photo of a person with --photo")
-    return TorchStages(path, chosen.precision), chosen.photo
+        return OpenVinoStages(folder), chosen.image or folder / SAMPLE
+    if chosen.image is None:
+        raise InputError(f"{path} is a checkpoint: name an image of a person with --image")
+    return TorchStages(path, chosen.precision), chosen.image

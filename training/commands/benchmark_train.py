@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
     parser.add_argument("--steps", type=int, default=30, help="for each figure (default 30)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="photos a step")
-    parser.add_argument("--input-size", metavar="HxW", help="of the photos, in pixels")
-    parser.add_argument("--num-workers", type=int, metavar="N", help="processes that load photos")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images a step")
+    parser.add_argument("--input-size", metavar="HxW", help="of the images, in pixels")
+    parser.add_argument("--num-workers", type=int, metavar="N", help="processes that load images")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the network")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe otherwise")
 
@@ -35,7 +35,7 @@ def run(chosen: argparse.Namespace) -> int:
         asked["input_size"] = chosen.input_size.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
     config = apply_overrides(RECIPES[chosen.recipe](), [*values, *chosen.set])
-    photos, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
-    figures = measure_speed(config, TrainingSet(photos, training, config), chosen.steps)
-    print(json.dumps({"recipe": chosen.recipe, "photos": len(training), **figures}, indent=2, allow_nan=False))
+    dataset, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
+    figures = measure_speed(config, TrainingSet(dataset, training, config), chosen.steps)
+    print(json.dumps({"recipe": chosen.recipe, "images": len(training), **figures}, indent=2, allow_nan=False))
     return 0

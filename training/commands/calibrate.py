@@ -21,7 +21,7 @@ from training.evaluation.calibration import (
     reliability,
     score_people,
 )
-from training.evaluation.threshold_tuning import chosen_photos
+from training.evaluation.threshold_tuning import select_images
 
 HELP = "fit person scores to the share of people that are right"
 
@@ -46,8 +46,8 @@ def run(chosen: argparse.Namespace) -> int:
     decoder = replace(apply_overrides(trained.decoder.config, chosen.decoder), calibration=(0.0, 0.0, 0.0))
     parser = HumanParser(trained.network, decoder).eval()
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
-    people = score_people(parser, photos, chosen_photos(photos, training, chosen.num_images), CANVASES[chosen.detail])
+    dataset, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
+    people = score_people(parser, dataset, select_images(dataset, training, chosen.num_images), CANVASES[chosen.detail])
     weights = fit_calibration(people)
     before, after = (
         reliability(probability, people.right) for probability in (people.score, calibrated(people, weights))

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     parser.add_argument("--taxonomy", choices=list(TAXONOMIES), default="densepose_coco", help="its parts and joints")
     parser.add_argument("--class-map", type=Path, help="JSON object from the tool's names to the taxonomy's")
-    parser.add_argument("--images", type=Path, help="folder of the photos; else looked for beside SOURCE")
-    parser.add_argument("--people", type=Path, help="coco-panoptic: COCO instances or keypoints of the same photos")
-    parser.add_argument("--one-person", action="store_true", help="photos that name nobody show one person")
-    parser.add_argument("--link", action="store_true", help="hard links to the photos instead of copies")
+    parser.add_argument("--images", type=Path, help="folder of the images; else looked for beside SOURCE")
+    parser.add_argument("--people", type=Path, help="coco-panoptic: COCO instances or keypoints of the same images")
+    parser.add_argument("--one-person", action="store_true", help="images that name nobody show one person")
+    parser.add_argument("--link", action="store_true", help="hard links to the images instead of copies")
     parser.add_argument("--strict", action="store_true", help="stop at the first broken entry instead of skipping it")
 
 
@@ -49,7 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
         entries = read(chosen.source, names, chosen.images)
     writer = FolderWriter(chosen.out, taxonomy, chosen.link)
     broken = []
-    for entry in tqdm(entries, unit="photo", disable=None):
+    for entry in tqdm(entries, unit="image", disable=None):
         try:
             labels = entry.read()
             writer.add(labels.image, paint(labels, names, taxonomy, chosen.one_person))
@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     if not writer.images:
         raise DatasetError(f"none of {len(entries)} entries of {chosen.source} could be converted")
     writer.finish()
-    print(f"{len(writer.images)} photos of {len(writer.annotations)} people in {chosen.out}; {len(broken)} skipped")
+    print(f"{len(writer.images)} images of {len(writer.annotations)} people in {chosen.out}; {len(broken)} skipped")
     print(f"look at them: python -m training inspect {chosen.out} --out {chosen.out / 'inspect.png'}")
     return 0
 

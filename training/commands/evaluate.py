@@ -12,14 +12,14 @@ from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.data.samples import Sample
 from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
-from training.evaluation.evaluate import choose, measure_photos
+from training.evaluation.evaluate import choose, measure_images
 from training.evaluation.image_metrics import compute_metrics
-from training.evaluation.report import broken_photos, category_table, paper_table, table, true_masks_line
+from training.evaluation.report import category_table, paper_table, table, true_masks_line, unreadable_images
 from training.evaluation.true_masks import read_true_masks
 from training.inference.predictions import Prediction
 from training.inference.predictors import open_predictor
 
-HELP = "measure a checkpoint or bundle on photos held out of training"
+HELP = "measure a checkpoint or bundle on images held out of training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,20 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
     )
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large images are shown to it")
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
-    which.add_argument("--image-list", type=Path, metavar="LIST", help="photos left out of training by such a list")
-    parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
+    which.add_argument("--all", action="store_true", help="every image: for sets that nothing was trained on")
+    which.add_argument("--image-list", type=Path, metavar="LIST", help="images left out of training by such a list")
+    parser.add_argument("--limit", type=int, help="at most so many images, evenly spread")
     parser.add_argument(
-        "--true-masks", type=Path, metavar="FILE", help="COCO instances of these photos: compare person masks with them"
+        "--true-masks", type=Path, metavar="FILE", help="COCO instances of these images: compare person masks with them"
     )
-    parser.add_argument("--strict", action="store_true", help="stop at a photo that cannot be read")
+    parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
     parser.add_argument("--per-class", action="store_true", help="print the figures of each part and joint too")
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--vis-dir", type=Path, help=f"write best.jpg and worst.jpg into this folder, by {RANKED_BY}")
-    parser.add_argument("--vis-all", action="store_true", help="with --vis-dir: each photo as well")
+    parser.add_argument("--vis-all", action="store_true", help="with --vis-dir: each image as well")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -49,8 +49,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.vis_all and chosen.vis_dir is None:
         raise InputError("--vis-all: say where with --vis-dir FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
-    photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = choose(photos, chosen.all, chosen.limit, chosen.image_list)
+    dataset = open_dataset(chosen.data, predictor.taxonomy)
+    indices = choose(dataset, chosen.all, chosen.limit, chosen.image_list)
     truth = read_true_masks(chosen.true_masks) if chosen.true_masks else None
     draw = every_picture(chosen.vis_dir, predictor.taxonomy) if chosen.vis_all else None
 
@@ -60,18 +60,18 @@ def run(chosen: argparse.Namespace) -> int:
         if draw is not None:
             draw(sample, people)
 
-    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, show, chosen.strict)
+    measured = measure_images(predictor.parse, dataset, indices, predictor.scales, show, chosen.strict)
     report = {
         "command": _command(chosen),
         "parser": predictor.name,
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **compute_metrics(list(measured.figures.values()), photos.taxonomy),
+        **compute_metrics(list(measured.figures.values()), dataset.taxonomy),
         "true_masks": None if truth is None else truth.report(),
         "broken": measured.broken,
     }
-    label = f"{predictor.name}, on {len(measured.figures)} photos of {' '.join(_names(chosen.data))}"
+    label = f"{predictor.name}, on {len(measured.figures)} images of {' '.join(_names(chosen.data))}"
     sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
     if chosen.per_class:
         sections.append(category_table(report))
@@ -81,9 +81,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if chosen.vis_dir is not None:
-        write_sheets(chosen.vis_dir, rank(measured.figures), predictor.parse, photos, predictor.scales)
+        write_sheets(chosen.vis_dir, rank(measured.figures), predictor.parse, dataset, predictor.scales)
     if measured.broken:
-        print(broken_photos(report), file=sys.stderr)
+        print(unreadable_images(report), file=sys.stderr)
     return 0
 
 

@@ -14,9 +14,9 @@ from model.errors import InputError
 from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.dataset_stats import DatasetStats, license_table
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.datasets.open import open_dataset
-from training.data.label_checks import LeftRightCheck, check_photo
+from training.data.label_checks import LeftRightCheck, check_labels
 from training.data.samples import DatasetError
 from training.transforms.targets import TrainingSet
 from training.visualization.target_grid import Row, draw_sheet, fit
@@ -24,7 +24,7 @@ from training.visualization.target_grid import Row, draw_sheet, fit
 HELP = "look at a data set: counts, what seems wrong, and a picture of what it teaches"
 SHOWN = 20  # warnings
 PICTURES = (".png", ".jpg", ".jpeg")
-CANVAS = 512  # the longer side on which photos are encoded, as in the paper's recipes
+CANVAS = 512  # the longer side on which images are encoded, as in the paper's recipes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,49 +32,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
     parser.add_argument("--out", type=Path, help="write the picture there (.png or .jpg)")
     parser.add_argument("--taxonomy", choices=list(TAXONOMIES), help="instead of the data set's own")
-    parser.add_argument("--photos", type=int, default=8, help="photos on the picture")
-    parser.add_argument("--num-images", type=int, default=200, help="photos read for counts and checks; 0 reads all")
-    parser.add_argument("--seed", type=int, default=0, help="which photos are taken")
-    parser.add_argument("--views", choices=sorted(RECIPES), help="draw photos as this recipe varies them")
-    parser.add_argument("--strict", action="store_true", help="stop at the first broken photo")
+    parser.add_argument("--vis-images", "--photos", type=int, default=8, metavar="N", help="images on the picture")
+    parser.add_argument("--num-images", type=int, default=200, help="images read for counts and checks; 0 reads all")
+    parser.add_argument("--seed", type=int, default=0, help="which images are taken")
+    parser.add_argument("--views", choices=sorted(RECIPES), help="draw images as this recipe varies them")
+    parser.add_argument("--strict", action="store_true", help="stop at the first broken image")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print counts and warnings, and draw the picture."""
-    if chosen.photos < 1 or chosen.num_images < 0:
+    if chosen.vis_images < 1 or chosen.num_images < 0:
         raise InputError(
-            f"--photos {chosen.photos} --num-images {chosen.num_images}: draw at least one photo, read 0 (all) or more"
+            f"--vis-images {chosen.vis_images} --num-images {chosen.num_images}: draw at least one image, read 0 (all) "
+            "or more"
         )
     if chosen.out is not None and chosen.out.suffix.lower() not in PICTURES:
         raise InputError(f"--out {chosen.out}: name a .png or .jpg")
     if chosen.out is not None and not chosen.out.parent.is_dir():
         raise InputError(f"--out {chosen.out}: there is no folder {chosen.out.parent}")
-    photos = open_dataset(chosen.data, None if chosen.taxonomy is None else get_taxonomy(chosen.taxonomy))
-    training, validation = photos.split()
-    total = len(photos)
-    print(f"{total:,} photos of {photos.taxonomy.name}: {len(training):,} to train on, {len(validation):,} held out")
+    dataset = open_dataset(chosen.data, None if chosen.taxonomy is None else get_taxonomy(chosen.taxonomy))
+    training, validation = dataset.split()
+    total = len(dataset)
+    print(f"{total:,} images of {dataset.taxonomy.name}: {len(training):,} to train on, {len(validation):,} held out")
     if not total:
-        raise DatasetError(f"no photos in {', '.join(map(str, chosen.data))}: name folders that hold some")
-    print(f"\n{license_table(photos)}\n")
+        raise DatasetError(f"no images in {', '.join(map(str, chosen.data))}: name folders that hold some")
+    print(f"\n{license_table(dataset)}\n")
     order = np.random.default_rng(chosen.seed).permutation(total).tolist()
-    readable = _count(photos, order[: chosen.num_images or total], chosen.strict)
+    readable = _count(dataset, order[: chosen.num_images or total], chosen.strict)
     if chosen.out is not None:
-        rows = _rows(photos, readable[: chosen.photos], chosen.views)
+        rows = _rows(dataset, readable[: chosen.vis_images], chosen.views)
         names = ", ".join(path.resolve().name for path in chosen.data)
         varied = "" if chosen.views is None else f", as {chosen.views} shows them in an epoch"
         config = DecoderConfig() if chosen.views is None else RECIPES[chosen.views]().decoder
-        draw_sheet(rows, photos.taxonomy, config, f"{names}: {photos.taxonomy.name}{varied}").save(chosen.out)
+        draw_sheet(rows, dataset.taxonomy, config, f"{names}: {dataset.taxonomy.name}{varied}").save(chosen.out)
         print(f"picture: {chosen.out}")
     return 0
 
 
-def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
-    """Print what some photos hold and what seems wrong with them; the indices of those that can be read."""
-    census, sides = DatasetStats(photos.taxonomy), LeftRightCheck(photos.taxonomy)
+def _count(dataset: ImageDataset, indices: list[int], strict: bool) -> list[int]:
+    """Print what some images hold and what seems wrong with them; the indices of those that can be read."""
+    census, sides = DatasetStats(dataset.taxonomy), LeftRightCheck(dataset.taxonomy)
     readable, broken, warnings = [], [], []
-    for index in tqdm(indices, unit="photo", disable=None, leave=False):
+    for index in tqdm(indices, unit="image", disable=None, leave=False):
         try:
-            sample = photos.load(index)
+            sample = dataset.load(index)
         except DatasetError as error:
             if strict:
                 raise
@@ -83,10 +84,10 @@ def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
         readable.append(index)
         census.add(sample)
         sides.add(sample)
-        warnings += [f"{sample.key}: {warning}" for warning in check_photo(sample, photos.taxonomy)]
+        warnings += [f"{sample.key}: {warning}" for warning in check_labels(sample, dataset.taxonomy)]
     read = (
         "all of them"
-        if len(indices) == len(photos)
+        if len(indices) == len(dataset)
         else f"{len(indices):,} of them, drawn by chance (--num-images 0: all)"
     )
     print(f"counted in {read}\n\n{census.table()}\n")
@@ -94,7 +95,7 @@ def _count(photos: PhotoDataset, indices: list[int], strict: bool) -> list[int]:
     _list("warning", sides.warnings())
     _list("warning", warnings)
     if not readable:
-        raise DatasetError(f"none of {len(indices)} photos can be read: {broken[0]}")
+        raise DatasetError(f"none of {len(indices)} images can be read: {broken[0]}")
     return readable
 
 
@@ -105,15 +106,17 @@ def _list(kind: str, lines: list[str]) -> None:
         print(f"{kind}: and {len(lines) - SHOWN} more", file=sys.stderr)
 
 
-def _rows(photos: PhotoDataset, indices: list[int], recipe: str | None) -> list[Row]:
-    """The photos of a sheet, as they are or as the first epoch of a recipe shows them."""
+def _rows(dataset: ImageDataset, indices: list[int], recipe: str | None) -> list[Row]:
+    """The images of a sheet, as they are or as the first epoch of a recipe shows them."""
     rows = []
     for index in indices:
         if recipe is None:
-            photo = photos.load(index)
-            canvas = fit(photo, CANVAS, CANVAS)
+            sample = dataset.load(index)
+            canvas = fit(sample, CANVAS, CANVAS)
         else:
-            photo = canvas = TrainingSet(photos, [index], RECIPES[recipe]()).canvas((0, index))
-        caption = f"{photo.key}   {photo.size[1]} x {photo.size[0]}   {photo.source}   people: {len(photo.keypoints)}"
+            sample = canvas = TrainingSet(dataset, [index], RECIPES[recipe]()).canvas((0, index))
+        caption = (
+            f"{sample.key}   {sample.size[1]} x {sample.size[0]}   {sample.source}   people: {len(sample.keypoints)}"
+        )
         rows.append(Row(caption, canvas))
     return rows

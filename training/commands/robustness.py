@@ -13,23 +13,23 @@ from training.data.datasets.open import open_dataset
 from training.evaluation.evaluate import choose
 from training.evaluation.perturbation_grid import SHEET, write_perturbations
 from training.evaluation.perturbations import PERTURBATIONS
-from training.evaluation.report import broken_photos, robustness_table
+from training.evaluation.report import robustness_table, unreadable_images
 from training.evaluation.robustness import measure_robustness
 from training.inference.predictors import open_predictor
 
-HELP = "measure a checkpoint or bundle on photos mirrored, turned, shrunk, darkened and compressed"
+HELP = "measure a checkpoint or bundle on images mirrored, turned, shrunk, darkened and compressed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("parser", type=Path, metavar="CHECKPOINT|BUNDLE")
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large photos are shown to it")
-    parser.add_argument("--all", action="store_true", help="every photo: for sets that nothing was trained on")
-    parser.add_argument("--limit", type=int, help="at most so many photos, evenly spread")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large images are shown to it")
+    parser.add_argument("--all", action="store_true", help="every image: for sets that nothing was trained on")
+    parser.add_argument("--limit", type=int, help="at most so many images, evenly spread")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(PERTURBATIONS)}; by default all")
     parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--vis-dir", type=Path, help=f"write a few photos in all perturbations there: {SHEET}")
+    parser.add_argument("--vis-dir", type=Path, help=f"write a few images in all perturbations there: {SHEET}")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -39,24 +39,24 @@ def run(chosen: argparse.Namespace) -> int:
     if unknown:
         raise InputError(f"--only {unknown[0]}: no such perturbation; choose of {', '.join(PERTURBATIONS)}")
     predictor = open_predictor(chosen.parser, chosen.detail)
-    photos = open_dataset(chosen.data, predictor.taxonomy)
-    indices = choose(photos, chosen.all, chosen.limit)
+    dataset = open_dataset(chosen.data, predictor.taxonomy)
+    indices = choose(dataset, chosen.all, chosen.limit)
     report = {
         "command": _command(chosen),
         "parser": predictor.name,
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **measure_robustness(predictor, photos, indices, names),
+        **measure_robustness(predictor, dataset, indices, names),
     }
     print(robustness_table(report))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if chosen.vis_dir is not None:
-        shown = [index for index in indices if not photos.photos[index].negative]
-        write_perturbations(chosen.vis_dir, predictor, photos, shown or indices, names)
+        shown = [index for index in indices if not dataset.records[index].negative]
+        write_perturbations(chosen.vis_dir, predictor, dataset, shown or indices, names)
     if report["broken"]:
-        print(broken_photos(report), file=sys.stderr)
+        print(unreadable_images(report), file=sys.stderr)
     return 0
 
 

@@ -14,7 +14,7 @@ from model.errors import InputError
 from training.data.datasets.license_filter import with_licenses
 from training.data.datasets.open import open_split
 from training.data.licenses import chosen_licenses
-from training.evaluation.threshold_tuning import CHOICES, chosen_photos, trial_table, tune_thresholds
+from training.evaluation.threshold_tuning import CHOICES, select_images, trial_table, tune_thresholds
 
 HELP = "choose the decoder's thresholds for a checkpoint"
 SHOWN = 8  # trials in the table
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
-    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of photos not to choose on, one a line")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to choose on, one a line")
     parser.add_argument("--licenses", metavar="CODE,CODE", help="those that the run was restricted to")
-    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large photos are shown")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large images are shown")
     parser.add_argument("--num-images", type=int, default=60, metavar="N", help="with people, and as many of nobody")
 
 
@@ -36,13 +36,13 @@ def run(chosen: argparse.Namespace) -> int:
         raise InputError(f"--num-images {chosen.num_images}: choose on at least one")
     parser = load_parser(chosen.checkpoint)
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
-    photos, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
+    dataset, training, _ = open_split(chosen.data, parser.decoder.taxonomy, chosen.exclude)
     if chosen.licenses is not None:
-        training, _ = with_licenses(photos, training, chosen_licenses(chosen.licenses))
-    indices = chosen_photos(photos, training, chosen.num_images)
-    trials = tune_thresholds(parser, photos, indices, CANVASES[chosen.detail])
+        training, _ = with_licenses(dataset, training, chosen_licenses(chosen.licenses))
+    indices = select_images(dataset, training, chosen.num_images)
+    trials = tune_thresholds(parser, dataset, indices, CANVASES[chosen.detail])
     best = asdict(trials[0].config)
-    print(f"{len(trials)} trials on {len(indices)} photos that were trained on, detail {chosen.detail}\n")
+    print(f"{len(trials)} trials on {len(indices)} images that were trained on, detail {chosen.detail}\n")
     print(trial_table(trials[:SHOWN]))
     print(f"\n--decoder {' '.join(f'{name}={best[name]:g}' for name in CHOICES)}")
     return 0

@@ -45,7 +45,7 @@ def default_weights() -> TrainConfig:
 
 
 def fine_tuning() -> TrainConfig:
-    """The default weights for photos of one's own: from the default bundle, at a fifth of the rate, ten epochs."""
+    """The default weights for images of one's own: from the default bundle, at a fifth of the rate, ten epochs."""
     stages = (
         Stage(epochs=9, learning_rate=3e-4, lr_schedule="cosine", warmup_steps=50),
         Stage(epochs=1, learning_rate=6e-5, lr_schedule="cosine", warmup_steps=5, matching=True),

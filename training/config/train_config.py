@@ -48,11 +48,11 @@ class TrainConfig:
     rotation: float = 10.0  # degrees either way
     color_jitter: float = 0.3  # strength of brightness, contrast, saturation and hue jitter
     synthetic_fraction: float = 0.15  # of the samples, drawn from rendered sets where there are any
-    pseudo_label_fraction: float = 1.0  # of the photos without human keypoints, drawn anew in each epoch
+    pseudo_label_fraction: float = 1.0  # of the images without human keypoints, drawn anew in each epoch
     unlabeled_as: Literal["unknown", "background"] = "unknown"  # what pixels labelled 255 teach: nothing, or nobody
-    copy_paste_prob: float = 0.0  # probability that people of another photo are looked for, to be pasted into a view
-    num_val_images: int = 40  # held-out photos that are parsed after each epoch
+    copy_paste_prob: float = 0.0  # probability that people of another image are looked for, to be pasted into a view
+    num_val_images: int = 40  # held-out images that are parsed after each epoch
     seed: int = 0
-    num_workers: int = 1  # processes that load photos, for each training process
+    num_workers: int = 1  # processes that load images, for each training process
     checkpoint_interval_s: float = 240.0  # between checkpoints: what a kill can cost
     tensorboard: bool = False  # also log scalars for TensorBoard, whose package must be installed

@@ -1,1 +1,1 @@
-"""Labelled photos: what a sample is, the layouts on disk, converters, checks and statistics."""
+"""Labelled images: what a sample is, the layouts on disk, converters, checks and statistics."""

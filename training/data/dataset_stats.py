@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import IGNORE, Taxonomy
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.licenses import count_licenses
 from training.data.samples import Sample
 
@@ -14,20 +14,20 @@ SLOTS = 32  # people: P
 
 
 class DatasetStats:
-    """Counts over the photos that were added."""
+    """Counts over the images that were added."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
-        self.photos = self.empty = self.people = self.masks = 0
+        self.images = self.empty = self.people = self.masks = 0
         joints = len(taxonomy.joint_names)
         self.visible, self.occluded, self.unlabelled = (np.zeros(joints, np.int64) for _ in range(3))  # [K]
         self.pixels = np.zeros(256, np.int64)  # by part id
         self.unknown_people = 0  # pixels that may be anybody's
-        self.crowds: list[tuple[int, int]] = []  # of photos with people: their number, and the most joints of a kind
+        self.crowds: list[tuple[int, int]] = []  # of images with people: their number, and the most joints of a kind
 
     def add(self, sample: Sample) -> None:
-        """Count one photo."""
-        self.photos += 1
+        """Count one image."""
+        self.images += 1
         self.empty += len(sample.keypoints) == 0
         self.people += len(sample.keypoints)
         self.masks += int(sample.has_mask.sum())
@@ -44,7 +44,7 @@ class DatasetStats:
         """The counts as lines of text."""
         pixels = max(int(self.pixels.sum()), 1)
         lines = [
-            f"people    {self.people:,}, {self.masks:,} with a mask; {self.empty:,} photos show nobody",
+            f"people    {self.people:,}, {self.masks:,} with a mask; {self.empty:,} images show nobody",
             f"unknown   {self.pixels[IGNORE] / pixels:.2%} of pixels have no known part, "
             f"{self.unknown_people / pixels:.2%} no known person",
             *self._crowd_lines(),
@@ -62,29 +62,29 @@ class DatasetStats:
     def _crowd_lines(self) -> list[str]:
         """Tabulate people and joints per class in images with people, and how many exceed the decoder's limits.
 
-        Beyond a limit are photos with more, and of their people those in excess: at least so many lack a joint, or a
+        Beyond a limit are images with more, and of their people those in excess: at least so many lack a joint, or a
         slot.
         """
         if not self.crowds:
             return []
-        people, joints = np.array(self.crowds).T  # [photos with people] each
-        lines = ["", f"{'a photo with people has':<26}{'50 %':>7}{'90 %':>7}{'99 %':>7}{'most':>7}"]
+        people, joints = np.array(self.crowds).T  # [images with people] each
+        lines = ["", f"{'a image with people has':<26}{'50 %':>7}{'90 %':>7}{'99 %':>7}{'most':>7}"]
         for name, counts in (("people", people), ("joints of the same kind", joints)):
             numbers = np.percentile(counts, (50, 90, 99, 100), method="inverted_cdf").tolist()
             lines.append(f"{name:<26}" + "".join(f"{number:>7}" for number in numbers))
         limits = [(f"{n} joints of a kind", joints, n) for n in CANDIDATES] + [(f"{SLOTS} people", people, SLOTS)]
         for name, counts, limit in limits:
             excess = np.maximum(counts - limit, 0)
-            photos, shares = (excess > 0).sum(), ((excess > 0).mean(), excess.sum() / people.sum())
-            lines.append(f"{f'beyond {name}':<26}{photos:>7,} photos, {shares[0]:.2%}, {shares[1]:.2%} of people")
+            images, shares = (excess > 0).sum(), ((excess > 0).mean(), excess.sum() / people.sum())
+            lines.append(f"{f'beyond {name}':<26}{images:>7,} images, {shares[0]:.2%}, {shares[1]:.2%} of people")
         return lines
 
 
-def license_table(photos: PhotoDataset) -> str:
-    """Photos by licence, of the whole set and of its two parts; needs no photo to be read."""
-    parts = (range(len(photos)), *photos.split())
-    total, training, validation = (count_licenses(photos.photos[i].license for i in part) for part in parts)
-    lines = [f"{'licence':<22}{'photos':>9}{'to train on':>14}{'held out':>11}"]
+def license_table(dataset: ImageDataset) -> str:
+    """Images by license, of the whole set and of its two parts; needs no image to be read."""
+    parts = (range(len(dataset)), *dataset.split())
+    total, training, validation = (count_licenses(dataset.records[i].license for i in part) for part in parts)
+    lines = [f"{'license':<22}{'images':>9}{'to train on':>14}{'held out':>11}"]
     for code, count in total.items():
         lines.append(f"{code:<22}{count:>9,}{training.get(code, 0):>14,}{validation.get(code, 0):>11,}")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Plausibility checks of labels: per image, and of left and right over many images.
 
-Measured on 1,000 photos and renders whose names are right: shoulders are on the wrong side for 1 to 16 % of the people
+Measured on 1,000 images and renders whose names are right: shoulders are on the wrong side for 1 to 16 % of the people
 who face the camera, parts for 2 to 19 %, hence no name is reported; 0.05 % of visible joints are `FAR` from their mask.
 """
 
@@ -24,7 +24,7 @@ ENOUGH = 20  # people, before sides are judged
 SMALLEST = 20  # pixels of a part whose side is judged
 
 
-def check_photo(sample: Sample, taxonomy: Taxonomy) -> list[str]:
+def check_labels(sample: Sample, taxonomy: Taxonomy) -> list[str]:
     """Return suspicious labels of one image, one sentence each."""
     found = []
     count = len(sample.keypoints)
@@ -41,7 +41,7 @@ def check_photo(sample: Sample, taxonomy: Taxonomy) -> list[str]:
     for row, joints in enumerate(sample.keypoints):
         outside = _outside(joints, sample.size)
         if outside.any():
-            found.append(f"person {row + 1} has joints outside the photo: {_names(outside, taxonomy)}")
+            found.append(f"person {row + 1} has joints outside the image: {_names(outside, taxonomy)}")
         far = _far(sample, row) & ~outside
         if far.any():
             found.append(f"person {row + 1} has visible joints far from their mask: {_names(far, taxonomy)}")
@@ -49,7 +49,7 @@ def check_photo(sample: Sample, taxonomy: Taxonomy) -> list[str]:
 
 
 class LeftRightCheck:
-    """Counts over photos how often names of left and right contradict each other or the picture."""
+    """Counts over images how often names of left and right contradict each other or the picture."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
@@ -66,7 +66,7 @@ class LeftRightCheck:
         self._wrong: Counter[str] = Counter()
 
     def add(self, sample: Sample) -> None:
-        """Count the people of one photo."""
+        """Count the people of one image."""
         for row, joints in enumerate(sample.keypoints):
             self._add_joints(joints)
             if sample.has_mask[row]:
@@ -114,7 +114,7 @@ def _outside(joints: Float32, size: tuple[int, int]) -> np.ndarray:
 
 
 def _far(sample: Sample, row: int) -> np.ndarray:
-    """[K], which visible joints inside the photo are too far from their person's mask."""
+    """[K], which visible joints inside the image are too far from their person's mask."""
     x, y, v = sample.keypoints[row].T
     far = np.zeros(len(v), bool)
     mask = sample.people == row + 1

@@ -1,7 +1,7 @@
-"""The licence of a photo as a short code: read from numbers, texts and addresses, counted, and chosen by.
+"""The license of an image as a short code: read from numbers, texts and addresses, counted, and chosen by.
 
-A licence's version and country are dropped. Whatever is not understood as a whole is unknown, never guessed from a
-part: "COCO image; annotations CC BY 4.0" says nothing of the photo.
+A license's version and country are dropped. Whatever is not understood as a whole is unknown, never guessed from a
+part: "COCO image; annotations CC BY 4.0" says nothing of the image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMES = (  # of the whole text in lower case, with one space between words
     (r"no known (?:copyright )?restrictions", "no-known-restrictions"),
     (r"(?:united states|u\.?s\.?) government(?: work)?", "us-government"),
 )
-SHORTER = (  # the licences' long names
+SHORTER = (  # the licenses' long names
     (r"creative commons", "cc"),
     (r"attribution", "by"),
     (r"non[ -]?commercial", "nc"),
@@ -44,15 +44,15 @@ ADDRESSES = (
     (rf"{SITE}flickr\.com/commons/usage/?", "no-known-restrictions"),
     (rf"{SITE}usa\.gov/(?:copyright|government-copyright|government-works)(?:\.shtml)?/?", "us-government"),
 )
-# "COCO image (Flickr, individual CC licence id 4 BY); COCO annotations CC BY 4.0": the number, and the photo's terms.
+# "COCO image (Flickr, individual CC licence id 4 BY); COCO annotations CC BY 4.0": the number, and the image's terms.
 COCO_TEXT = re.compile(r"coco image \([^()]*\blicen[cs]e id (\d{1,9})\b([^()]*)\).*")
 
 
 def license_of_text(text: str) -> str:
-    """The code of a licence's code, name or address (`by-sa`, "CC-BY-SA-4.0", "Attribution License"); else ""."""
+    """The code of a license's code, name or address (`by-sa`, "CC-BY-SA-4.0", "Attribution License"); else ""."""
     text = " ".join(text.lower().split())
-    if about_photo := COCO_TEXT.fullmatch(text):
-        return _agreed(license_of_number(int(about_photo[1])), license_of_text(about_photo[2]))
+    if coco := COCO_TEXT.fullmatch(text):
+        return _agreed(license_of_number(int(coco[1])), license_of_text(coco[2]))
     if twice := re.fullmatch(r"([^()]+)\(([^()]+)\)", text):  # Attribution 4.0 International (CC BY 4.0)
         codes = {license_of_text(part) for part in twice.groups()}
         return codes.pop() if len(codes) == 1 else ""
@@ -95,7 +95,7 @@ def image_license(image: dict[str, Any], listed: dict[int, str]) -> str:
 
 
 def count_licenses(codes: Iterable[str]) -> dict[str, int]:
-    """How many photos have each licence, most first, those with "" as `unknown`."""
+    """How many images have each license, most first, those with "" as `unknown`."""
     return dict(Counter(code or UNKNOWN for code in codes).most_common())
 
 
@@ -103,14 +103,14 @@ def chosen_licenses(text: str) -> tuple[str, ...]:
     """The codes of a list with commas, in the order of CODES. Raises InputError for others, and for none."""
     names = {name.strip().lower() for name in text.split(",")} - {""}
     if strangers := sorted(names - set(CODES)):
-        raise InputError(f"--licenses: {', '.join(strangers)}: no such licence; choose from {', '.join(CODES)}")
+        raise InputError(f"--licenses: {', '.join(strangers)}: no such license; choose from {', '.join(CODES)}")
     if not names:
-        raise InputError(f"--licenses names no licence; choose from {', '.join(CODES)}")
+        raise InputError(f"--licenses names no license; choose from {', '.join(CODES)}")
     return tuple(code for code in CODES if code in names)
 
 
 def is_within(counts: dict[str, int], licenses: Sequence[str]) -> bool:
-    """Whether photos were counted, and all of them have one of these licences."""
+    """Whether images were counted, and all of them have one of these licenses."""
     return bool(counts) and set(counts) <= set(licenses)
 
 

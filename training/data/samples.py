@@ -1,6 +1,6 @@
 """`Sample`, an image with its labels, independent of the data set.
 
-A pixel's centre is at integer coordinates; points are (x, y). Ids follow the sample's taxonomy.
+A pixel's center is at integer coordinates; points are (x, y). Ids follow the sample's taxonomy.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class DatasetError(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One photo with everything that is known about its n people.
+    """One image with everything that is known about its n people.
 
     What is *not* known is said three ways, so that a loss never takes it for "not there":
         a pixel is 255 in both maps (crowds, people without a mask); a pixel has a person but part 255 (whose it is
         is known, which part is not); a joint has v = 0 and `joints_labelled` False.
-    A joint with v = 0 and `joints_labelled` True is known to lie outside the photo.
+    A joint with v = 0 and `joints_labelled` True is known to lie outside the image.
     """
 
     image: UInt8  # [H, W, 3] sRGB
@@ -38,14 +38,14 @@ class Sample:
     joints_labelled: Bool  # [n, K], False: nobody looked for this joint
     has_mask: Bool  # [n], False: no pixel carries this person's index, its region is 255
     boxes: Float32  # [n, 4], x0, y0, x1, y1 around the visible person; used where there is no mask
-    key: str  # names the photo within its data set
+    key: str  # names the image within its data set
     source: str  # the collection it comes from
 
     def __post_init__(self) -> None:
         size, n = self.image.shape[:2], len(self.keypoints)
         if self.parts.shape != size or self.people.shape != size:
             raise DatasetError(
-                f"{self.key}: photo is {size}, parts {self.parts.shape}, people {self.people.shape}: "
+                f"{self.key}: image is {size}, parts {self.parts.shape}, people {self.people.shape}: "
                 "the three must have one size; write the label maps again"
             )
         if not len(self.joints_labelled) == len(self.has_mask) == len(self.boxes) == n:

@@ -83,8 +83,8 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        normalised: Tensor = x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
-        return normalised
+        normalized: Tensor = x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+        return normalized
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> Self:

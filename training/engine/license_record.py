@@ -1,4 +1,4 @@
-"""What a checkpoint says of the licences of the photos that its weights learned from."""
+"""What a checkpoint says of the licenses of the images that its weights learned from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.transforms.targets import TrainingSet
 
 
 def recorded_licenses(path: Path | None) -> dict[str, int]:
-    """Photos by licence that a checkpoint or bundle records; empty where it records none."""
+    """Images by license that a checkpoint or bundle records; empty where it records none."""
     if path is None:
         return {}
     if path.is_dir():
@@ -24,13 +24,13 @@ def recorded_licenses(path: Path | None) -> dict[str, int]:
 
 
 def count_learned(data: TrainingSet, last: Path, start: Path | None) -> dict[str, int]:
-    """Photos by licence that the weights of a run learned from, most first.
+    """Images by license that the weights of a run learned from, most first.
 
     They are those of `data`, and what is recorded of the run so far (its checkpoint `last`) or, at its beginning, of
-    the weights that it starts from. Which of these are the same photos nobody recorded: of each licence there are at
+    the weights that it starts from. Which of these are the same images nobody recorded: of each license there are at
     least so many.
     """
-    own = count_licenses(data.photos.photos[index].license for index in data.indices)
+    own = count_licenses(data.dataset.records[index].license for index in data.indices)
     earlier = recorded_licenses(last if last.exists() else start)
     counts = {code: max(own.get(code, 0), earlier.get(code, 0)) for code in own | earlier}
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
@@ -40,6 +40,6 @@ def warn_of_start(start: Path | None, licenses: Sequence[str]) -> None:
     """Say where a restricted run starts from weights that are not known to have learned within its restriction."""
     if start is not None and licenses and not is_within(recorded_licenses(start), licenses):
         tqdm.write(
-            f"{start} learned from photos with other or unrecorded licences: --licenses restricts this run alone",
+            f"{start} learned from images with other or unrecorded licenses: --licenses restricts this run alone",
             file=sys.stderr,
         )

@@ -46,7 +46,7 @@ class CsvLogger:
 
 
 class AverageMeter:
-    """Means of losses since the last reading, of time, and of the share of it spent waiting for photos."""
+    """Means of losses since the last reading, of time, and of the share of it spent waiting for images."""
 
     def __init__(self, processes: DistEnv) -> None:
         self.processes = processes

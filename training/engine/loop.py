@@ -60,12 +60,12 @@ def train(
     Args:
         config: the recipe.
         data: the training set; sample i of epoch e is the same in every run with the same seed.
-        validation: indices of `data.photos`, never trained on, that are looked at after each epoch.
+        validation: indices of `data.dataset`, never trained on, that are looked at after each epoch.
         run: folder for checkpoint, log.csv, epochs.csv and pictures.
         pretrained: public checkpoint of the backbone, used when the run starts anew.
         start: checkpoint or bundle whose weights the run starts from.
         steps: instead of the stages' own total.
-        licenses: those that the photos of `data` were restricted to, where they were; a resumed run keeps to them.
+        licenses: those that the images of `data` were restricted to, where they were; a resumed run keeps to them.
 
     Returns the path of the last checkpoint.
 
@@ -74,7 +74,7 @@ def train(
         DeadBackboneError: pretrained features no longer vary.
         CheckpointError: the run folder holds a run with another configuration, or `start` is no checkpoint.
         BundleError: `start` is a folder and no bundle.
-        DatasetError: most photos cannot be read.
+        DatasetError: most images cannot be read.
     """
     with init_distributed() as processes:
         return _train(config, data, validation, run, pretrained, start, steps, licenses, processes)
@@ -158,7 +158,7 @@ def _train(
             if log is not None:
                 figures: Figures = {}
                 if validation and config.num_val_images:
-                    figures, picture = validate(cast(Network, average.module), config, data.photos, validation)
+                    figures, picture = validate(cast(Network, average.module), config, data.dataset, validation)
                     picture.save(run / f"preview-{step:06d}.jpg", quality=88)
                 log.epoch(where, means, figures)
         if processes.is_main and (last or time.monotonic() - saved > config.checkpoint_interval_s):

@@ -20,7 +20,7 @@ def load_batches(
 ) -> Iterator[Batch]:
     """Endless batches of one process from a step on, `config.gradient_accumulation_steps` a step.
 
-    A step's photos are the same whether or not the run was interrupted before it, and whatever the number of processes.
+    A step's images are the same whether or not the run was interrupted before it, and whatever the number of processes.
     Raises InputError for a batch that cannot be divided evenly.
     """
     if config.batch_size % (processes.world_size * config.gradient_accumulation_steps):
@@ -49,11 +49,11 @@ def _batch_sampler(
         epoch, within = divmod(step, schedule.epoch_steps)
         if epoch != shown:
             order, shown = data.order(epoch), epoch
-            order *= -(-config.batch_size // len(order))  # fewer photos than a batch are shown several times
+            order *= -(-config.batch_size // len(order))  # fewer images than a batch are shown several times
         stage, _ = schedule.at(min(step, schedule.steps - 1))  # the loader looks beyond the last step
-        photos = order[within * config.batch_size : (within + 1) * config.batch_size][
+        images = order[within * config.batch_size : (within + 1) * config.batch_size][
             processes.rank :: processes.world_size
         ]
         for part in range(config.gradient_accumulation_steps):
-            yield [SampleSpec(epoch, photo, stage.input_size) for photo in photos[part * size : (part + 1) * size]]
+            yield [SampleSpec(epoch, image, stage.input_size) for image in images[part * size : (part + 1) * size]]
         step += 1

@@ -31,7 +31,7 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
             for entry in group["weights"]:
                 stored = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
                 if "scale" in entry.get("quantization", {}):
-                    raise ValueError(f"{entry['name']} is quantised to {stored}; use the float16 or float32 weights")
+                    raise ValueError(f"{entry['name']} is quantized to {stored}; use the float16 or float32 weights")
                 count = math.prod(entry["shape"])
                 values = np.frombuffer(data, stored, count, start)
                 start += values.nbytes

@@ -1,4 +1,4 @@
-"""One step of the optimiser, whatever number of passes and processes its photos are spread over."""
+"""One step of the optimizer, whatever number of passes and processes its images are spread over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.transforms.targets import Batch
 
 
 class TrainStep:
-    """One step of the optimiser, whatever number of passes and processes its photos are spread over."""
+    """One step of the optimizer, whatever number of passes and processes its images are spread over."""
 
     def __init__(
         self, config: TrainConfig, objective: ModelWithLoss, optimizer: torch.optim.Optimizer, processes: DistEnv

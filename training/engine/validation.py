@@ -10,40 +10,40 @@ from PIL import Image
 from model.network import Network
 from model.parser import HumanParser
 from training.config.train_config import TrainConfig
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.samples import Sample, UInt8
 from training.evaluation.evaluate import evaluate, subsample
 from training.inference.predictions import Prediction
 from training.inference.predictors import parse_with
 from training.visualization.drawing import draw_people, image_grid
 
-PICTURED = 8  # photos on the picture
+PICTURED = 8  # images on the picture
 
 Figures = dict[str, float | None]
 
 
 def validate(
-    network: Network, config: TrainConfig, photos: PhotoDataset, indices: Sequence[int]
+    network: Network, config: TrainConfig, dataset: ImageDataset, indices: Sequence[int]
 ) -> tuple[Figures, Image.Image]:
-    """Figures over at most `config.num_val_images` of the photos, and a sheet with labels above predictions.
+    """Figures over at most `config.num_val_images` of the images, and a sheet with labels above predictions.
 
     Raises ValueError where there is nothing to validate on.
     """
     chosen = subsample(indices, config.num_val_images)
     if not chosen:
-        raise ValueError("no photo to validate on")
+        raise ValueError("no image to validate on")
     labelled: list[UInt8] = []
     predicted: list[UInt8] = []
 
     def show(sample: Sample, people: Prediction) -> None:
         if len(labelled) < PICTURED:
-            truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, photos.taxonomy)
-            found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, photos.taxonomy)
+            truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, dataset.taxonomy)
+            found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, dataset.taxonomy)
             for pictures, picture in ((labelled, truth), (predicted, found)):
                 pictures.append(_small(picture, config.input_size))
 
     parser = HumanParser(network, config.decoder).eval()
-    report = evaluate(parse_with(parser), photos, chosen, [[config.input_size]], show)
+    report = evaluate(parse_with(parser), dataset, chosen, [[config.input_size]], show)
     parts = report["parts"]
     figures: Figures = {
         "mIoU": parts["mIoU"],

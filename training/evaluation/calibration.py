@@ -19,7 +19,7 @@ from model.config import STRIDE
 from model.decoder.association import box_scale
 from model.manifest import Size
 from model.parser import HumanParser
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.samples import Bool
 from training.evaluation.image_metrics import measure
 from training.evaluation.metrics.pixels import Float64
@@ -44,7 +44,7 @@ class ScoredPeople:
 
 @torch.inference_mode()
 def score_people(
-    parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size]
+    parser: HumanParser, dataset: ImageDataset, indices: Sequence[int], canvases: Sequence[Size]
 ) -> ScoredPeople:
     """The people of `parser`, without calibration; those on pixels that nobody labelled are left out.
 
@@ -54,12 +54,12 @@ def score_people(
     parse = parse_with(HumanParser(parser.network, config).eval())
     rows: list[tuple[float, float, bool]] = []
     for index in tqdm(indices, desc="people", unit="image"):
-        sample = photos.load(index)
+        sample = dataset.load(index)
         canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
         people = parse(canvas.image)
         found = to_image(people, box, sample.size)
-        poses = measure(sample, found, photos.taxonomy, photos.photos[index].negative).poses
-        similarity = oks(poses.gt, poses.area, poses.found, photos.taxonomy.joint_sigmas)
+        poses = measure(sample, found, dataset.taxonomy, dataset.records[index].negative).poses
+        similarity = oks(poses.gt, poses.area, poses.found, dataset.taxonomy.joint_sigmas)
         right = {column for row, column in pairs(similarity) if similarity[row, column] > RIGHT}
         joints = torch.from_numpy(people.keypoints)[None]
         area = box_scale(joints[..., :2] / STRIDE, joints[..., 2] > 0)[0].square().tolist()

@@ -10,17 +10,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from model.taxonomy import Taxonomy
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.samples import Sample, UInt8
 from training.evaluation.evaluate import Show
 from training.evaluation.image_metrics import ImageMetrics
 from training.evaluation.metrics.parts import likeness
-from training.inference.predictions import Prediction, parse_photo
+from training.inference.predictions import Prediction, parse_image
 from training.inference.predictors import Parse, Scales
 from training.visualization.drawing import draw_people, image_grid
 
-CASES, COLUMNS = 12, 2  # photos on a sheet, and side by side
-SIDE = 400  # pixels of the longer side of a photo on a sheet
+CASES, COLUMNS = 12, 2  # images on a sheet, and side by side
+SIDE = 400  # pixels of the longer side of an image on a sheet
 CAPTION = 18  # height in pixels
 RANKED_BY = "mean best IoU of parts, over labelled and found people"
 
@@ -33,7 +33,7 @@ def draw_case(sample: Sample, people: Prediction, taxonomy: Taxonomy) -> UInt8:
 
 
 def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
-    """A function that writes each photo it is called with into `folder`, as KEY.jpg."""
+    """A function that writes each image it is called with into `folder`, as KEY.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(sample: Sample, people: Prediction) -> None:
@@ -43,8 +43,8 @@ def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
 
 
 def rank(figures: dict[int, ImageMetrics]) -> list[tuple[int, float]]:
-    """Indices of photos and their `likeness`, the worst first; those with nobody to find and nobody found left out."""
-    values = [(index, likeness(photo.parts)) for index, photo in figures.items()]
+    """Indices of images and their `likeness`, the worst first; those with nobody to find and nobody found left out."""
+    values = [(index, likeness(image.parts)) for index, image in figures.items()]
     return sorted(((index, value) for index, value in values if not math.isnan(value)), key=lambda pair: pair[1])
 
 
@@ -52,10 +52,10 @@ def write_sheets(
     folder: Path,
     ranking: Sequence[tuple[int, float]],
     parse: Parse,
-    photos: PhotoDataset,
+    dataset: ImageDataset,
     scales: Scales,
 ) -> None:
-    """Write `worst.jpg` and `best.jpg`, each up to `CASES` photos of a ranking, which are parsed once more for it.
+    """Write `worst.jpg` and `best.jpg`, each up to `CASES` images of a ranking, which are parsed once more for it.
 
     A ranking of fewer than twice as many is shared between the two.
     """
@@ -65,8 +65,8 @@ def write_sheets(
     for name, chosen in (("worst", worst), ("best", best)):
         cases = []
         for index, value in chosen:
-            sample = photos.load(index)
-            case = draw_case(sample, parse_photo(parse, sample, scales), photos.taxonomy)
+            sample = dataset.load(index)
+            case = draw_case(sample, parse_image(parse, sample, scales), dataset.taxonomy)
             cases.append(captioned(case, f"{sample.key}   {value:.3f}"))
         if cases:
             save(image_grid(cases, COLUMNS), folder / f"{name}.jpg")

@@ -1,6 +1,6 @@
-"""Evaluate a parser on labelled photos: run it on each and gather every figure.
+"""Evaluate a parser on labelled images: run it on each and gather every figure.
 
-Everything is measured in the photo's pixels: maps are enlarged from the canvas as the service enlarges them.
+Everything is measured in the image's pixels: maps are enlarged from the canvas as the service enlarges them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from model.errors import InputError
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.datasets.image_lists import listed
 from training.data.samples import DatasetError, Sample
 from training.evaluation.image_metrics import ImageMetrics, compute_metrics, measure
-from training.inference.predictions import Prediction, parse_photo
+from training.inference.predictions import Prediction, parse_image
 from training.inference.predictors import Parse, Scales
 
 Show = Callable[[Sample, Prediction], None]
@@ -29,7 +29,7 @@ class Measured:
     """Metrics of some images of a data set."""
 
     figures: dict[int, ImageMetrics]  # by index
-    broken: list[dict[str, str]]  # those that could not be read: the photo's key and what is the matter
+    broken: list[dict[str, str]]  # those that could not be read: the image's key and what is the matter
 
 
 def subsample(indices: Sequence[int], count: int) -> list[int]:
@@ -39,61 +39,61 @@ def subsample(indices: Sequence[int], count: int) -> list[int]:
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
-def choose(photos: PhotoDataset, everyone: bool, limit: int | None, only: Path | None = None) -> list[int]:
-    """Indices of the photos to measure: those held out, all, or those of the list `only`; at most `limit` of them.
+def choose(dataset: ImageDataset, everyone: bool, limit: int | None, only: Path | None = None) -> list[int]:
+    """Indices of the images to measure: those held out, all, or those of the list `only`; at most `limit` of them.
 
     Raises DatasetError where there are none, InputError for a limit below one.
     """
     if only is not None:
-        indices = listed(photos, only)
+        indices = listed(dataset, only)
     elif everyone:
-        indices = list(range(len(photos)))
+        indices = list(range(len(dataset)))
     else:
-        indices = photos.split()[1]
+        indices = dataset.split()[1]
     if limit is not None and limit < 1:
-        raise InputError(f"--limit {limit}: take at least one photo")
+        raise InputError(f"--limit {limit}: take at least one image")
     if limit is not None:
         indices = subsample(indices, limit)
     if not indices:
-        raise DatasetError("no photos to evaluate: name folders with real photos, or take rendered ones with --all")
+        raise DatasetError("no images to evaluate: name folders with real images, or take rendered ones with --all")
     return indices
 
 
 def evaluate(
-    parse: Parse, photos: PhotoDataset, indices: Sequence[int], scales: Scales, show: Show | None = None
+    parse: Parse, dataset: ImageDataset, indices: Sequence[int], scales: Scales, show: Show | None = None
 ) -> dict[str, Any]:
-    """Figures of `parse` over the photos at `indices`; `show` is called with each photo and its people.
+    """Figures of `parse` over the images at `indices`; `show` is called with each image and its people.
 
-    What has no value (no labels of the kind) is None. Photos that cannot be read are left out and stand under
+    What has no value (no labels of the kind) is None. Images that cannot be read are left out and stand under
     `broken`. Raises DatasetError where none can.
     """
-    measured = measure_photos(parse, photos, indices, scales, show)
-    return {**compute_metrics(list(measured.figures.values()), photos.taxonomy), "broken": measured.broken}
+    measured = measure_images(parse, dataset, indices, scales, show)
+    return {**compute_metrics(list(measured.figures.values()), dataset.taxonomy), "broken": measured.broken}
 
 
-def measure_photos(
+def measure_images(
     parse: Parse,
-    photos: PhotoDataset,
+    dataset: ImageDataset,
     indices: Sequence[int],
     scales: Scales,
     show: Show | None = None,
     strict: bool = False,
 ) -> Measured:
-    """Each photo's figures. Raises DatasetError where a photo (`strict`) or every photo cannot be read."""
+    """Each image's figures. Raises DatasetError where an image (`strict`) or every image cannot be read."""
     figures: dict[int, ImageMetrics] = {}
     broken: list[dict[str, str]] = []
-    for index in tqdm(indices, desc="evaluate", unit="photo"):
+    for index in tqdm(indices, desc="evaluate", unit="image"):
         try:
-            sample = photos.load(index)
+            sample = dataset.load(index)
         except DatasetError as error:
             if strict:
                 raise
-            broken.append({"photo": photos.photos[index].key, "problem": str(error)})
+            broken.append({"image": dataset.records[index].key, "problem": str(error)})
             continue
-        people = parse_photo(parse, sample, scales)
-        figures[index] = measure(sample, people, photos.taxonomy, photos.photos[index].negative)
+        people = parse_image(parse, sample, scales)
+        figures[index] = measure(sample, people, dataset.taxonomy, dataset.records[index].negative)
         if show is not None:
             show(sample, people)
     if broken and not figures:
-        raise DatasetError(f"none of {len(broken)} photos can be read; the first: {broken[0]['problem']}")
+        raise DatasetError(f"none of {len(broken)} images can be read; the first: {broken[0]['problem']}")
     return Measured(figures, broken)

@@ -1,4 +1,4 @@
-"""The figures of one photo, its people compared with its labels in every way, and from those the figures of all.
+"""The figures of one image, its people compared with its labels in every way, and from those the figures of all.
 
 `compute_metrics` gives them ready for JSON: numbers, None where there is no value.
 """
@@ -40,7 +40,7 @@ class ImageMetrics:
 
     key: str
     source: str  # see `Sample`
-    negative: bool  # the photo is known to show nobody
+    negative: bool  # the image is known to show nobody
     poses: Poses
     masks: Instances
     tall: Bool  # [n], people with a mask, taller than NOTABLE
@@ -52,7 +52,7 @@ class ImageMetrics:
 
 
 def measure(sample: Sample, people: Prediction, taxonomy: Taxonomy, negative: bool) -> ImageMetrics:
-    """Compare one photo's people with its labels."""
+    """Compare one image's people with its labels."""
     n, parts = len(sample.keypoints), len(taxonomy.part_names)
     gt, predicted = (sample.parts, sample.people), (people.part_map, people.person_map)
     masks = compare_masks(sample.people, people.person_map, sample.has_mask, people.score)
@@ -103,19 +103,19 @@ def _areas(pixels: NDArray[np.int64], sides: NDArray[np.floating]) -> NDArray[np
     return np.where(pixels > 0, pixels, BODY_IN_BOX * sides.prod(axis=1)).astype(float)
 
 
-def compute_metrics(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
-    """All figures of some photos; of each part and joint under `categories`."""
-    poses = [photo.poses for photo in photos]
-    parts = _part_tables(photos, taxonomy)
+def compute_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
+    """All figures of some images; of each part and joint under `categories`."""
+    poses = [image.poses for image in images]
+    parts = _part_tables(images, taxonomy)
     return plain(
         {
-            "photos": len(photos),
-            "people": sum(len(photo.poses.gt) for photo in photos),
+            "images": len(images),
+            "people": sum(len(image.poses.gt) for image in images),
             "keypoints": keypoint_ap(poses, taxonomy.joint_sigmas, RESAMPLES),
-            "masks": _mask_figures(photos),
-            "parts": _part_figures(photos, taxonomy, parts),
-            "joints_on_parts": _joints_on_parts(photos),
-            "persons": _person_figures(photos, taxonomy),
+            "masks": _mask_figures(images),
+            "parts": _part_figures(images, taxonomy, parts),
+            "joints_on_parts": _joints_on_parts(images),
+            "persons": _person_figures(images, taxonomy),
             "categories": {
                 "parts": _by_name(
                     taxonomy.part_names,
@@ -128,7 +128,7 @@ def compute_metrics(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
                 ),
                 "joints": _by_name(taxonomy.joint_names, joint_figures(poses, taxonomy.joint_sigmas)),
             },
-            "noise": f"intervals: 95 %, bootstrap over photos, {RESAMPLES} resamples",
+            "noise": f"intervals: 95 %, bootstrap over images, {RESAMPLES} resamples",
         }
     )
 
@@ -142,11 +142,11 @@ class _PartTables:
     regions: dict[str, Float64]  # definition -> AP^r [T, C] at the thresholds of VOLUME
 
 
-def _part_tables(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> _PartTables:
+def _part_tables(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> _PartTables:
     classes = len(taxonomy.part_names) + 1
-    matrix = sum((photo.confusion for photo in photos), np.zeros((classes, classes), np.int64))
-    contours = sum((photo.part_contours for photo in photos), np.zeros((classes - 1, 4), np.int64))
-    parts = [photo.parts for photo in photos]
+    matrix = sum((image.confusion for image in images), np.zeros((classes, classes), np.int64))
+    contours = sum((image.part_contours for image in images), np.zeros((classes - 1, 4), np.int64))
+    parts = [image.parts for image in images]
     return _PartTables(
         iou=class_ious(matrix),
         boundary=boundary_f(contours),
@@ -154,23 +154,23 @@ def _part_tables(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> _PartTab
     )
 
 
-def _part_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
-    people = [photo.parts.people for photo in photos]
+def _part_figures(images: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
+    people = [image.parts.people for image in images]
     return {
-        "labels": _label_quality(photos),
+        "labels": _label_quality(images),
         "mIoU": mean(tables.iou),
         "IoU": dict(zip(("background", *taxonomy.part_names), tables.iou.tolist(), strict=True)),
         "APp50": average_precision(people, 0.5),
         "APpvol": float(np.mean([average_precision(people, threshold) for threshold in VOLUME])),
-        "PCP50": pcp([photo.parts for photo in photos]),
+        "PCP50": pcp([image.parts for image in images]),
         "APr": {name: _region_figures(ap) for name, ap in tables.regions.items()},
         "boundary_F": mean(tables.boundary),
     }
 
 
-def _label_quality(photos: Sequence[ImageMetrics]) -> str:
+def _label_quality(images: Sequence[ImageMetrics]) -> str:
     """Describe how the part labels were made, as far as the sources tell."""
-    sources = {photo.source for photo in photos if len(photo.poses.gt)}
+    sources = {image.source for image in images if len(image.poses.gt)}
     if sources <= {SYNTHETIC}:
         return "exact"
     if sources <= {SYNTHETIC, OWN, *TAXONOMIES}:  # the published sets are named so
@@ -184,11 +184,11 @@ def _region_figures(ap: Float64) -> dict[str, float]:
     return {**at, "APrvol": mean([mean(row) for row in ap])}
 
 
-def _mask_figures(photos: Sequence[ImageMetrics]) -> dict[str, Any]:
-    chosen = [photo.tall & photo.masks.countable for photo in photos]  # [n] of each photo
-    best = [photo.masks.similarity[rows].max(axis=1, initial=0) for photo, rows in zip(photos, chosen, strict=True)]
+def _mask_figures(images: Sequence[ImageMetrics]) -> dict[str, Any]:
+    chosen = [image.tall & image.masks.countable for image in images]  # [n] of each image
+    best = [image.masks.similarity[rows].max(axis=1, initial=0) for image, rows in zip(images, chosen, strict=True)]
     everyone = np.concatenate([np.zeros(0), *best])
-    boundary = [photo.mask_boundary[rows] for photo, rows in zip(photos, chosen, strict=True)]
+    boundary = [image.mask_boundary[rows] for image, rows in zip(images, chosen, strict=True)]
 
     def mean_of(rows: Int64) -> float:
         return mean(np.concatenate([best[row] for row in rows]))
@@ -199,13 +199,13 @@ def _mask_figures(photos: Sequence[ImageMetrics]) -> dict[str, Any]:
         "mean_IoU_interval": bootstrap(mean_of, len(best), RESAMPLES),
         "recall50": mean(everyone > 0.5),
         "boundary_F": mean(np.concatenate([np.zeros(0), *boundary])),
-        **coco_ap([photo.masks for photo in photos]),
+        **coco_ap([image.masks for image in images]),
     }
 
 
-def _person_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
-    false_people = [len(photo.poses.found) for photo in photos if photo.negative]
-    errors = person_errors([photo.poses for photo in photos], taxonomy.joint_sigmas, taxonomy.joint_flip)
+def _person_figures(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
+    false_people = [len(image.poses.found) for image in images if image.negative]
+    errors = person_errors([image.poses for image in images], taxonomy.joint_sigmas, taxonomy.joint_flip)
     return {
         **dataclasses.asdict(errors),
         "negative_images": len(false_people),
@@ -214,8 +214,8 @@ def _person_figures(photos: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
     }
 
 
-def _joints_on_parts(photos: Sequence[ImageMetrics]) -> dict[str, Any] | None:
-    counts = [photo.joints for photo in photos if photo.joints is not None]
+def _joints_on_parts(images: Sequence[ImageMetrics]) -> dict[str, Any] | None:
+    counts = [image.joints for image in images if image.joints is not None]
     if not counts:
         return None
     visible, any_part, either, own = np.sum(counts, axis=0).tolist()

@@ -1,7 +1,7 @@
 """Perturbations of labelled images: `PERTURBATIONS`.
 
 Where pixels move, labels move with them, by the same affine map. Nobody is dropped: rows of the result are rows of the
-sample. The same photo is always perturbed in the same way.
+sample. The same image is always perturbed in the same way.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from training.evaluation.metrics.pixels import Float64
 from training.transforms.augment import Affine, letterbox, swap_left_right, warp
 
 Perturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
-"""The perturbed photo with its labels, and the map from the photo to it (edge coordinates: `transforms.augment`)."""
+"""The perturbed image with its labels, and the map from the image to it (edge coordinates: `transforms.augment`)."""
 
-LIGHT = 0.15  # of the light that the photo was taken in
+LIGHT = 0.15  # of the light that the image was taken in
 FULL_WELL = 4000.0  # electrons of a white pixel in full light: a phone's small pixel
 READ_NOISE = 4.0  # electrons, standard deviation
 JPEG_QUALITY = 30
@@ -33,7 +33,7 @@ IN_PLACE: Affine = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A function of labelled photos, and a few words on it."""
+    """A function of labelled images, and a few words on it."""
 
     description: str
     apply: Perturb
@@ -52,7 +52,7 @@ def mirror_pixels(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
 
 
 def turn(degrees: float) -> Perturb:
-    """Turned about its centre, counter-clockwise as seen; the canvas grows until nothing is cut."""
+    """Turned about its center, counter-clockwise as seen; the canvas grows until nothing is cut."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     linear = np.array([[cos, sin], [-sin, cos]])  # y points down
 
@@ -80,8 +80,8 @@ def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     """Taken in `LIGHT` of the light, with the same exposure and no gain afterwards.
 
     Linear light L in [0, 1] fills a pixel with n ~ Poisson(LIGHT L FULL_WELL) electrons (shot noise), reading adds
-    Normal(0, READ_NOISE); the photo is the sRGB encoding of n / FULL_WELL, in 8 bits. Noise is independent in each
-    channel and seeded by the photo's key. A camera's demosaicing, denoising and sharpening are not modelled.
+    Normal(0, READ_NOISE); the image is the sRGB encoding of n / FULL_WELL, in 8 bits. Noise is independent in each
+    channel and seeded by the image's key. A camera's demosaicing, denoising and sharpening are not modelled.
     """
     rng = np.random.default_rng(zlib.crc32(sample.key.encode()))
     electrons = rng.poisson(LIGHT * FULL_WELL * _LINEAR[sample.image])  # [H, W, 3]
@@ -90,7 +90,7 @@ def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
 
 
 def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
-    """Written as a JPEG of `JPEG_QUALITY`, colours at half size (4:2:0), and read again."""
+    """Written as a JPEG of `JPEG_QUALITY`, colors at half size (4:2:0), and read again."""
     file = io.BytesIO()
     Image.fromarray(sample.image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
     return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE

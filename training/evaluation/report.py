@@ -63,7 +63,7 @@ def table(report: dict[str, Any]) -> str:
         ("negative images", [f"{persons['negative_images']} images", *_named(persons, "true_negative_rate"),
                              f"false positives {persons['negative_false_positives']}"]),
     ]  # fmt: skip
-    title = f"{report['photos']} photos, {report['people']} people; {report['noise']}"
+    title = f"{report['images']} images, {report['people']} people; {report['noise']}"
     rows = [(name if i == 0 else "", row) for name, cells in lines for i, row in enumerate(_wrapped(cells))]
     return "\n".join([title, *(f"{name:<18}{row}" for name, row in rows)])
 
@@ -80,12 +80,12 @@ def category_table(report: dict[str, Any]) -> str:
     return "\n\n".join(sections)
 
 
-def broken_photos(report: dict[str, Any]) -> str:
+def unreadable_images(report: dict[str, Any]) -> str:
     """List the unreadable images and their errors; empty if there are none."""
     if not report["broken"]:
         return ""
-    lines = [f"  {photo['photo']}: {photo['problem']}" for photo in report["broken"]]
-    return "\n".join([f"{len(lines)} photos could not be read and are left out:", *lines])
+    lines = [f"  {image['image']}: {image['problem']}" for image in report["broken"]]
+    return "\n".join([f"{len(lines)} images could not be read and are left out:", *lines])
 
 
 def true_masks_line(figures: dict[str, Any]) -> str:
@@ -118,7 +118,7 @@ def _wrapped(cells: Iterable[str], width: int = 100) -> list[str]:
 def paper_table(report: dict[str, Any], taxonomy: str, label: str) -> str:
     """The paper's table for data of that taxonomy with the figures of `evaluate` below; empty where it has none.
 
-    `label` names parser and photos: the rows compare only where the photos are those of the paper.
+    `label` names parser and images: the rows compare only where the images are those of the paper.
     """
     table = PAPER_TABLES.get(taxonomy)
     if table is None:
@@ -148,13 +148,13 @@ def _show_percent(value: float | None) -> str:
 
 
 def robustness_table(report: dict[str, Any]) -> str:
-    """A row for the original and each perturbation, then how far the answer mirrors with the photo."""
+    """A row for the original and each perturbation, then how far the answer mirrors with the image."""
     original = next(iter(report["rows"].values()))
     lines = [
-        f"{report['parser']}, detail {report['detail']}: {original['photos']} photos, {original['people']} people, "
+        f"{report['parser']}, detail {report['detail']}: {original['images']} images, {original['people']} people, "
         f"{original['masks']['people']} of them with a mask and over 64 px",
         "",
-        "| photos | | AP | to the original | " + " | ".join(ROBUSTNESS_COLUMNS) + " |",
+        "| images | | AP | to the original | " + " | ".join(ROBUSTNESS_COLUMNS) + " |",
         "|---|---" + "|---:" * (2 + len(ROBUSTNESS_COLUMNS)) + "|",
     ]
     for name, row in report["rows"].items():
@@ -186,7 +186,7 @@ def _mirror(figures: dict[str, Any] | None) -> list[str]:
         return []
     return [
         "",
-        "The answer on the mirrored photo, mirrored back, against the answer on the photo:",
+        "The answer on the mirrored image, mirrored back, against the answer on the image:",
         "",
         f"- same part on {_show(figures['pixel_agreement'])} of the pixels that either gives a part;",
         f"- {figures['matched']} of {figures['people']} people have a partner; the same joint of both is "

@@ -1,9 +1,9 @@
 """Robustness of a parser: metrics on the same images, unchanged and under each of `PERTURBATIONS`.
 
 Rows are compared fairly: a row has the people of the original, chosen by their height there, and the faults of finding
-people are judged there too. Joints are brought back to the original photo before they are measured. OKS does not
-change by that: a photo at half the size has distances half as long and people a quarter of the area.
-Maps are measured in the perturbed photo, with its labels.
+people are judged there too. Joints are brought back to the original image before they are measured. OKS does not
+change by that: an image at half the size has distances half as long and people a quarter of the area.
+Maps are measured in the perturbed image, with its labels.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import Taxonomy
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.samples import Float32, Sample
-from training.evaluation.evaluate import measure_photos
+from training.evaluation.evaluate import measure_images
 from training.evaluation.image_metrics import ImageMetrics, compute_metrics, measure, plain
 from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
 from training.evaluation.metrics.poses import Poses, ap_difference
 from training.evaluation.perturbations import HFLIP, PERTURBATIONS
-from training.inference.predictions import Prediction, parse_photo
+from training.inference.predictions import Prediction, parse_image
 from training.inference.predictors import Predictor
 from training.transforms.augment import Affine
 
@@ -30,20 +30,20 @@ ORIGINAL = "original"
 
 
 def measure_robustness(
-    predictor: Predictor, photos: PhotoDataset, indices: Sequence[int], names: Sequence[str]
+    predictor: Predictor, dataset: ImageDataset, indices: Sequence[int], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures of the photos at `indices`, ready for JSON.
+    """Figures of the images at `indices`, ready for JSON.
 
     Returns
         rows: for `ORIGINAL` and each of `names`, keys of `PERTURBATIONS`: `description`, `compute_metrics`
             without `categories` and, for a perturbation, `AP_difference` to the original with its
             `AP_difference_interval`.
-        mirror: where `HFLIP` is among the names, `agreement_figures` between the answer on the photo and the one on
-            the mirrored photo, which is mirrored back; else None.
-        broken: photos that could not be read.
+        mirror: where `HFLIP` is among the names, `agreement_figures` between the answer on the image and the one on
+            the mirrored image, which is mirrored back; else None.
+        broken: images that could not be read.
     Raises DatasetError where none can.
     """
-    taxonomy = photos.taxonomy
+    taxonomy = dataset.taxonomy
     perturbed: dict[str, list[tuple[ImageMetrics, Affine]]] = {name: [] for name in names}
     agreements: list[Agreement] = []
 
@@ -52,12 +52,12 @@ def measure_robustness(
         for name in names:
             view, affine = PERTURBATIONS[name].apply(sample, taxonomy)
             if not np.array_equal(view.image, shown):  # where labels alone differ, nothing new would be said
-                shown, answer = view.image, parse_photo(predictor.parse, view, predictor.scales)
+                shown, answer = view.image, parse_image(predictor.parse, view, predictor.scales)
             perturbed[name].append((measure(view, answer, taxonomy, negative=False), affine))
             if name == HFLIP:
                 agreements.append(compare_answers(people, mirror_people(answer, taxonomy)))
 
-    measured = measure_photos(predictor.parse, photos, indices, predictor.scales, perturb)
+    measured = measure_images(predictor.parse, dataset, indices, predictor.scales, perturb)
     originals = list(measured.figures.values())
     rows = {ORIGINAL: _row("as they are", originals, taxonomy)}
     for name, views in perturbed.items():
@@ -71,7 +71,7 @@ def measure_robustness(
 
 
 def mirror_people(people: Prediction, taxonomy: Taxonomy) -> Prediction:
-    """An answer on a mirrored photo as one on the photo: pixels and points mirrored, names of sides exchanged."""
+    """An answer on a mirrored image as one on the image: pixels and points mirrored, names of sides exchanged."""
     keypoints = people.keypoints[:, list(taxonomy.joint_flip)]  # [m, K, 3]
     found = keypoints[..., 2] > 0
     keypoints[..., 0] = np.where(found, people.part_map.shape[1] - 1 - keypoints[..., 0], 0)
@@ -86,7 +86,7 @@ def mirror_people(people: Prediction, taxonomy: Taxonomy) -> Prediction:
 
 
 def as_original(view: ImageMetrics, affine: Affine, original: ImageMetrics) -> ImageMetrics:
-    """Figures of a perturbed photo of the people that count in the `original`; `affine` leads from that to the view.
+    """Figures of a perturbed image of the people that count in the `original`; `affine` leads from that to the view.
 
     A person who is too small for a pixel in the view counts as one who is not found.
     """
@@ -114,7 +114,7 @@ def _poses_in_original(view: Poses, affine: Affine, original: Poses) -> Poses:
 
 
 def _back(joints: Float32, affine: Affine) -> Float32:
-    """Joints [n, K, 3] of the perturbed photo in the original's pixels; those with v or score 0 are zeros."""
+    """Joints [n, K, 3] of the perturbed image in the original's pixels; those with v or score 0 are zeros."""
     edge = joints[..., :2] + 0.5 - affine[:, 2]
     xy = edge @ np.linalg.inv(affine[:, :2]).T - 0.5
     return np.where(joints[..., 2:] > 0, np.concatenate([xy, joints[..., 2:]], axis=-1), 0).astype(np.float32)
@@ -129,6 +129,6 @@ def _row(description: str, figures: Sequence[ImageMetrics], taxonomy: Taxonomy) 
 def _difference(
     figures: Sequence[ImageMetrics], originals: Sequence[ImageMetrics], taxonomy: Taxonomy
 ) -> dict[str, Any]:
-    poses, others = ([photo.poses for photo in photos] for photos in (figures, originals))
+    poses, others = ([image.poses for image in dataset] for dataset in (figures, originals))
     difference, interval = ap_difference(poses, others, taxonomy.joint_sigmas)
     return {"AP_difference": difference, "AP_difference_interval": interval}

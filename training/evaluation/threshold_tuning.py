@@ -1,6 +1,6 @@
-"""Choose the decoder's thresholds for trained weights: one after the other, twice, on photos that were trained on.
+"""Choose the decoder's thresholds for trained weights: one after the other, twice, on images that were trained on.
 
-Photos that are held out measure what was chosen. Chosen on them, it would look better than it is.
+Images that are held out measure what was chosen. Chosen on them, it would look better than it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.letterbox import Letterbox
 from model.manifest import Size
 from model.maps import HeadMaps
 from model.parser import HumanParser
-from training.data.datasets.base import SYNTHETIC, PhotoDataset
+from training.data.datasets.base import SYNTHETIC, ImageDataset
 from training.data.samples import Sample
 from training.evaluation.evaluate import subsample
 from training.evaluation.image_metrics import compute_metrics, measure
@@ -62,33 +62,33 @@ class _Seen:
     maps: HeadMaps
 
 
-def chosen_photos(photos: PhotoDataset, training: Sequence[int], count: int) -> list[int]:
-    """At most `count` real photos with people, where there are such with joints by humans, and as many of nobody."""
-    real = [i for i in training if photos.photos[i].source != SYNTHETIC] or list(training)
-    people = [i for i in real if not photos.photos[i].negative]
-    human = [i for i in people if photos.photos[i].ground_truth]
-    nobody = [i for i in real if photos.photos[i].negative]
+def select_images(dataset: ImageDataset, training: Sequence[int], count: int) -> list[int]:
+    """At most `count` real images with people, where there are such with joints by humans, and as many of nobody."""
+    real = [i for i in training if dataset.records[i].source != SYNTHETIC] or list(training)
+    people = [i for i in real if not dataset.records[i].negative]
+    human = [i for i in people if dataset.records[i].ground_truth]
+    nobody = [i for i in real if dataset.records[i].negative]
     return [*subsample(human or people, count), *subsample(nobody, count)]
 
 
 def tune_thresholds(
-    parser: HumanParser, photos: PhotoDataset, indices: Sequence[int], canvases: Sequence[Size]
+    parser: HumanParser, dataset: ImageDataset, indices: Sequence[int], canvases: Sequence[Size]
 ) -> list[Trial]:
     """Every trial, best first; the parser's own decoder is one of them.
 
-    The network sees each photo once. Raises DatasetError where a photo cannot be read.
+    The network sees each image once. Raises DatasetError where an image cannot be read.
     """
-    seen = [_look(parser, photos, i, canvases) for i in tqdm(indices, desc="network", unit="photo")]
+    seen = [_look(parser, dataset, i, canvases) for i in tqdm(indices, desc="network", unit="image")]
     taxonomy = parser.decoder.taxonomy
 
     def attempt(config: DecoderConfig) -> Trial:
         decoder = Decoder(taxonomy, config).to(seen[0].maps.part_logits.device)
         figures = []
-        for photo in seen:
+        for image in seen:
             with torch.inference_mode():
-                people = first_canvas(decoder(photo.maps))
-            found = to_image(people, photo.box, photo.sample.size)
-            figures.append(measure(photo.sample, found, taxonomy, photo.negative))
+                people = first_canvas(decoder(image.maps))
+            found = to_image(people, image.box, image.sample.size)
+            figures.append(measure(image.sample, found, taxonomy, image.negative))
         report = compute_metrics(figures, taxonomy)
         nobody = report["persons"]["true_negative_rate"]
         ap, iou = report["keypoints"]["AP"] or 0.0, report["masks"]["mean_IoU"] or 0.0
@@ -120,9 +120,9 @@ def trial_table(trials: Sequence[Trial]) -> str:
 
 
 @torch.inference_mode()
-def _look(parser: HumanParser, photos: PhotoDataset, index: int, canvases: Sequence[Size]) -> _Seen:
-    sample = photos.load(index)
+def _look(parser: HumanParser, dataset: ImageDataset, index: int, canvases: Sequence[Size]) -> _Seen:
+    sample = dataset.load(index)
     canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
     device = next(parser.parameters()).device
     maps = parser.network(torch.from_numpy(canvas.image)[None].to(device))
-    return _Seen(sample, photos.photos[index].negative, box, maps)
+    return _Seen(sample, dataset.records[index].negative, box, maps)

@@ -1,1 +1,1 @@
-"""Checkpoints and bundles as predictors, their predictions in a photo, and pseudo-labels made of them."""
+"""Checkpoints and bundles as predictors, their predictions in an image, and pseudo-labels made of them."""

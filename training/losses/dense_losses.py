@@ -1,7 +1,7 @@
 """The paper's losses (section 3.4) and their homoscedastic weights.
 
 Every loss is a mean over the cells whose label is known; unknown cells (ignore regions, unlabelled joints) never
-count as negatives. The mean is over all photos of a step: losses of a part of them are sums divided by `Normalizers` of
+count as negatives. The mean is over all images of a step: losses of a part of them are sums divided by `Normalizers` of
 the whole, so that the parts add up however a step is spread over forward passes and processes.
 """
 
@@ -30,7 +30,7 @@ TYPICAL = {
 class Normalizers(NamedTuple):
     """Normalizers of the losses: label counts of a step. Floats of shape [], `projection` of [levels]."""
 
-    photos: Tensor
+    images: Tensor
     parts: Tensor  # pixels
     projection: Tensor  # cells of each pyramid level
     heatmap: Tensor  # cells times joints
@@ -64,7 +64,7 @@ class Criterion(nn.Module):
         self.log_variance = nn.ParameterDict({k: nn.Parameter(s) for k, s in zip(TYPICAL, start, strict=True)})
 
     def forward(self, losses: dict[str, Tensor], share: float = 1.0) -> Tensor:
-        """The scalar to minimise, from some of the tasks' losses; s counts `share` times.
+        """The scalar to minimize, from some of the tasks' losses; s counts `share` times.
 
         Every log-variance takes part, with factor 0 where its task does not: processes must agree on what has a
         gradient.

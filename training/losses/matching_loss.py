@@ -27,8 +27,8 @@ def matching_loss(maps: HeadMaps, joints: Tensor, decoder: Decoder) -> Tensor:
         joints: [B, M, K, 3], x, y in canvas pixels and v of M labelled people (v = 0: no such joint).
         decoder: of the taxonomy and configuration that the parser will have.
 
-    Returns the mean over each photo's pairs [B], 0 where none counts; differentiable in heatmaps, offsets and limb
-    maps. A photo's own mean, because how many pairs there are depends on the network: the losses of a step's parts
+    Returns the mean over each image's pairs [B], 0 where none counts; differentiable in heatmaps, offsets and limb
+    maps. An image's own mean, because how many pairs there are depends on the network: the losses of a step's parts
     could not add up otherwise.
 
     Differs from the paper, which does not say how Y's labels are made.

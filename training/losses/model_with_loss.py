@@ -30,13 +30,13 @@ class ModelWithLoss(nn.Module):
     def forward(
         self, batch: Batch, counts: Normalizers, matching: bool, share: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A part of a step's photos.
+        """A part of a step's images.
 
         Args:
-            batch: these photos.
-            counts: what is labelled in *all* photos of the step, so that the results of its parts add up to the step's.
+            batch: these images.
+            counts: what is labelled in *all* images of the step, so that the results of its parts add up to the step's.
             matching: whether wrong limb assignments count.
-            share: of the step's forward passes, over all processes; what does not depend on photos is counted so often.
+            share: of the step's forward passes, over all processes; what does not depend on images is counted so often.
 
         Returns the scalar to differentiate and each task's loss, detached.
         """
@@ -44,5 +44,5 @@ class ModelWithLoss(nn.Module):
             maps, fields = self.network.forward_with_levels(batch.image)
         losses = dense_losses(maps, fields, batch, counts, centers=self.decoder.config.center_weight > 0)
         if matching:
-            losses["matching"] = matching_loss(maps, batch.joints, self.decoder).sum() / counts.photos
+            losses["matching"] = matching_loss(maps, batch.joints, self.decoder).sum() / counts.images
         return self.criterion(losses, share), {name: loss.detach() for name, loss in losses.items()}

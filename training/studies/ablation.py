@@ -1,4 +1,4 @@
-"""Variants of the method side by side: each trained as the others were, and measured on the same photos."""
+"""Variants of the method side by side: each trained as the others were, and measured on the same images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model.network import Network
 from model.parser import HumanParser
 from training.config.recipes import ABLATIONS
 from training.config.train_config import TrainConfig
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.engine.loop import LAST, train
 from training.evaluation.evaluate import evaluate
 from training.inference.predictors import parse_with
@@ -37,7 +37,7 @@ COLUMNS = {
 }
 FIELD = "field error, px"
 
-MeasuredOn = dict[str, tuple[PhotoDataset, Sequence[int]]]  # name: photos, and the indices of those to measure on
+MeasuredOn = dict[str, tuple[ImageDataset, Sequence[int]]]  # name: images, and the indices of those to measure on
 
 
 @dataclass(frozen=True)
@@ -78,24 +78,24 @@ def run_ablation(
     train(run.config, data, [], folder, pretrained, steps=steps)
     network = load_parser(folder / LAST).network
     figures: dict[str, dict[str, Any]] = {row: {} for row in run.rows}
-    for name, (photos, indices) in sets.items():
-        error = round(field_error(network, photos, indices, run.config), 3)
+    for name, (dataset, indices) in sets.items():
+        error = round(field_error(network, dataset, indices, run.config), 3)
         for row in run.rows:
             parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
-            found = evaluate(parse_with(parser), photos, indices, [[run.config.input_size]])
+            found = evaluate(parse_with(parser), dataset, indices, [[run.config.input_size]])
             values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
             figures[row][name] = {**values, FIELD: error}
     (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 @torch.inference_mode()
-def field_error(network: Network, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig) -> float:
+def field_error(network: Network, dataset: ImageDataset, indices: Sequence[int], config: TrainConfig) -> float:
     """Mean distance between the projection field and its labels, in canvas pixels, over the people's cells."""
     network.eval()
     total = count = 0.0
-    for index in tqdm(indices, desc="field", unit="photo"):
-        sample = letterbox(photos.load(index), config.input_size)[0]
-        batch = collate([(sample.image, encode(sample, photos.taxonomy, config.decoder))])
+    for index in tqdm(indices, desc="field", unit="image"):
+        sample = letterbox(dataset.load(index), config.input_size)[0]
+        batch = collate([(sample.image, encode(sample, dataset.taxonomy, config.decoder))])
         field = network(batch.image).projection_field.float()  # [1, 2, h, w]
         distance = 4 * (field - batch.projection.float()).norm(dim=1) * batch.projection_weight
         total, count = total + float(distance.sum()), count + float(batch.projection_weight.sum())

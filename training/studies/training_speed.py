@@ -24,24 +24,24 @@ from training.engine.optimizer import make_optimizer, moving_average
 from training.engine.sampler import AHEAD, load_batches
 from training.engine.schedule import Schedule
 from training.engine.train_step import TrainStep
-from training.studies.latency.machine import machine, synchronise
+from training.studies.latency.machine import machine, synchronize
 from training.transforms.targets import Batch, TrainingSet
 
 WARM_UP = 3  # steps in which libraries choose their kernels
 
 
 def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[str, Any]:
-    """Photos a second, in this process, and what goes with them, ready for JSON.
+    """Images a second, in this process, and what goes with them, ready for JSON.
 
     Args:
         config: the recipe.
         data: the training set.
-        steps: of the optimiser, for each figure.
+        steps: of the optimizer, for each figure.
 
     Returns, beside what was measured where, `images_per_second` of
-        step: learning from photos that are already on the device;
+        step: learning from images that are already on the device;
         step_matching: the same with the matching loss, in a recipe that has a stage with it;
-        loader: reading, varying and encoding photos, with nobody learning from them;
+        loader: reading, varying and encoding images, with nobody learning from them;
         together: as in a run, without the matching loss.
     `data_time_fraction` is the part of a step together that the step alone does not need; `waited_share` is the part in
     which the program waits for images: an accelerator loses less than that, as it goes on computing.
@@ -80,11 +80,11 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
 
         def seconds(name: str, work: Callable[[], object]) -> float:
             """A step's, over all steps."""
-            synchronise(device)
+            synchronize(device)
             start = time.perf_counter()
             for _ in tqdm(range(steps), desc=name, unit="step", disable=not processes.is_main):
                 work()
-            synchronise(device)
+            synchronize(device)
             return (time.perf_counter() - start) / steps
 
         matching = any(stage.matching for stage in config.stages)
@@ -99,7 +99,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         if matching:
             times["step_matching"] = seconds("step with matching", lambda: learn(fixed, True))
 
-        photos = config.batch_size / processes.world_size
+        images = config.batch_size / processes.world_size
         return {
             "machine": machine(device, torch.get_num_threads()),
             "processes": processes.world_size,
@@ -110,7 +110,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
             "gradient_accumulation_steps": config.gradient_accumulation_steps,
             "num_workers": config.num_workers,
             "steps": steps,
-            "images_per_second": {name: round(photos / value, 2) for name, value in times.items()},
+            "images_per_second": {name: round(images / value, 2) for name, value in times.items()},
             "data_time_fraction": round(max(0.0, 1 - times["step"] / times["together"]), 4),
             "waited_share": round(sum(waits) / steps / times["together"], 4),
             "peak_memory_mib": round(_peak_memory(device) / 2**20),

@@ -1,4 +1,4 @@
-"""Changes of one's own side by side: each trained with the same budget, and measured on the same photos."""
+"""Changes of one's own side by side: each trained with the same budget, and measured on the same images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from training.engine.schedule import Schedule
 from training.evaluation.evaluate import evaluate
 from training.inference.predictors import parse_with
 from training.studies.ablation import REPORT, MeasuredOn
-from training.studies.latency.machine import synchronise
+from training.studies.latency.machine import synchronize
 from training.studies.training_speed import measure_speed
 from training.transforms.targets import TrainingSet
 
@@ -158,8 +158,8 @@ def run_variant(
         "parameters": sum(p.numel() for p in parser.network.parameters()) / 1e6,
         "network": network_milliseconds(parser.network, canvases[0]),
     }
-    for name, (photos, indices) in names.items():
-        found = {**evaluate(parse_with(parser), photos, indices, [canvases]), "spent": spent}
+    for name, (dataset, indices) in names.items():
+        found = {**evaluate(parse_with(parser), dataset, indices, [canvases]), "spent": spent}
         report["figures"][name] = {column: _at(found, where) for column, (where, _) in COLUMNS.items()}
     _write(folder / REPORT, report)
 
@@ -205,10 +205,10 @@ def network_milliseconds(network: Network, size: Size) -> float:
     network.eval()(canvas)
     times = []
     for _ in range(NETWORK_RUNS):
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         network(canvas)
-        synchronise(device)
+        synchronize(device)
         times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times)
 

@@ -1,1 +1,1 @@
-"""From a labelled photo to what the network sees and should say: augmentation, copy-paste, targets."""
+"""From a labelled image to what the network sees and should say: augmentation, copy-paste, targets."""

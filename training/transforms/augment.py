@@ -1,6 +1,6 @@
-"""From a photo to a training or evaluation canvas: one warp for the image and all of its labels.
+"""From an image to a training or evaluation canvas: one warp for the image and all of its labels.
 
-Frames: `_image` are the photo's pixels, `_canvas` the result's. An affine map here is [2, 3] and works on *edge*
+Frames: `_image` are the image's pixels, `_canvas` the result's. An affine map here is [2, 3] and works on *edge*
 coordinates (pixel i covers i..i+1), in which a change of scale needs no half-pixel terms.
 """
 
@@ -21,14 +21,14 @@ Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
 Colors = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
-FULL_HUE = 50.0  # degrees either way at colour jitter 1
+FULL_HUE = 50.0  # degrees either way at color jitter 1
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Augmentation parameters: the paper's flip, scale, rotation and color jitter (section 4.1).
 
-    Scale is relative to the photo fitted into the canvas, log-uniform in its range. Brightness, contrast and
+    Scale is relative to the image fitted into the canvas, log-uniform in its range. Brightness, contrast and
     saturation change by a factor of 1 +- `color_jitter`, hues turn by up to `color_jitter` times `FULL_HUE`.
     """
 
@@ -43,7 +43,7 @@ def augment(
 ) -> Sample:
     """A random view of `sample` on a canvas of `size` (height, width); the same `rng` state gives the same view.
 
-    Around the photo lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
+    Around the image lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
     known to be absent), people without a pixel left are dropped.
     """
     flip = rng.random() < config.hflip_prob
@@ -91,12 +91,12 @@ def _random_affine(
     scale = (size_canvas / size_image).min() * math.exp(rng.uniform(math.log(low), math.log(high)))
     angle = math.radians(rng.uniform(-config.rotation, config.rotation))
 
-    region = np.array([[0.0, 0.0], size_image])  # the focus is a point of somebody's box, or else of the photo
+    region = np.array([[0.0, 0.0], size_image])  # the focus is a point of somebody's box, or else of the image
     if len(sample.boxes):
         region = sample.boxes[rng.integers(len(sample.boxes))].astype(float).reshape(2, 2)
     focus_image = rng.uniform(region.min(axis=0), region.max(axis=0))
 
-    # Where the focus lands: at the centre as far as the photo still covers the canvas; if it cannot, anywhere inside.
+    # Where the focus lands: at the center as far as the image still covers the canvas; if it cannot, anywhere inside.
     before, after = scale * focus_image, scale * (size_image - focus_image)  # canvas pixels either side of the focus
     if flip:
         before[0], after[0] = after[0], before[0]
@@ -112,10 +112,10 @@ def _random_affine(
 
 
 def warp(sample: Sample, affine: Affine, size: tuple[int, int], colors: Colors | None = None) -> Sample:
-    """Image bilinear, maps nearest, points exact; around the photo `LETTERBOX_COLOR`, labelled background.
+    """Image bilinear, maps nearest, points exact; around the image `LETTERBOX_COLOR`, labelled background.
 
-    `colors` as in `random_colors`, for the photo but not what lies around it. Nobody is dropped, names stay: of a
-    mirrored photo see `swap_left_right`.
+    `colors` as in `random_colors`, for the image but not what lies around it. Nobody is dropped, names stay: of a
+    mirrored image see `swap_left_right`.
     """
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
     factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
@@ -190,14 +190,14 @@ def swap_left_right(sample: Sample, taxonomy: Taxonomy) -> Sample:
 
 
 def random_colors(image: UInt8, rng: np.random.Generator, color: float) -> Colors:
-    """Brightness, contrast, saturation and hue as one map of `image`'s colours."""
+    """Brightness, contrast, saturation and hue as one map of `image`'s colors."""
     brightness, contrast, saturation = 1 + rng.uniform(-color, color, 3)
     angle = color * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
-    # A turn about the grey axis (Rodrigues): greys stay, colours go round.
+    # A turn about the grey axis (Rodrigues): greys stay, colors go round.
     cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
     turn = cos * np.eye(3) + (1 - cos) / 3 + sin * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     saturate = saturation * np.eye(3) + (1 - saturation) * LUMA
     linear = brightness * contrast * saturate @ turn
-    grey = image[::8, ::8].mean(axis=(0, 1)) @ LUMA  # contrast pivots on the photo's mean brightness
+    grey = image[::8, ::8].mean(axis=(0, 1)) @ LUMA  # contrast pivots on the image's mean brightness
     matrix = np.column_stack([linear, np.full(3, brightness * (1 - contrast) * grey)])
     return tuple(matrix.ravel().tolist())

@@ -18,12 +18,12 @@ from training.transforms.augment import Affine, Colors, drop_empty_instances, ra
 from training.transforms.fields import dilate
 
 MOST = 3  # people who are pasted into one view
-SMALLEST = 48  # pixels of a photo: the longer side of somebody worth cutting out
-RING = 2  # pixels of a photo: width of the outline around a mask, and how far off the mask a joint may lie
+SMALLEST = 48  # pixels of an image: the longer side of somebody worth cutting out
+RING = 2  # pixels of an image: width of the outline around a mask, and how far off the mask a joint may lie
 CLEAR = 0.9  # share of the outline that shows nobody
 FOUND = 1 / 3  # share of the joints that must be known
 TINIEST = 24  # pixels: the longer side of somebody pasted
-SIZES = 0.6, 1.4  # longer side, relative to somebody in the photo
+SIZES = 0.6, 1.4  # longer side, relative to somebody in the image
 ENLARGED = 2.0  # largest scale: beyond it people are a blur
 APART = 0.3, 1.3  # distance beside somebody; at 1 the two boxes touch
 MIRRORED, BEHIND, ELSEWHERE = 0.5, 0.3, 0.2  # probabilities; who is not elsewhere is beside somebody
@@ -33,49 +33,49 @@ LEAST = 0.05  # share of the pixels that somebody must keep to be still there
 Point = tuple[int, int]
 
 
-def copy_paste(photo: Sample, donor: Sample, rng: np.random.Generator, taxonomy: Taxonomy, color: float) -> Sample:
-    """`photo` with up to three whole people of `donor`; the same `rng` state pastes the same.
+def copy_paste(sample: Sample, source: Sample, rng: np.random.Generator, taxonomy: Taxonomy, color: float) -> Sample:
+    """`sample` with up to three whole people of `source`; the same `rng` state pastes the same.
 
-    `Augmentation.color_jitter` varies their colors. Returns `photo` unchanged if it has no people or `donor` has no
+    `Augmentation.color_jitter` varies their colors. Returns `sample` unchanged if it has no people or `source` has no
     complete person.
     """
-    if not len(photo.keypoints):
-        return photo
+    if not len(sample.keypoints):
+        return sample
     wanted = rng.integers(1, MOST + 1)
-    for row in rng.permutation(len(donor.keypoints)):
-        if not wanted or len(photo.keypoints) == IGNORE - 1:
+    for row in rng.permutation(len(source.keypoints)):
+        if not wanted or len(sample.keypoints) == IGNORE - 1:
             break
-        person = crop_instance(donor, int(row))
+        person = crop_instance(source, int(row))
         if person is None:
             continue
         wanted -= 1
-        scale, corner = _place(person, photo, rng)
+        scale, corner = _place(person, sample, rng)
         colors = random_colors(person.image, rng, color)
-        placed, corner = _fit(person, photo.size, scale, corner, rng.random() < MIRRORED, colors, taxonomy)
-        photo = paste_instance(photo, placed, corner, behind=rng.random() < BEHIND)
-    return photo
+        placed, corner = _fit(person, sample.size, scale, corner, rng.random() < MIRRORED, colors, taxonomy)
+        sample = paste_instance(sample, placed, corner, behind=rng.random() < BEHIND)
+    return sample
 
 
-def crop_instance(photo: Sample, row: int) -> Sample | None:
+def crop_instance(sample: Sample, row: int) -> Sample | None:
     """Crop one person with a margin of `RING` pixels around the mask; None if the person is not complete.
 
-    Whole is who has a mask that ends before the photo does, with nobody else and nothing unknown along its outline.
+    Whole is who has a mask that ends before the image does, with nobody else and nothing unknown along its outline.
     Joints off the mask are behind something that is not cut out with the person: where they are is no longer known.
     """
-    mask = photo.people == row + 1  # [H, W]
+    mask = sample.people == row + 1  # [H, W]
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not ys.size or max(np.ptp(ys), np.ptp(xs)) < SMALLEST:
         return None
     (top, bottom), (left, right) = ((ends[0] - RING, ends[-1] + RING + 1) for ends in (ys, xs))
-    if top < 0 or left < 0 or bottom > photo.size[0] or right > photo.size[1]:
+    if top < 0 or left < 0 or bottom > sample.size[0] or right > sample.size[1]:
         return None
     frame = slice(top, bottom), slice(left, right)
-    mask, people = mask[frame], photo.people[frame]  # [h, w]
+    mask, people = mask[frame], sample.people[frame]  # [h, w]
     around = dilate(mask, RING)
     if (people[around & ~mask] == BACKGROUND).mean() < CLEAR:
         return None
 
-    keypoints = photo.keypoints[row : row + 1].copy()  # [1, K, 3]
+    keypoints = sample.keypoints[row : row + 1].copy()  # [1, K, 3]
     given = keypoints[:, :, 2] > 0  # [1, K]
     kept = _at(around, keypoints, (left, top))
     if kept.mean() < FOUND:
@@ -83,24 +83,24 @@ def crop_instance(photo: Sample, row: int) -> Sample | None:
     keypoints[:, :, :2] -= left, top
     keypoints[~kept] = 0
     return replace(
-        photo,
-        image=photo.image[frame],
-        parts=np.where(mask, photo.parts[frame], BACKGROUND).astype(np.uint8),
+        sample,
+        image=sample.image[frame],
+        parts=np.where(mask, sample.parts[frame], BACKGROUND).astype(np.uint8),
         people=mask.astype(np.uint8),
         keypoints=keypoints,
-        joints_labelled=photo.joints_labelled[row : row + 1] & (kept | ~given),
+        joints_labelled=sample.joints_labelled[row : row + 1] & (kept | ~given),
         has_mask=np.ones(1, bool),
         boxes=mask_boxes(mask.astype(np.uint8), 1),
     )
 
 
-def paste_instance(photo: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
-    """`photo` with the one person of `person`, a sample no larger, in front of everybody or behind them.
+def paste_instance(sample: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
+    """`sample` with the one person of `person`, a sample no larger, in front of everybody or behind them.
 
     Args:
-        photo: who is there already.
-        person: a frame with one person, all of it inside the photo.
-        corner: x, y in the photo of the frame's first pixel.
+        sample: the people who are already there.
+        person: a frame with one person, all of it inside the image.
+        corner: x, y in the image of the frame's first pixel.
         behind: pixels of others, and unknown ones, stay.
 
     What is covered of anybody's joints turns from visible to hidden. Who keeps less than `LEAST` of the pixels is
@@ -110,50 +110,50 @@ def paste_instance(photo: Sample, person: Sample, corner: Point, behind: bool = 
     (x, y), (height, width) = corner, person.size
     window = slice(y, y + height), slice(x, x + width)
     whole: Bool = person.people == 1  # [h, w], the frame
-    mask = whole & (photo.people[window] == BACKGROUND) if behind else whole
+    mask = whole & (sample.people[window] == BACKGROUND) if behind else whole
     if mask.sum() < max(1, SHOWN * whole.sum()):
-        return photo
-    count = len(photo.keypoints)
-    image, parts, people = photo.image.copy(), photo.parts.copy(), photo.people.copy()
-    image[window] = _mix(person.image, photo.image[window], mask)
+        return sample
+    count = len(sample.keypoints)
+    image, parts, people = sample.image.copy(), sample.parts.copy(), sample.people.copy()
+    image[window] = _mix(person.image, sample.image[window], mask)
     parts[window][mask], people[window][mask] = person.parts[mask], count + 1
 
-    covered = _at(mask, photo.keypoints, corner)  # [n, K]
-    old = _hide(photo.keypoints, covered)
-    before, after = (np.bincount(m.ravel(), minlength=256)[1 : count + 1] for m in (photo.people, people))  # [n]
+    covered = _at(mask, sample.keypoints, corner)  # [n, K]
+    old = _hide(sample.keypoints, covered)
+    before, after = (np.bincount(m.ravel(), minlength=256)[1 : count + 1] for m in (sample.people, people))  # [n]
     unseen = covered.any(axis=1) & (old[:, :, 2] < 2).all(axis=1)
-    buried = np.where(photo.has_mask, after < np.maximum(1, LEAST * before), unseen)  # [n]
+    buried = np.where(sample.has_mask, after < np.maximum(1, LEAST * before), unseen)  # [n]
     rest = np.isin(people, np.flatnonzero(buried) + 1)  # [H, W]
     parts[rest] = people[rest] = IGNORE
     old[buried] = 0
 
     new = _hide(person.keypoints, _at(whole & ~mask, person.keypoints, (0, 0)))  # [1, K, 3]
     new[:, :, :2] += np.where(new[:, :, 2:] > 0, corner, 0)
-    boxes = np.append(photo.boxes, np.zeros((1, 4), np.float32), axis=0)  # [n + 1, 4]
-    changed = np.append(photo.has_mask & (after < before), True)
+    boxes = np.append(sample.boxes, np.zeros((1, 4), np.float32), axis=0)  # [n + 1, 4]
+    changed = np.append(sample.has_mask & (after < before), True)
     boxes[changed] = mask_boxes(people, count + 1)[changed]
     return drop_empty_instances(
         replace(
-            photo,
+            sample,
             image=image,
             parts=parts,
             people=people,
             keypoints=np.concatenate([old, new]),
-            joints_labelled=np.concatenate([photo.joints_labelled, person.joints_labelled]),
-            has_mask=np.append(photo.has_mask, True),
+            joints_labelled=np.concatenate([sample.joints_labelled, person.joints_labelled]),
+            has_mask=np.append(sample.has_mask, True),
             boxes=boxes,
         )
     )
 
 
-def _place(person: Sample, photo: Sample, rng: np.random.Generator) -> tuple[float, Point]:
-    """Scale and first pixel (x, y) of somebody beside or before somebody of the photo, mostly on the same ground."""
-    x0, y0, x1, y1 = photo.boxes[rng.integers(len(photo.boxes))].tolist()
+def _place(person: Sample, sample: Sample, rng: np.random.Generator) -> tuple[float, Point]:
+    """Scale and first pixel (x, y) of somebody beside or before somebody of the image, mostly on the same ground."""
+    x0, y0, x1, y1 = sample.boxes[rng.integers(len(sample.boxes))].tolist()
     factor = math.exp(rng.uniform(*np.log(SIZES)))
     longer = max(TINIEST, factor * max(x1 - x0 + 1, y1 - y0 + 1))
     scale = min(ENLARGED, longer / max(person.size))
     height, width = (scale * length for length in person.size)
-    limits = photo.size[1] - 1, photo.size[0] - 1
+    limits = sample.size[1] - 1, sample.size[0] - 1
     x = (x0 + x1) / 2 + rng.choice([-1, 1]) * rng.uniform(*APART) * (x1 - x0 + width) / 2
     # Somebody whose feet are outside gives no ground to stand on: heads are at one height then.
     y = y0 + height / 2 if y1 >= limits[1] - 1 else y1 - height / 2

@@ -1,6 +1,6 @@
 """Label maps on the grid of cells: heatmaps, offsets, projection field and limbs of known people.
 
-Everything is in cells: joints are (x, y) with a cell's centre at integers. Shapes: n people, K joints, L limbs,
+Everything is in cells: joints are (x, y) with a cell's center at integers. Shapes: n people, K joints, L limbs,
 h x w cells.
 """
 

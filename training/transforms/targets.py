@@ -1,6 +1,6 @@
 """From a labelled canvas to what the network should say about it, and batches of that.
 
-Cell (x, y) of the stride-4 grid has its centre at canvas coordinates (4 x + 1.5, 4 y + 1.5).
+Cell (x, y) of the stride-4 grid has its center at canvas coordinates (4 x + 1.5, 4 y + 1.5).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.errors import InputError
 from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from training.config.train_config import TrainConfig
-from training.data.datasets.base import SYNTHETIC, PhotoDataset
+from training.data.datasets.base import SYNTHETIC, ImageDataset
 from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8
 from training.transforms.augment import Augmentation, augment
 from training.transforms.copy_paste import copy_paste
@@ -31,7 +31,7 @@ from training.transforms.fields import Float16, center_maps, dilate, joint_maps,
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
 _FIRST_CELL = np.float32((STRIDE - 1) / 2)  # center of cell 0, in canvas pixels
-TOLERATED = 16  # unreadable photos at the start, before they count as too many
+TOLERATED = 16  # unreadable images at the start, before they count as too many
 
 
 class Targets(NamedTuple):
@@ -139,10 +139,10 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
 
 
 class SampleSpec(NamedTuple):
-    """A photo as an epoch shows it."""
+    """An image as an epoch shows it."""
 
     epoch: int
-    photo: int  # index
+    image: int  # index
     canvas: tuple[int, int] | None = None  # size; without, that of the configuration
 
 
@@ -150,21 +150,23 @@ Indices = NDArray[np.int_]
 
 
 class TrainingSet(Dataset[tuple[UInt8, Targets]]):
-    """The samples of each epoch, their order and augmentation: a function of (seed, epoch, photo) alone.
+    """The samples of each epoch, their order and augmentation: a function of (seed, epoch, image) alone.
 
-    An epoch shows every human-annotated photo once and a random `config.pseudo_label_fraction` of those with
+    An epoch shows every human-annotated image once and a random `config.pseudo_label_fraction` of those with
     pseudo-labels. It adds a random subset of the synthetic ones so that they make up `config.synthetic_fraction` of
-    all. If there are no real or no synthetic photos, all others are shown. Item (epoch, index) is the canvas of photo
+    all. If there are no real or no synthetic images, all others are shown. Item (epoch, index) is the canvas of image
     `index` of the data set and its targets (see `SampleSpec`). With probability `config.copy_paste_prob`, people of
-    another photo of the epoch are pasted into it, of a real one if there are any, never of one outside of `indices`.
-    A photo that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
-    if `strict`, or if most photos cannot be read.
+    another image of the epoch are pasted into it, of a real one if there are any, never of one outside of `indices`.
+    An image that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
+    if `strict`, or if most images cannot be read.
 
     Raises InputError for shares and probabilities that are none.
     """
 
-    def __init__(self, photos: PhotoDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False) -> None:
-        self.photos, self.config, self.strict = photos, config, strict
+    def __init__(
+        self, dataset: ImageDataset, indices: Sequence[int], config: TrainConfig, strict: bool = False
+    ) -> None:
+        self.dataset, self.config, self.strict = dataset, config, strict
         self.indices = list(indices)
         self.augmentation = Augmentation(
             hflip_prob=config.hflip_prob, scale=config.scale, rotation=config.rotation, color_jitter=config.color_jitter
@@ -179,11 +181,11 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if not 0 <= value <= 1:
                 raise InputError(f"{name}={value}: use a number from 0 to 1")
         chosen = np.array(indices, int)
-        rendered = np.array([photos.photos[i].source == SYNTHETIC for i in indices], bool)
-        human = np.array([photos.photos[i].ground_truth for i in indices], bool)
+        rendered = np.array([dataset.records[i].source == SYNTHETIC for i in indices], bool)
+        human = np.array([dataset.records[i].ground_truth for i in indices], bool)
         self._real, self._rendered = chosen[~rendered], chosen[rendered]
         self._human, self._taught = chosen[~rendered & human], chosen[~rendered & ~human]
-        self._shows_people = np.array([not photo.negative for photo in photos.photos], bool)  # all photos
+        self._shows_people = np.array([not record.negative for record in dataset.records], bool)  # all images
         self._taught_drawn = round(len(self._taught) * config.pseudo_label_fraction)
         self._drawn = len(self._rendered)
         if self._real.size:
@@ -191,48 +193,48 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             self._drawn = min(self._drawn, round(real * share / (1 - share)))
         if not len(self) and self._taught.size:
             raise InputError(
-                f"pseudo_label_fraction={config.pseudo_label_fraction} leaves no photo to train on: use a larger one"
+                f"pseudo_label_fraction={config.pseudo_label_fraction} leaves no image to train on: use a larger one"
             )
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
-        """Photos of an epoch."""
+        """Images of an epoch."""
         return len(self._human) + self._taught_drawn + self._drawn
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of the optimiser in an epoch; photos that do not fill a batch wait for another epoch."""
+        """Steps of the optimizer in an epoch; images that do not fill a batch wait for another epoch."""
         return max(1, len(self) // self.config.batch_size)
 
     def order(self, epoch: int) -> list[int]:
-        """Indices into `photos` in the order of this epoch."""
+        """Indices into `dataset` in the order of this epoch."""
         rng = np.random.default_rng((self.config.seed, epoch))
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
     def canvas(self, view: SampleSpec | tuple[int, int]) -> Sample:
-        """A photo as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
+        """An image as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
         epoch, index, size = SampleSpec(*view)
         rng = np.random.default_rng((self.config.seed, epoch, index))
-        sample = self.photos.load(index)
+        sample = self.dataset.load(index)
         pasting = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without pasting
-        if pasting.random() < self.config.copy_paste_prob and (donors := self._donors(epoch, index)).size:
-            donor = self.photos.load(int(pasting.choice(donors)))
-            sample = copy_paste(sample, donor, pasting, self.photos.taxonomy, self.config.color_jitter)
-        sample = augment(sample, rng, size or self.config.input_size, self.photos.taxonomy, self.augmentation)
+        if pasting.random() < self.config.copy_paste_prob and (sources := self._sources(epoch, index)).size:
+            source = self.dataset.load(int(pasting.choice(sources)))
+            sample = copy_paste(sample, source, pasting, self.dataset.taxonomy, self.config.color_jitter)
+        sample = augment(sample, rng, size or self.config.input_size, self.dataset.taxonomy, self.augmentation)
         return _with_nobody(sample) if self.config.unlabeled_as == "background" else sample
 
     def _real_of(self, epoch: int) -> Indices:
-        """The real photos of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
+        """The real images of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
         if self.config.pseudo_label_fraction == 1:
             return self._real
         rng = np.random.default_rng((self.config.seed, epoch)).spawn(1)[0]
         return np.sort(np.concatenate([self._human, rng.permutation(self._taught)[: self._taught_drawn]]))
 
-    def _donors(self, epoch: int, index: int) -> Indices:
-        """Other photos of an epoch that people may be cut out of: real ones, where there are any."""
-        photos = self._real_of(epoch) if self._real.size else self._rendered
-        return photos[self._shows_people[photos] & (photos != index)]
+    def _sources(self, epoch: int, index: int) -> Indices:
+        """Other images of an epoch that people may be cut out of: real ones, where there are any."""
+        candidates = self._real_of(epoch) if self._real.size else self._rendered
+        return candidates[self._shows_people[candidates] & (candidates != index)]
 
     def __getitem__(self, view: SampleSpec | tuple[int, int]) -> tuple[UInt8, Targets]:
         try:
@@ -244,8 +246,10 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             if view[1] not in self._unreadable:
                 tqdm.write(f"left out: {error}", file=sys.stderr)
                 self._unreadable.add(view[1])
-            sample = _unknown(SampleSpec(*view).canvas or self.config.input_size, len(self.photos.taxonomy.joint_names))
-        return sample.image, encode(sample, self.photos.taxonomy, self.config.decoder)
+            sample = _unknown(
+                SampleSpec(*view).canvas or self.config.input_size, len(self.dataset.taxonomy.joint_names)
+            )
+        return sample.image, encode(sample, self.dataset.taxonomy, self.config.decoder)
 
 
 def _with_nobody(sample: Sample) -> Sample:

@@ -54,7 +54,7 @@ def image_grid(images: Sequence[UInt8], columns: int) -> UInt8:
 
 
 def person_colors() -> UInt8:
-    """[256, 3]: the colour of person i."""
+    """[256, 3]: the color of person i."""
     return np.array([person_color(i) for i in range(256)], np.uint8)
 
 

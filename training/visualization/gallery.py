@@ -1,4 +1,4 @@
-"""A sheet of what a parser sees in plain photos, for a model card: a tile a photo, with a line of text below each."""
+"""A sheet of what a parser sees in plain images, for a model card: a tile an image, with a line of text below each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from model.errors import InputError
 from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.data.samples import UInt8
-from training.data.unlabeled_images import read_photo, unlabelled
+from training.data.unlabeled_images import read_upright, unlabelled
 from training.inference.predictions import Prediction, parse_scales, to_image
 from training.inference.predictors import Predictor
 from training.visualization.drawing import draw_people
 from training.visualization.target_grid import GAP, INK, LINE, PAPER, QUIET, draw_legend
 
-GREY = 96  # in place of photos that are not shown
+GREY = 96  # in place of images that are not shown
 FINE = 2  # tiles are drawn so many times larger, for smooth edges
 FONT = ImageFont.load_default(14)
 BELOW = 2 * LINE + GAP  # height of a tile's text
-NOTE = "Left and right are the person's own. Outlines and skeletons have a colour for each person."
+NOTE = "Left and right are the person's own. Outlines and skeletons have a color for each person."
 
 
 class Tile(NamedTuple):
-    """A photo with its people drawn on it, and what stands below."""
+    """An image with its people drawn on it, and what stands below."""
 
     picture: Image.Image
     name: str
@@ -36,7 +36,7 @@ class Tile(NamedTuple):
 
 
 class Gallery:
-    """Tiles of photos parsed by `predictor`, at most `side` pixels long; on grey, without the photo, if `hidden`.
+    """Tiles of images parsed by `predictor`, at most `side` pixels long; on grey, without the image, if `hidden`.
 
     Raises InputError for a side below 32 pixels.
     """
@@ -48,8 +48,8 @@ class Gallery:
         self._warm: set[Size] = set()  # sizes of images that were parsed before: the first time takes longer
 
     def tile(self, path: Path) -> Tile:
-        """Parse a photo, and draw. Raises DatasetError as `read_photo` does."""
-        image = read_photo(path)
+        """Parse an image, and draw. Raises DatasetError as `read_upright` does."""
+        image = read_upright(path)
         sample = unlabelled(image, path.name, self.predictor.taxonomy)
         if sample.size not in self._warm:
             parse_scales(self.predictor.parse, sample, self.predictor.scales)
@@ -73,7 +73,7 @@ def draw_gallery(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxon
     Raises ValueError for no tiles or columns.
     """
     if not tiles or columns < 1:
-        raise ValueError("a gallery needs at least one photo and one column")
+        raise ValueError("a gallery needs at least one image and one column")
     columns = min(columns, len(tiles))
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     heights = [max(tile.picture.height for tile in row) for row in rows]

@@ -1,4 +1,4 @@
-"""A sheet of labelled photos and of what they teach the network, with titles and a legend: one row a photo."""
+"""A sheet of labelled images and of what they teach the network, with titles and a legend: one row an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.transforms.targets import Targets, encode
 from training.visualization.drawing import UNKNOWN, draw_people, person_colors
 
 COLUMNS = (
-    "photo, outlines, joints",
+    "image, outlines, joints",
     "parts",
     "people",
     "heatmaps of joints",
@@ -29,23 +29,23 @@ FINE = 2  # arrows and dots are drawn so many times larger, for smooth edges
 ARROWS = 43  # across the longer side of a picture
 INK, QUIET, PAPER = (235, 235, 235), (150, 150, 150), (24, 24, 28)
 LEFT, RIGHT, MIDDLE = (255, 150, 40), (60, 190, 255), (255, 255, 255)
-DIM = 0.35  # what is left of a photo's brightness under maps
+DIM = 0.35  # what is left of an image's brightness under maps
 
 
 class Row(NamedTuple):
-    """One photo on the sheet, or one canvas of it."""
+    """One image on the sheet, or one canvas of it."""
 
     caption: str
     sample: Sample
 
 
 def draw_sheet(rows: Sequence[Row], taxonomy: Taxonomy, config: DecoderConfig, title: str) -> Image.Image:
-    """`title`, a row of pictures a photo with the columns of `COLUMNS`, and the legend below.
+    """`title`, a row of pictures an image with the columns of `COLUMNS`, and the legend below.
 
     Raises ValueError for no row, and for a sample whose sides are not multiples of the stride (`fit` makes them so).
     """
     if not rows:
-        raise ValueError("a sheet needs at least one photo")
+        raise ValueError("a sheet needs at least one image")
     drawn = [(row.caption, _pictures(row.sample, taxonomy, config)) for row in rows]
     width = GAP + len(COLUMNS) * (TILE[0] + GAP)
     legend = _legend(taxonomy, width - 2 * GAP)
@@ -102,7 +102,7 @@ def _dim(image: UInt8) -> UInt8:
 
 
 def _people(dim: UInt8, people: UInt8) -> UInt8:
-    """People in their colours and with their numbers."""
+    """People in their colors and with their numbers."""
     colors = person_colors().astype(np.float32)
     colors[IGNORE] = UNKNOWN
     share = 0.75 * (people != BACKGROUND)[..., None]
@@ -117,9 +117,9 @@ def _people(dim: UInt8, people: UInt8) -> UInt8:
 
 
 def _classes(dim: UInt8, values: Float32, weight: UInt8, colors: Sequence[tuple[int, int, int]]) -> UInt8:
-    """Maps [C, h, w] in [0, 1] over the photo, each in its colour; magenta by the share of unknown classes."""
+    """Maps [C, h, w] in [0, 1] over the image, each in its color; magenta by the share of unknown classes."""
     unknown = (weight == 0).mean(axis=0)[..., None] * 0.5  # [h, w, 1]
-    paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # colour, and what is left of the photo under it
+    paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # color, and what is left of the image under it
     for value, color in zip(values[..., None], colors, strict=True):
         paint = paint * (1 - value) + np.array(color) * value  # [h, w, 3]
         left = left * (1 - value)
@@ -130,7 +130,7 @@ def _classes(dim: UInt8, values: Float32, weight: UInt8, colors: Sequence[tuple[
 
 
 def _dots(picture: UInt8, keypoints: Float32, colors: Sequence[tuple[int, int, int]]) -> UInt8:
-    """Joints in the colour of their side, hollow where they are hidden."""
+    """Joints in the color of their side, hollow where they are hidden."""
     large = _enlarge(picture)
     draw = ImageDraw.Draw(large)
     for joints in keypoints.tolist():
@@ -143,7 +143,7 @@ def _dots(picture: UInt8, keypoints: Float32, colors: Sequence[tuple[int, int, i
 
 
 def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
-    """The field at some cells, from the cell to where it points, in the colour of the person."""
+    """The field at some cells, from the cell to where it points, in the color of the person."""
     large = _enlarge(dim)
     draw = ImageDraw.Draw(large)
     colors = person_colors()
@@ -182,7 +182,7 @@ def _reduce(large: Image.Image) -> UInt8:
 
 
 def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
-    """Colours and their meaning."""
+    """Colors and their meaning."""
     entries = [*zip(taxonomy.part_names, taxonomy.palette, strict=True), ("unknown: teaches nothing", UNKNOWN)]
     entries += [("left joints and limbs", LEFT), ("right ones", RIGHT), ("middle, or across", MIDDLE)]
     note = "Left and right are the person's own. A hollow joint is hidden; a joint that is not drawn is not labelled."
@@ -190,7 +190,7 @@ def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
 
 
 def draw_legend(entries: Sequence[tuple[str, RGB]], width: int, note: str) -> Image.Image:
-    """Names beside their colours, in as many columns as fit into `width` pixels, and a line of text."""
+    """Names beside their colors, in as many columns as fit into `width` pixels, and a line of text."""
     cell = 28 + max(int(_font(14).getlength(name)) for name, _ in entries) + 2 * GAP
     columns = max(1, width // cell)
     rows = -(-len(entries) // columns)

@@ -30,14 +30,14 @@ def convert(*arguments: object) -> int:
 
 def check(out: Path, samples: list[Sample], taxonomy: Taxonomy = T, joints: bool = True) -> None:
     dataset = FolderDataset([out], taxonomy)
-    assert [photo.key for photo in dataset.photos] == [sample.key for sample in samples]
+    assert [record.key for record in dataset.records] == [sample.key for sample in samples]
     for i, expected in enumerate(samples):
         sample = dataset.load(i)
         for name in ("image", "parts", "people", "has_mask"):
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name), err_msg=name)
         np.testing.assert_allclose(sample.boxes, expected.boxes + np.array([0, 0, 1, 1]))
         np.testing.assert_allclose(sample.keypoints, expected.keypoints * joints, atol=0.011)
-        assert dataset.photos[i].negative == (len(expected.keypoints) == 0)
+        assert dataset.records[i].negative == (len(expected.keypoints) == 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,8 +80,8 @@ def test_a_broken_entry_is_named_and_skipped(tmp_path: Path, capsys: pytest.Capt
     check(tmp_path / "out", samples[:2])
     captured = capsys.readouterr()
     assert f"skipped {samples[2].key}.png: " in captured.err
-    assert "is missing; name the folder of the photos" in captured.err
-    assert "2 photos of 3 people in" in captured.out
+    assert "is missing; name the folder of the images" in captured.err
+    assert "2 images of 3 people in" in captured.out
     assert captured.out.rstrip().splitlines()[-1].startswith("look at them: python -m training inspect")
     assert not (tmp_path / f"out/parts/{samples[2].key}.png").exists()
 

@@ -1,4 +1,4 @@
-"""`python -m training evaluate` with a bundle that parses its photos exactly, so that every figure is known."""
+"""`python -m training evaluate` with a bundle that parses its images exactly, so that every figure is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import write_folder
 from training.__main__ import main
 from training.data.samples import Sample, mask_boxes
@@ -22,7 +22,7 @@ Figure = tuple[int, int, tuple[int, int, int, int]]  # person, part, box
 
 
 def labelled(key: str, *figures: Figure) -> Sample:
-    """A photo of coloured rectangles with what the bundle says of it as its labels."""
+    """An image of colored rectangles with what the bundle says of it as its labels."""
     parts, people = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
     keypoints = np.zeros((len(figures), len(T.joint_names), 3), np.float32)
     for row, (person, part, (x1, y1, x2, y2)) in enumerate(figures):
@@ -30,7 +30,7 @@ def labelled(key: str, *figures: Figure) -> Sample:
         keypoints[row, 0] = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, 2
         keypoints[row, 1] = keypoints[row, 0] + (0, 20, 0)
     return Sample(
-        image=figure_photo(SIZE, *figures),
+        image=figure_image(SIZE, *figures),
         parts=parts,
         people=people,
         keypoints=keypoints,
@@ -47,7 +47,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return figure_bundle(tmp_path_factory.mktemp("bundle"))
 
 
-def photos() -> list[Sample]:
+def samples() -> list[Sample]:
     """Two that are parsed without fault, one of whose labels half are of another part, one of nobody."""
     half = labelled("half", (1, 3, (10, 8, 40, 50)))
     wrong = half.parts.copy()
@@ -62,7 +62,7 @@ def photos() -> list[Sample]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "rectangles", photos(), T)
+    return write_folder(tmp_path / "rectangles", samples(), T)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -109,7 +109,7 @@ def test_figures_of_each_part_and_joint(
     assert "left_knee" not in shorter
 
 
-def test_a_broken_photo_is_named_and_left_out(
+def test_a_broken_image_is_named_and_left_out(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figures.json"
@@ -118,27 +118,27 @@ def test_a_broken_photo_is_named_and_left_out(
     status, printed, errors = run(capsys, bundle, data, "--json", out)
     assert status == 0
     report = json.loads(out.read_text())
-    assert (report["photos"], report["people"]) == (3, 2)
+    assert (report["images"], report["people"]) == (3, 2)
     (problem,) = report["broken"]
-    assert problem["photo"] == "two"
+    assert problem["image"] == "two"
     assert str(broken) in problem["problem"]
     assert f"two: {problem['problem']}" in errors
-    assert "on 3 photos of rectangles" in printed
+    assert "on 3 images of rectangles" in printed
 
 
-def test_strict_stops_at_a_broken_photo(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_strict_stops_at_a_broken_image(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "parts" / "two.png").unlink()
     status, printed, errors = run(capsys, bundle, data, "--strict")
     assert (status, printed) == (2, "")
     assert "two.png" in errors
 
 
-def test_nothing_but_broken_photos(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_but_broken_images(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for image in (data / "images").iterdir():
         image.unlink()
     status, _, errors = run(capsys, bundle, data)
     assert status == 2
-    assert "none of 4 photos can be read" in errors
+    assert "none of 4 images can be read" in errors
 
 
 def test_sheets_of_the_worst_and_the_best(
@@ -148,7 +148,7 @@ def test_sheets_of_the_worst_and_the_best(
     assert run(capsys, bundle, data, "--vis-dir", pictures)[0] == 0
     assert {path.name for path in pictures.iterdir()} == {"worst.jpg", "best.jpg"}
     worst, best = (np.asarray(Image.open(pictures / f"{name}.jpg")).astype(int) for name in ("worst", "best"))
-    # Of three photos with people two are on the sheet of the worst; the first case is two of 96 x 64 side by side.
+    # Of three images with people two are on the sheet of the worst; the first case is two of 96 x 64 side by side.
     assert worst[:64, 200:300].mean() > best[:64, 200:300].mean() == 0
     labels, found = worst[:64, :96], worst[:64, 98:194]
     assert np.abs(labels[35:45, 15:35] - found[35:45, 15:35]).mean() > 20  # labelled as another part
@@ -166,18 +166,18 @@ def test_every_picture(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.
     assert "--vis-dir" in errors
 
 
-def test_photos_of_a_list(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_a_list(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys, out = tmp_path / "keys.txt", tmp_path / "figures.json"
     keys.write_text("# some\ntwo  # people\nnobody\nof another folder\n", "utf-8")
     status, _, _ = run(capsys, bundle, data, "--image-list", keys, "--json", out)
     assert status == 0
     report = json.loads(out.read_text())
-    assert (report["photos"], report["people"]) == (2, 2)
+    assert (report["images"], report["people"]) == (2, 2)
     assert report["command"].endswith("--image-list keys.txt")
     keys.write_text("twos\n", encoding="utf-8")
     status, _, errors = run(capsys, bundle, data, "--image-list", keys)
     assert status == 2
-    assert f"{keys} names none of these photos" in errors
+    assert f"{keys} names none of these images" in errors
     status, _, errors = run(capsys, bundle, data, "--image-list", tmp_path / "nowhere.txt")
     assert status == 2
     assert "nowhere.txt" in errors

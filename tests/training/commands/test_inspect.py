@@ -17,7 +17,7 @@ T = DENSEPOSE_COCO
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    samples = [replace(draw_figures(T, (64, 96), people=i % 3, seed=i), key=f"photo{i}") for i in range(6)]
+    samples = [replace(draw_figures(T, (64, 96), people=i % 3, seed=i), key=f"image{i}") for i in range(6)]
     return write_folder(tmp_path / "set", samples, T)
 
 
@@ -27,25 +27,25 @@ def inspect(*arguments: object) -> int:
 
 def test_counts_and_a_picture(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.png"
-    assert inspect(folder, "--photos", 2, "--num-images", 0, "--out", out) == 0
+    assert inspect(folder, "--vis-images", 2, "--num-images", 0, "--out", out) == 0
     captured = capsys.readouterr()
-    assert "6 photos of densepose_coco: 6 to train on, 0 held out" in captured.out
+    assert "6 images of densepose_coco: 6 to train on, 0 held out" in captured.out
     assert "counted in all of them" in captured.out
-    assert f"unknown{6:>24}{6:>14}{0:>11}" in captured.out  # by licence
-    assert "people    6, 6 with a mask; 2 photos show nobody" in captured.out
+    assert f"unknown{6:>24}{6:>14}{0:>11}" in captured.out  # by license
+    assert "people    6, 6 with a mask; 2 images show nobody" in captured.out
     assert f"picture: {out}" in captured.out
     with Image.open(out) as picture:
         assert picture.height > 600  # two rows of 256, titles and legend
 
 
-def test_a_part_of_the_photos_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_of_the_images_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert inspect(folder, "--num-images", 2) == 0
     assert "counted in 2 of them, drawn by chance (--num-images 0: all)" in capsys.readouterr().out
 
 
 def test_a_seed_gives_its_picture(folder: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        assert inspect(folder, "--photos", 1, "--seed", seed, "--out", tmp_path / f"{name}.png") == 0
+        assert inspect(folder, "--vis-images", 1, "--seed", seed, "--out", tmp_path / f"{name}.png") == 0
     pictures = [(tmp_path / f"{name}.png").read_bytes() for name in "abc"]
     assert pictures[0] == pictures[1]
     assert pictures[0] != pictures[2]
@@ -53,33 +53,33 @@ def test_a_seed_gives_its_picture(folder: Path, tmp_path: Path) -> None:
 
 def test_views_of_a_recipe(folder: Path, tmp_path: Path) -> None:
     for name, options in (("plain", []), ("varied", ["--views", "smoke"])):
-        assert inspect(folder, "--photos", 1, "--out", tmp_path / f"{name}.png", *options) == 0
+        assert inspect(folder, "--vis-images", 1, "--out", tmp_path / f"{name}.png", *options) == 0
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "varied.png").read_bytes()
 
 
-def test_a_broken_photo_is_named_and_the_others_are_shown(
+def test_a_broken_image_is_named_and_the_others_are_shown(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "parts/photo1.png").unlink()
-    assert inspect(folder, "--photos", 1, "--out", tmp_path / "sheet.png") == 0
+    (folder / "parts/image1.png").unlink()
+    assert inspect(folder, "--vis-images", 1, "--out", tmp_path / "sheet.png") == 0
     captured = capsys.readouterr()
     assert "broken: " in captured.err
-    assert "photo1.png is missing" in captured.err
+    assert "image1.png is missing" in captured.err
     assert "people    5," in captured.out
     assert (tmp_path / "sheet.png").exists()
     assert inspect(folder, "--strict") == 2
-    assert "photo1.png is missing" in capsys.readouterr().err
+    assert "image1.png is missing" in capsys.readouterr().err
 
 
-def test_nothing_but_broken_photos_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_but_broken_images_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (folder / "parts").iterdir():
         path.unlink()
     assert inspect(folder) == 2
-    assert "none of 6 photos can be read" in capsys.readouterr().err
+    assert "none of 6 images can be read" in capsys.readouterr().err
 
 
 def test_what_seems_wrong_is_reported_and_cut_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    samples = [replace(draw_figures(T, (64, 64), people=1, seed=i), key=f"photo{i}") for i in range(25)]
+    samples = [replace(draw_figures(T, (64, 64), people=1, seed=i), key=f"image{i}") for i in range(25)]
     for sample in samples:
         sample.parts[0, 0], sample.people[0, 0] = 77, 1
     assert inspect(write_folder(tmp_path / "set", samples, T), "--num-images", 0) == 0
@@ -92,7 +92,7 @@ def test_what_seems_wrong_is_reported_and_cut_short(tmp_path: Path, capsys: pyte
     ("arguments", "message"),
     [
         (["--taxonomy", "mhp_v2"], "has other parts: mhp_v2, but it lacks cap/hat"),
-        (["--photos", 0], "draw at least one photo"),
+        (["--vis-images", 0], "draw at least one image"),
         (["--num-images", -1], "read 0 (all) or more"),
         (["--out", "nowhere/sheet.png"], "--out nowhere/sheet.png: there is no folder nowhere"),
         (["--out", "sheet.xyz"], "--out sheet.xyz: name a .png or .jpg"),
@@ -113,4 +113,4 @@ def test_wrong_arguments(
 def test_the_taxonomy_is_the_data_sets_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(tmp_path / "set", [draw_figures(MHP_V2, (64, 64), people=1)], MHP_V2)
     assert inspect(tmp_path / "set") == 0
-    assert "1 photos of mhp_v2" in capsys.readouterr().out
+    assert "1 images of mhp_v2" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`python -m training robustness` with a bundle that parses by colour, so that darkness is all that it cannot bear."""
+"""`python -m training robustness` with a bundle that parses by color, so that darkness is all that it cannot bear."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import write_folder
 from training.__main__ import main
 from training.data.samples import Sample, mask_boxes
@@ -21,7 +21,7 @@ SIZE = (128, 192)
 NAMES = ["hflip", "downscale_2x", "low_light"]
 
 
-def photo(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
+def rectangles(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
     """Rectangles, of person 1 in part 2 and person 2 in part 4, with what the bundle says of them as labels."""
     parts, people = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
     keypoints = np.zeros((len(boxes), len(T.joint_names), 3), np.float32)
@@ -30,7 +30,7 @@ def photo(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
         keypoints[row, 0] = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, 2
         keypoints[row, 1] = keypoints[row, 0] + (0, 40, 0)  # 20 pixels of a canvas half as large
     return Sample(
-        image=figure_photo(SIZE, *((row + 1, 2 + 2 * row, box) for row, box in enumerate(boxes))),
+        image=figure_image(SIZE, *((row + 1, 2 + 2 * row, box) for row, box in enumerate(boxes))),
         parts=parts,
         people=people,
         keypoints=keypoints,
@@ -50,7 +50,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     boxes = (10, 16, 60, 112), (90, 8, 150, 110)
-    return write_folder(tmp_path / "rectangles", [photo("one", boxes[0]), photo("two", *boxes), photo("none")], T)
+    return write_folder(
+        tmp_path / "rectangles", [rectangles("one", boxes[0]), rectangles("two", *boxes), rectangles("none")], T
+    )
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -82,13 +84,13 @@ def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsy
     assert rows[3][1:4] == [PERTURBATIONS["low_light"].description, "0.000", "-1.000 [-1.000, -1.000]"]
 
 
-def test_a_sheet_of_photos_with_people(
+def test_a_sheet_of_images_with_people(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(capsys, bundle, data, "--vis-dir", tmp_path, "--only", *NAMES, "hflip_no_swap")[0] == 0
     sheet = np.asarray(Image.open(tmp_path / "perturbations.jpg")).astype(int)
     cell, gap, caption = (240, 320), 2, 18
-    assert sheet.shape == (2 * (cell[0] + caption) + gap, 4 * cell[1] + 3 * gap, 3)  # two photos, one look of a mirror
+    assert sheet.shape == (2 * (cell[0] + caption) + gap, 4 * cell[1] + 3 * gap, 3)  # two images, one look of a mirror
     first, mirrored, half, dark = (sheet[: cell[0], i * (cell[1] + gap) :][:, : cell[1]] for i in range(4))
     assert np.abs(first - half).mean() < 6
     assert np.abs(first - mirrored).mean() > 20
@@ -96,13 +98,13 @@ def test_a_sheet_of_photos_with_people(
     assert dark.mean() < first.mean()
 
 
-def test_a_broken_photo_is_named(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_image_is_named(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = data / "images" / "two.png"
     broken.write_bytes(broken.read_bytes()[:100])
     status, printed, errors = run(capsys, bundle, data, "--only", "jpeg_q30")
     assert status == 0
-    assert "2 photos, 1 people" in printed
-    assert "1 photos could not be read" in errors
+    assert "2 images, 1 people" in printed
+    assert "1 images could not be read" in errors
 
 
 def test_what_cannot_be_measured_says_why(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from training.data.datasets.folders import FolderDataset
 T = DENSEPOSE_COCO
 
 
-def test_photos_are_added_up() -> None:
+def test_images_are_added_up() -> None:
     census = DatasetStats(T)
     first, second = draw_figures(T, (100, 100), people=3, seed=1), draw_figures(T, (100, 100), people=2, seed=2)
     first.keypoints[0, 0] = 0
@@ -25,20 +25,20 @@ def test_photos_are_added_up() -> None:
     census.add(first)
     census.add(replace(second, has_mask=np.array([True, False])))
     census.add(draw_figures(T, (100, 100), people=0))
-    assert (census.photos, census.empty, census.people, census.masks) == (3, 1, 5, 4)
+    assert (census.images, census.empty, census.people, census.masks) == (3, 1, 5, 4)
     first_nose = int((first.keypoints[:, 0, 2] == 2).sum())
     assert (census.visible[0], census.unlabelled[0]) == (first_nose + 1, 1)
     assert census.occluded[0] == 2 - first_nose + 1
     assert census.pixels.sum() == 30_000
     assert census.pixels[1] == (first.parts == 1).sum() + (second.parts == 1).sum()
     table = census.table()
-    assert "5, 4 with a mask; 1 photos show nobody" in table
+    assert "5, 4 with a mask; 1 images show nobody" in table
     assert "8.33% of pixels have no known part, 3.33% no known person" in table
     assert f"torso{census.pixels[1]:>35,}" in table
 
 
 def test_crowds_are_compared_with_the_decoders_limits() -> None:
-    """1 to 40 people; in the photo of 40 one kind of joint is labelled alone, in that of 25 two people have none."""
+    """1 to 40 people; in the image of 40 one kind of joint is labelled alone, in that of 25 two people have none."""
     census = DatasetStats(T)
     sample = draw_figures(T, (32, 32), people=1)
     for count in range(1, 41):
@@ -61,13 +61,13 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
     assert rows["people"] == ["20", "36", "40", "40"]
     assert rows["joints of the same kind"] == ["20", "36", "40", "40"]
     total = 40 * 41 / 2
-    for name, photos, excess in (
+    for name, images, excess in (
         ("20 joints of a kind", 20, sum(range(1, 21)) - 2),
         ("32 joints of a kind", 8, sum(range(1, 9))),
         ("32 people", 8, sum(range(1, 9))),
     ):
-        shares = [f"{photos / 40:.2%},", f"{excess / total:.2%}", "of", "people"]
-        assert rows[f"beyond {name}"] == [str(photos), "photos,", *shares]
+        shares = [f"{images / 40:.2%},", f"{excess / total:.2%}", "of", "people"]
+        assert rows[f"beyond {name}"] == [str(images), "images,", *shares]
 
 
 def test_nobody_at_all_is_no_crowd() -> None:
@@ -76,7 +76,7 @@ def test_nobody_at_all_is_no_crowd() -> None:
     assert "beyond" not in census.table()
 
 
-def test_photos_are_counted_by_licence_without_reading_them(tmp_path: Path) -> None:
+def test_images_are_counted_by_license_without_reading_them(tmp_path: Path) -> None:
     samples = [draw_figures(T, (32, 32), people=1, seed=seed) for seed in range(4)]
     fields = [{"license_id": 4}, {}, {"license_id": 4, "split": "val"}, {"license": "CC0-1.0"}]
     write_folder(tmp_path, samples, T, fields=fields)
@@ -84,7 +84,7 @@ def test_photos_are_counted_by_licence_without_reading_them(tmp_path: Path) -> N
         path.unlink()
     rows = [line.split() for line in license_table(FolderDataset([tmp_path], T)).splitlines()]
     assert rows == [
-        ["licence", "photos", "to", "train", "on", "held", "out"],
+        ["license", "images", "to", "train", "on", "held", "out"],
         ["by", "2", "1", "1"],
         ["unknown", "1", "1", "0"],
         ["cc0", "1", "1", "0"],

@@ -11,7 +11,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
-from training.data.label_checks import LeftRightCheck, check_photo
+from training.data.label_checks import LeftRightCheck, check_labels
 from training.data.samples import Sample
 
 T = DENSEPOSE_COCO
@@ -38,41 +38,41 @@ def move_joint(sample: Sample, x: float, y: float) -> None:
     sample.keypoints[0, 9] = x, y, 2
 
 
-def recolour(sample: Sample, old: int, new: int) -> None:
+def recolor(sample: Sample, old: int, new: int) -> None:
     sample.people[sample.people == old] = new
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
 def test_right_labels_are_not_reported(taxonomy: Taxonomy) -> None:
     for sample in figures(taxonomy, 5):
-        assert check_photo(sample, taxonomy) == []
+        assert check_labels(sample, taxonomy) == []
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda s: s.parts.__setitem__((0, 0), 99), "part ids 99, but densepose_coco ends at 14"),
-        (lambda s: recolour(s, 2, 3), "the people map has 3, but only 2 people are annotated"),
-        (lambda s: recolour(s, 2, 1), "people 2 are annotated with a mask, but have no pixel"),
-        (lambda s: recolour(s, 2, 0), "pixels have a part but no person"),
-        (lambda s: move_joint(s, 205, 50), "person 1 has joints outside the photo: left_wrist"),
-        (lambda s: move_joint(s, 50, -1), "person 1 has joints outside the photo: left_wrist"),
+        (lambda s: recolor(s, 2, 3), "the people map has 3, but only 2 people are annotated"),
+        (lambda s: recolor(s, 2, 1), "people 2 are annotated with a mask, but have no pixel"),
+        (lambda s: recolor(s, 2, 0), "pixels have a part but no person"),
+        (lambda s: move_joint(s, 205, 50), "person 1 has joints outside the image: left_wrist"),
+        (lambda s: move_joint(s, 50, -1), "person 1 has joints outside the image: left_wrist"),
         (lambda s: move_joint(s, 199, 0), "person 1 has visible joints far from their mask: left_wrist"),
     ],
 )
 def test_wrong_labels_are_reported(damage: Callable[[Sample], object], message: str) -> None:
     sample = draw_figures(T, (160, 200), people=2, seed=1)
     damage(sample)
-    assert any(message in warning for warning in check_photo(sample, T)), check_photo(sample, T)
+    assert any(message in warning for warning in check_labels(sample, T)), check_labels(sample, T)
 
 
 def test_hidden_joints_and_people_without_a_mask_may_be_anywhere() -> None:
     sample = draw_figures(T, (160, 200), people=1)
     sample.keypoints[0, 9] = 199, 0, 1
-    assert check_photo(sample, T) == []
+    assert check_labels(sample, T) == []
     sample.keypoints[0, 9, 2] = 2
     sample.people[sample.people == 1] = 255
-    assert check_photo(replace(sample, has_mask=np.zeros(1, bool)), T) == []
+    assert check_labels(replace(sample, has_mask=np.zeros(1, bool)), T) == []
 
 
 @pytest.mark.parametrize("name", ["densepose_coco", "mhp_v2"])

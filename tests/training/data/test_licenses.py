@@ -1,4 +1,4 @@
-"""Licences of photos, from what their records say."""
+"""Licences of images, from what their records say."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_code_is_its_own_text(code: str) -> None:
         ),
     ],
 )
-def test_texts_that_name_a_licence(text: str, code: str) -> None:
+def test_texts_that_name_a_license(text: str, code: str) -> None:
     assert license_of_text(text) == code
 
 
@@ -86,11 +86,11 @@ def test_texts_that_name_a_licence(text: str, code: str) -> None:
         "Apache-2.0",
         "repository LICENSE Apache-2.0 (photographers' rights not stated)",
         "no licence in repository",
-        "COCO image (Flickr, individual CC licence, id not known); COCO annotations CC BY 4.0",  # not the photo's
+        "COCO image (Flickr, individual CC licence, id not known); COCO annotations CC BY 4.0",  # not the image's
         "COCO image (Flickr, individual CC licence id 4 BY-NC); COCO annotations CC BY 4.0",  # contradicts itself
         "COCO image (Flickr, individual CC licence id 44); COCO annotations CC BY 4.0",
         "COCO image (person id 4); COCO annotations CC BY 4.0",
-        "photo unknown; labels CC BY 4.0",
+        "image unknown; labels CC BY 4.0",
         "not CC BY",
         "CC BY 4.0 or CC BY-NC 4.0",
         "CC BY 4.0 SA",
@@ -158,9 +158,9 @@ def test_counts_and_choices() -> None:
     assert list(count_licenses(["by", "", "by-sa", "", "by", ""]).items()) == [("unknown", 3), ("by", 2), ("by-sa", 1)]
     assert chosen_licenses("by-sa, BY,,cc0") == ("by", "by-sa", "cc0")
     for text in ("by,gpl", "unknown"):
-        with pytest.raises(InputError, match=r"(gpl|unknown): no such licence; choose from by, by-sa, .*us-government"):
+        with pytest.raises(InputError, match=r"(gpl|unknown): no such license; choose from by, by-sa, .*us-government"):
             chosen_licenses(text)
-    with pytest.raises(InputError, match="names no licence; choose from by"):
+    with pytest.raises(InputError, match="names no license; choose from by"):
         chosen_licenses(" ,")
     assert is_within({"by": 2}, ("by", "by-sa"))
     assert not is_within({"by": 2, "unknown": 1}, ("by", "by-sa"))

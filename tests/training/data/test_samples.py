@@ -1,4 +1,4 @@
-"""What a labelled photo is."""
+"""What a labelled image is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.data.samples import DatasetError, mask_boxes
 
 def test_maps_of_another_size_are_refused() -> None:
     sample = draw_figures(DENSEPOSE_COCO)
-    with pytest.raises(DatasetError, match=r"figures_0_3: photo is .* must have one size"):
+    with pytest.raises(DatasetError, match=r"figures_0_3: image is .* must have one size"):
         replace(sample, parts=sample.parts[:-1])
 
 

@@ -1,4 +1,4 @@
-"""A run restricted to licences, what its checkpoint says, and what a resumed run keeps to."""
+"""A run restricted to licenses, what its checkpoint says, and what a resumed run keeps to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = ("input_size=64,64", "batch_size=2", "model.hidden_dim=16", "num_val_ima
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = [draw_figures(DENSEPOSE_COCO, (96, 128), people=2, seed=seed) for seed in range(6)]
     fields = [{"license_id": 4}, {"license_id": 4}, {"license_id": 5}, {"license_id": 1}, {}, {"license": "private"}]
-    return write_folder(tmp_path_factory.mktemp("photos"), samples, DENSEPOSE_COCO, fields=fields)
+    return write_folder(tmp_path_factory.mktemp("images"), samples, DENSEPOSE_COCO, fields=fields)
 
 
 def train(folder: Path, run: Path, *options: str, steps: int = 3) -> int:
@@ -37,8 +37,8 @@ def test_a_restricted_run_says_so_and_is_resumed_as_one(
 ) -> None:
     assert train(folder, tmp_path, "--licenses", "by-sa,by") == 0
     out = capsys.readouterr().out
-    assert "3 photos to train on, 0 held out" in out
-    assert "under by, by-sa; 1 photos with other licences and 2 without a known one are left out" in out
+    assert "3 images to train on, 0 held out" in out
+    assert "under by, by-sa; 1 images with other licenses and 2 without a known one are left out" in out
     assert record(tmp_path) == (["by", "by-sa"], {"by": 2, "by-sa": 1})
     assert train(folder, tmp_path, "--licenses", "by,by-sa") == 0  # the same in another order
     for other in ([], ["--licenses", "by"]):
@@ -53,7 +53,7 @@ def test_an_open_run_counts_all_and_is_not_resumed_as_a_restricted_one(
     assert record(tmp_path) == ([], {"by": 2, "unknown": 2, "by-sa": 1, "by-nc-sa": 1})
     assert train(folder, tmp_path, "--licenses", "by") == 2
     assert "another licenses" in capsys.readouterr().err
-    value = read_checkpoint(tmp_path / "last.ckpt")  # as it was written before licences were recorded
+    value = read_checkpoint(tmp_path / "last.ckpt")  # as it was written before licenses were recorded
     del value["licenses"], value["data_licenses"], value["identity"]["licenses"]
     torch.save(value, tmp_path / "last.ckpt")
     assert train(folder, tmp_path) == 0
@@ -79,8 +79,8 @@ def test_what_the_first_weights_learned_from_is_counted_and_said(
 @pytest.mark.parametrize(
     ("licenses", "message"),
     [
-        ("by,gpl", "gpl: no such licence; choose from by, by-sa, by-nd"),
-        ("us-government", "no photo to train on is under us-government: 4 photos with other licences and 2 without"),
+        ("by,gpl", "gpl: no such license; choose from by, by-sa, by-nd"),
+        ("us-government", "no image to train on is under us-government: 4 images with other licenses and 2 without"),
     ],
 )
 def test_nothing_to_train_on_is_an_error(

@@ -34,7 +34,7 @@ from training.transforms.targets import TrainingSet, collate
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("photos")
+    root = tmp_path_factory.mktemp("images")
     samples = [draw_figures(DENSEPOSE_COCO, (96, 128), people=2, seed=seed) for seed in range(6)]
     write_folder(root, samples, DENSEPOSE_COCO)
     return root
@@ -52,7 +52,7 @@ def config(**changes: object) -> TrainConfig:
     return dataclasses.replace(small, model=model, **values)
 
 
-def photos(folder: Path, recipe: TrainConfig) -> TrainingSet:
+def training_set(folder: Path, recipe: TrainConfig) -> TrainingSet:
     data = FolderDataset([folder], DENSEPOSE_COCO)
     return TrainingSet(data, range(len(data)), recipe)
 
@@ -71,7 +71,7 @@ def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
         stages=(Stage(steps=2, learning_rate=1e-3), Stage(steps=2, learning_rate=1e-3, input_size=(96, 128))),
         gradient_accumulation_steps=2,
     )
-    data = photos(folder, recipe)
+    data = training_set(folder, recipe)
     batches = load_batches(
         data, recipe, Schedule(recipe.stages, data.epoch_steps), 1, DistEnv(0, 1, torch.device("cpu"))
     )
@@ -81,7 +81,7 @@ def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
 
 def test_a_run_goes_through_its_stages_and_leaves_checkpoint_logs_and_pictures(tmp_path: Path, folder: Path) -> None:
     recipe = config(stages=(Stage(epochs=1, learning_rate=1e-3), Stage(steps=1, learning_rate=1e-4, matching=True)))
-    last = loop.train(recipe, photos(folder, recipe), [0, 1], tmp_path)
+    last = loop.train(recipe, training_set(folder, recipe), [0, 1], tmp_path)
     parser = load_parser(last)
     assert parser.network.config == recipe.model
     steps, epochs = rows(tmp_path / "log.csv"), rows(tmp_path / "epochs.csv")
@@ -131,7 +131,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None
     both = command(folder, tmp_path / "both", "--steps", "5")
     run = subprocess.run([*torchrun, "-m", "training", *both], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.count("photos to train on") == 1
+    assert run.stdout.count("images to train on") == 1
     assert main(command(folder, tmp_path / "one", "--steps", "5")) == 0
     both_rows, one_rows = (rows(tmp_path / name / "log.csv") for name in ("both", "one"))
     assert float(one_rows[0]["matching"]) > 0
@@ -150,7 +150,7 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.eval()
     objective = ModelWithLoss(network, Decoder(DENSEPOSE_COCO, recipe.decoder))
-    data = photos(folder, recipe)
+    data = training_set(folder, recipe)
     items = [data[0, i] for i in range(4)]
     halves = [collate(items[:2]), collate(items[2:])]
     gradients = []
@@ -166,12 +166,12 @@ def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder:
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path: Path, folder: Path) -> None:
     recipe = config(gradient_accumulation_steps=3)
     with pytest.raises(ValueError, match="a batch of 2 cannot be divided by 1 processes times 3 passes"):
-        loop.train(recipe, photos(folder, recipe), [], tmp_path)
+        loop.train(recipe, training_set(folder, recipe), [], tmp_path)
 
 
-def test_fewer_photos_than_a_batch_are_shown_several_times(tmp_path: Path, folder: Path) -> None:
+def test_fewer_images_than_a_batch_are_shown_several_times(tmp_path: Path, folder: Path) -> None:
     recipe = config(batch_size=16, stages=(Stage(epochs=2, learning_rate=1e-3),))
-    last = loop.train(recipe, photos(folder, recipe), [], tmp_path)
+    last = loop.train(recipe, training_set(folder, recipe), [], tmp_path)
     assert read_checkpoint(last)["step"] == 2
 
 
@@ -179,7 +179,7 @@ def test_bfloat16_trains_the_same_to_its_precision(tmp_path: Path, folder: Path)
     losses = []
     for precision in ("float32", "bfloat16"):
         recipe = config(precision=precision, optimizer="sgd")
-        loop.train(recipe, photos(folder, recipe), [], tmp_path / precision)
+        loop.train(recipe, training_set(folder, recipe), [], tmp_path / precision)
         losses.append(rows(tmp_path / precision / "log.csv")[0])
     for task in ("parts", "projection", "heatmap", "offset", "limb"):
         assert float(losses[1][task]) == pytest.approx(float(losses[0][task]), rel=0.05), task
@@ -190,7 +190,7 @@ def test_training_learns(tmp_path: Path, folder: Path) -> None:
     """Not how well: within 40 steps on the same few pictures every task's loss falls."""
     stages = (Stage(steps=40, learning_rate=4e-3, warmup_steps=2),)
     recipe = config(color_jitter=0.0, hflip_prob=0.0, rotation=0.0, scale=(1.0, 1.0), stages=stages)
-    loop.train(recipe, photos(folder, recipe), [], tmp_path)
+    loop.train(recipe, training_set(folder, recipe), [], tmp_path)
     log = rows(tmp_path / "log.csv")
     for task in ("parts", "projection", "heatmap", "offset", "limb"):
         assert float(log[-1][task]) < 0.93 * float(log[0][task]), task
@@ -199,15 +199,15 @@ def test_training_learns(tmp_path: Path, folder: Path) -> None:
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, folder: Path) -> None:
     recipe = config(stages=(Stage(steps=4, learning_rate=1e30),), optimizer="sgd")
     with pytest.raises(ValueError, match=r"the loss is -?(nan|inf): .* lower learning rate"):
-        loop.train(recipe, photos(folder, recipe), [], tmp_path)
+        loop.train(recipe, training_set(folder, recipe), [], tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 3}, {"model": ModelConfig(backbone="resnet18", hidden_dim=32)}])
 def test_a_run_folder_of_another_recipe_is_refused(tmp_path: Path, folder: Path, change: dict[str, object]) -> None:
-    loop.train(config(), photos(folder, config()), [], tmp_path)
+    loop.train(config(), training_set(folder, config()), [], tmp_path)
     other = config(**change) if "batch_size" in change else dataclasses.replace(config(), **change)
     with pytest.raises(CheckpointError, match=f"another {next(iter(change))}; choose another --out folder"):
-        loop.train(other, photos(folder, other), [], tmp_path)
+        loop.train(other, training_set(folder, other), [], tmp_path)
 
 
 def test_the_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_floats_come_with_name_shape_and_value(tmp_path: Path, weights: str) -> 
                 }
             ],
             b"x",
-            "q is quantised to uint8; use the float16 or float32 weights",
+            "q is quantized to uint8; use the float16 or float32 weights",
         ),
     ],
 )

@@ -18,7 +18,7 @@ from model.letterbox import letterbox_geometry
 from model.network import Network
 from model.taxonomy import DENSEPOSE_COCO
 from tests import oracles
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
@@ -27,7 +27,7 @@ from training.data.unlabeled_images import unlabelled
 from training.evaluation.evaluate import evaluate
 from training.evaluation.image_metrics import compute_metrics, measure
 from training.evaluation.report import table
-from training.inference.predictions import parse_photo, to_image
+from training.inference.predictions import parse_image, to_image
 from training.inference.predictors import Parse, open_predictor
 from training.transforms.augment import letterbox
 
@@ -41,7 +41,7 @@ def nobody(canvas: UInt8) -> CanvasPeople:
 
 
 def oracle(samples: list[Sample]) -> Parse:
-    """A parser that answers with the labels of these photos."""
+    """A parser that answers with the labels of these images."""
     return oracles.oracle(samples, T, FAST)
 
 
@@ -51,14 +51,14 @@ def samples() -> list[Sample]:
 
 
 @pytest.fixture(scope="module")
-def photos(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
+def dataset(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
     root = write_folder(tmp_path_factory.mktemp("data"), samples, T)
     return FolderDataset([root], T)
 
 
-def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderDataset) -> None:
-    report = evaluate(oracle(samples), photos, range(4), FAST)
-    assert (report["photos"], report["people"]) == (4, 6)
+def test_labels_themselves_are_perfect(samples: list[Sample], dataset: FolderDataset) -> None:
+    report = evaluate(oracle(samples), dataset, range(4), FAST)
+    assert (report["images"], report["people"]) == (4, 6)
     keypoints, masks, parts = report["keypoints"], report["masks"], report["parts"]
     for name in ("AP", "AP50", "AP75", "AR", "AP_h96", "AP50_h96"):
         assert keypoints[name] == 1
@@ -81,8 +81,8 @@ def test_labels_themselves_are_perfect(samples: list[Sample], photos: FolderData
     }  # fmt: skip
 
 
-def test_finding_nobody_scores_nothing(photos: FolderDataset) -> None:
-    report = evaluate(nobody, photos, range(4), FAST)
+def test_finding_nobody_scores_nothing(dataset: FolderDataset) -> None:
+    report = evaluate(nobody, dataset, range(4), FAST)
     assert report["keypoints"]["AP"] == 0
     assert report["masks"]["mean_IoU"] == report["masks"]["AP50"] == 0
     assert report["parts"]["APpvol"] == report["parts"]["PCP50"] == report["parts"]["IoU"]["head"] == 0
@@ -91,9 +91,9 @@ def test_finding_nobody_scores_nothing(photos: FolderDataset) -> None:
     assert report["persons"]["true_negative_rate"] == 1
 
 
-def test_photos_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], photos: FolderDataset) -> None:
+def test_images_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], dataset: FolderDataset) -> None:
     people = oracle(samples)(letterbox(samples[0], (256, 256))[0].image)
-    report = evaluate(lambda canvas: people, photos, [3], FAST)
+    report = evaluate(lambda canvas: people, dataset, [3], FAST)
     assert report["persons"]["true_negative_rate"] == 0
     assert report["persons"]["negative_false_positives"] == report["persons"]["false_positives"] == 2
     assert report["keypoints"]["AP"] is None
@@ -103,17 +103,17 @@ def test_photos_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], 
     assert "AP -" in table(report)
 
 
-def test_a_letterboxed_photo_comes_back_to_its_pixels(tmp_path: Path) -> None:
+def test_a_letterboxed_image_comes_back_to_its_pixels(tmp_path: Path) -> None:
     samples = [draw_figures(T, size=size, people=2, seed=5) for size in ((480, 640), (500, 333))]
-    photos = FolderDataset([write_folder(tmp_path, [replace(s, key=str(i)) for i, s in enumerate(samples)], T)], T)
-    report = evaluate(oracle(samples), photos, [0, 1], FAST)
+    dataset = FolderDataset([write_folder(tmp_path, [replace(s, key=str(i)) for i, s in enumerate(samples)], T)], T)
+    report = evaluate(oracle(samples), dataset, [0, 1], FAST)
     assert report["keypoints"]["AP"] == 1
     assert report["masks"]["mean_IoU"] > 0.93
     assert report["parts"]["mIoU"] > 0.85
     assert report["persons"]["inversions"] == 0
 
 
-def test_points_and_pixels_of_a_photo() -> None:
+def test_points_and_pixels_of_an_image() -> None:
     canvas = nobody(np.zeros((256, 256, 3), np.uint8))
     canvas.part_map[:, :] = np.arange(256)
     canvas.person_score[:2] = 0.9, 0.8
@@ -141,8 +141,8 @@ def test_people_on_unknown_pixels_are_no_false_people(tmp_path: Path) -> None:
         has_mask=whole.has_mask[keep],
         boxes=whole.boxes[keep],
     )
-    photos = FolderDataset([write_folder(tmp_path, [known], T)], T)
-    report = evaluate(oracle([whole]), photos, [0], FAST)
+    dataset = FolderDataset([write_folder(tmp_path, [known], T)], T)
+    report = evaluate(oracle([whole]), dataset, [0], FAST)
     assert report["people"] == 2
     assert report["keypoints"]["AP"] == report["masks"]["AP50"] == report["parts"]["APp50"] == 1
     assert report["persons"]["false_positives"] == 0
@@ -152,16 +152,16 @@ def test_a_person_without_labelled_joints_is_neither_found_nor_false(tmp_path: P
     whole = draw_figures(T, people=2, seed=4)
     labelled = whole.keypoints.copy()
     labelled[1] = 0
-    photos = FolderDataset([write_folder(tmp_path, [replace(whole, keypoints=labelled)], T)], T)
-    report = evaluate(oracle([whole]), photos, [0], FAST)
+    dataset = FolderDataset([write_folder(tmp_path, [replace(whole, keypoints=labelled)], T)], T)
+    report = evaluate(oracle([whole]), dataset, [0], FAST)
     assert report["keypoints"]["AP"] == 1
     assert (report["persons"]["labelled"], report["persons"]["false_positives"]) == (1, 0)
 
 
 def test_only_tall_people_count_for_the_mean_mask(tmp_path: Path) -> None:
     small = draw_figures(T, people=2, seed=6, height=0.2)
-    photos = FolderDataset([write_folder(tmp_path, [small], T)], T)
-    masks = evaluate(oracle([small]), photos, [0], FAST)["masks"]
+    dataset = FolderDataset([write_folder(tmp_path, [small], T)], T)
+    masks = evaluate(oracle([small]), dataset, [0], FAST)["masks"]
     assert (masks["people"], masks["mean_IoU"], masks["AP50"]) == (0, None, 1)
 
 
@@ -198,7 +198,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = ModelConfig(backbone="resnet18", hidden_dim=8)
     path = tmp_path_factory.mktemp("run") / "random.ckpt"
-    # Thresholds at which random maps have people, so that their way to the photo is run too.
+    # Thresholds at which random maps have people, so that their way to the image is run too.
     decoder = DecoderConfig(
         max_candidates=3, max_people=4, keypoint_threshold=0.0, person_threshold=1e-6, matcher="greedy"
     )
@@ -213,7 +213,7 @@ def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[S
     assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
     report = json.loads(out.read_text())
     assert report["command"] == "python -m training evaluate random.ckpt frames --detail fast --limit 2 --all"
-    assert (report["kind"], report["parser"], report["photos"], report["people"]) == ("checkpoint", "random.ckpt", 2, 2)
+    assert (report["kind"], report["parser"], report["images"], report["people"]) == ("checkpoint", "random.ckpt", 2, 2)
     assert report["parts"]["labels"] == "exact"
     assert {path.stem for path in pictures.iterdir()} == {samples[0].key, samples[3].key, "worst", "best"}
 
@@ -221,7 +221,7 @@ def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[S
 def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
     predictor = open_predictor(checkpoint, "fast")
     assert predictor.taxonomy is T
-    people = parse_photo(predictor.parse, samples[0], predictor.scales)
+    people = parse_image(predictor.parse, samples[0], predictor.scales)
     assert 0 < len(people.score) <= 4
     assert people.part_map.shape == samples[0].size
     assert set(np.unique(people.person_map)) <= set(range(len(people.score) + 1))
@@ -231,7 +231,7 @@ def test_a_bundle_answers_from_its_graph(tmp_path: Path) -> None:
     predictor = open_predictor(figure_bundle(tmp_path / "bundle"), "fast")
     assert (predictor.kind, predictor.taxonomy.name) == ("bundle", "pascal_person_part")
     assert predictor.scales == [((64, 96), (96, 64))]
-    people = predictor.parse(figure_photo((64, 96), (1, 3, (10, 8, 30, 50))))
+    people = predictor.parse(figure_image((64, 96), (1, 3, (10, 8, 30, 50))))
     assert (people.part_map[8:50, 10:30] == 3).all()
     assert (people.part_map > 0).sum() == 42 * 20
     assert people.person_score[0] > 0
@@ -242,23 +242,23 @@ def test_a_united_level_has_the_large_of_one_canvas_and_the_small_of_the_other(t
     bundle = figure_bundle(tmp_path / "bundle", scales={"finest": ("fast", "high")})
     predictor = open_predictor(bundle, "finest")
     assert predictor.scales == [((64, 96), (96, 64)), ((256, 384), (384, 256))]
-    photo = figure_photo((256, 384), (1, 3, (20, 8, 120, 250)), (2, 2, (200, 100, 260, 180)))
-    people = parse_photo(predictor.parse, unlabelled(photo, "photo", predictor.taxonomy), predictor.scales)
+    image = figure_image((256, 384), (1, 3, (20, 8, 120, 250)), (2, 2, (200, 100, 260, 180)))
+    people = parse_image(predictor.parse, unlabelled(image, "image", predictor.taxonomy), predictor.scales)
     assert [int(person) for person in np.unique(people.person_map)] == [0, 1, 2]
     for part, region in ((3, np.s_[8:250, 20:120]), (2, np.s_[100:180, 200:260])):
         assert (people.part_map[region] == part).mean() > 0.95
 
 
 def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
-    root = write_folder(tmp_path / "photos", samples, T)
+    root = write_folder(tmp_path / "images", samples, T)
     annotations = json.loads((root / "annotations.json").read_text())
     for image, split in zip(annotations["images"], ("val", "val", "train", "val"), strict=True):
         image["split"] = split
     (root / "annotations.json").write_text(json.dumps(annotations))
     out = tmp_path / "figures.json"
-    assert main(["evaluate", str(checkpoint), str(tmp_path / "photos"), "--json", str(out)]) == 0
+    assert main(["evaluate", str(checkpoint), str(tmp_path / "images"), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
-    assert report["photos"] == 3  # those of two and three people and the empty one
+    assert report["images"] == 3  # those of two and three people and the empty one
     assert report["persons"]["negative_images"] == 1
 
 

@@ -1,4 +1,4 @@
-"""Disturbed photos: labels stay where the pixels went."""
+"""Disturbed images: labels stay where the pixels went."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def disturbed(name: str, sample: Sample, taxonomy: Taxonomy = T) -> Sample:
 
 
 def flat(grey: int, size: tuple[int, int] = (200, 300), key: str = "flat") -> Sample:
-    """A photo of one grey that shows nobody."""
+    """An image of one grey that shows nobody."""
     sample = draw_figures(T, size=size, people=0)
     return replace(sample, image=np.full((*size, 3), grey, np.uint8), key=key)
 
@@ -117,7 +117,7 @@ def test_turning_cuts_nothing_and_fills_corners() -> None:
         assert view.parts[int(y), int(x)] == 1
     assert (view.image[0, 0] == LETTERBOX_COLOR).all()
     assert view.parts[0, 0] == 0
-    np.testing.assert_allclose(affine @ [150, 100, 1], [342 / 2, 271 / 2])  # the centre stays the centre
+    np.testing.assert_allclose(affine @ [150, 100, 1], [342 / 2, 271 / 2])  # the center stays the center
 
 
 def test_turning_left_raises_what_is_at_the_right() -> None:
@@ -158,7 +158,7 @@ def test_low_light_has_the_mean_and_the_noise_of_its_model() -> None:
     assert disturbed("low_light", flat(0)).image.mean() < 5
 
 
-def test_noise_belongs_to_the_photo() -> None:
+def test_noise_belongs_to_the_image() -> None:
     first, again, other = (disturbed("low_light", flat(120, key=key)).image for key in ("a", "a", "b"))
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.5
@@ -182,7 +182,7 @@ def test_light_and_compression_leave_labels_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_photos_of_nobody_and_people_without_masks(name: str) -> None:
+def test_images_of_nobody_and_people_without_masks(name: str) -> None:
     assert len(disturbed(name, draw_figures(T, people=0)).keypoints) == 0
     sample = draw_figures(T, people=2, seed=2)
     sample.people[sample.people == 1] = 255

@@ -24,11 +24,11 @@ def test_every_set_of_the_paper_has_its_table() -> None:
 
 @pytest.mark.parametrize(("taxonomy", "number"), [("mhp_v2", 1), ("densepose_coco", 2)])
 def test_the_layout_of_tables_1_and_2(taxonomy: str, number: int) -> None:
-    title, paper, ours = paper_table(report(PCP50=None), taxonomy, "mine, on 3 photos of here").splitlines()
+    title, paper, ours = paper_table(report(PCP50=None), taxonomy, "mine, on 3 images of here").splitlines()
     assert title.startswith(f"Table {number} of the paper, %")
     assert title.split()[-4:] == ["mIoU", "APp50", "APpvol", "PCP50"]
     assert paper.split()[-4:] == [str(value) for value in PAPER_TABLES[taxonomy].own]
-    assert ours.startswith("mine, on 3 photos of here")
+    assert ours.startswith("mine, on 3 images of here")
     assert ours.split()[-4:] == ["50.0", "25.0", "12.5", "-"]
     assert len(title) == len(paper) == len(ours)
 

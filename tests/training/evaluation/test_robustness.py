@@ -1,4 +1,4 @@
-"""Disturbed photos measured: a parser without error has none in any row, and rows are compared fairly."""
+"""Disturbed images measured: a parser without error has none in any row, and rows are compared fairly."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PERFECT = [name for name in PERTURBATIONS if name != HFLIP_NO_SWAP]
 
 
 def views(samples: Sequence[Sample]) -> list[Sample]:
-    """Every photo and all that becomes of it."""
+    """Every image and all that becomes of it."""
     return [*samples, *(PERTURBATIONS[name].apply(sample, T)[0] for sample in samples for name in PERFECT)]
 
 
-def robustness(parse: Parse, photos: FolderDataset, names: Sequence[str] = tuple(PERTURBATIONS)) -> dict[str, Any]:
-    return measure_robustness(Predictor("oracle", "test", T, FAST, parse), photos, range(len(photos)), names)
+def robustness(parse: Parse, dataset: FolderDataset, names: Sequence[str] = tuple(PERTURBATIONS)) -> dict[str, Any]:
+    return measure_robustness(Predictor("oracle", "test", T, FAST, parse), dataset, range(len(dataset)), names)
 
 
 @pytest.fixture(scope="module")
@@ -48,23 +48,23 @@ def samples() -> list[Sample]:
 
 
 @pytest.fixture(scope="module")
-def photos(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
+def dataset(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
     return FolderDataset([write_folder(tmp_path_factory.mktemp("data"), samples, T)], T)
 
 
 @pytest.fixture(scope="module")
-def perfect(samples: list[Sample], photos: FolderDataset) -> dict[str, Any]:
-    return robustness(oracle(views(samples), T, FAST), photos)
+def perfect(samples: list[Sample], dataset: FolderDataset) -> dict[str, Any]:
+    return robustness(oracle(views(samples), T, FAST), dataset)
 
 
 @pytest.fixture(scope="module")
-def confused(samples: list[Sample], photos: FolderDataset) -> dict[str, Any]:
-    """Of a parser without error, except that it takes left for right in mirrored photos."""
+def confused(samples: list[Sample], dataset: FolderDataset) -> dict[str, Any]:
+    """Of a parser without error, except that it takes left for right in mirrored images."""
     wrong = [swap_left_right(PERTURBATIONS[HFLIP].apply(sample, T)[0], T) for sample in samples]
-    return robustness(oracle([*samples, *wrong], T, FAST), photos, [HFLIP, HFLIP_NO_SWAP])
+    return robustness(oracle([*samples, *wrong], T, FAST), dataset, [HFLIP, HFLIP_NO_SWAP])
 
 
-def test_a_perfect_parser_is_perfect_on_every_disturbed_photo(perfect: dict[str, Any]) -> None:
+def test_a_perfect_parser_is_perfect_on_every_disturbed_image(perfect: dict[str, Any]) -> None:
     rows = perfect["rows"]
     assert list(rows) == [ORIGINAL, *PERTURBATIONS]
     for name in (ORIGINAL, *PERFECT):
@@ -73,7 +73,7 @@ def test_a_perfect_parser_is_perfect_on_every_disturbed_photo(perfect: dict[str,
         assert [row["persons"][key] for key in ("missed", "duplicates", "inversions", "false_positives")] == [0] * 4, (
             name
         )
-        assert (row["photos"], row["people"], row["masks"]["people"]) == (3, 5, 5), name
+        assert (row["images"], row["people"], row["masks"]["people"]) == (3, 5, 5), name
         assert (row["persons"]["negative_images"], row["persons"]["true_negative_rate"]) == (1, 1), name
         exact = 1 if name in EXACT else 0.9  # turned maps are sampled three times, nearest
         assert exact <= row["masks"]["mean_IoU"] <= 1, name
@@ -106,27 +106,27 @@ def test_a_parser_that_confuses_sides_in_the_mirror_is_found_out(confused: dict[
     assert confused["mirror"]["joint_distance"] > 0.03
 
 
-def test_the_same_pixels_are_parsed_once(photos: FolderDataset) -> None:
+def test_the_same_pixels_are_parsed_once(dataset: FolderDataset) -> None:
     gt_valid: list[bytes] = []
 
     def parse(canvas: UInt8) -> CanvasPeople:
         gt_valid.append(canvas.tobytes())
         return nobody(canvas, T)
 
-    robustness(parse, photos, [HFLIP, HFLIP_NO_SWAP, "downscale_2x"])
-    assert len(gt_valid) == 3 * len(photos)
+    robustness(parse, dataset, [HFLIP, HFLIP_NO_SWAP, "downscale_2x"])
+    assert len(gt_valid) == 3 * len(dataset)
 
 
-def test_a_perfect_answer_mirrors_with_the_photo(perfect: dict[str, Any]) -> None:
+def test_a_perfect_answer_mirrors_with_the_image(perfect: dict[str, Any]) -> None:
     mirror = perfect["mirror"]
     assert (mirror["pixel_agreement"], mirror["people"], mirror["matched"]) == (1, 5, 5)
     assert mirror["joint_distance"] == mirror["joint_distance90"] == pytest.approx(0, abs=1e-4)
 
 
-def test_the_original_is_what_evaluate_says(samples: list[Sample], photos: FolderDataset) -> None:
+def test_the_original_is_what_evaluate_says(samples: list[Sample], dataset: FolderDataset) -> None:
     parse = oracle(samples, T, FAST)
-    report = robustness(parse, photos, [])
-    evaluated = evaluate(parse, photos, range(3), FAST)
+    report = robustness(parse, dataset, [])
+    evaluated = evaluate(parse, dataset, range(3), FAST)
     row = report["rows"].pop(ORIGINAL)
     assert (row.pop("description"), report["rows"], report["mirror"]) == ("as they are", {}, None)
     assert row == {key: value for key, value in evaluated.items() if key not in ("categories", "broken")}
@@ -139,9 +139,9 @@ def test_people_are_chosen_by_their_height_in_the_original(tmp_path: Path) -> No
     ]
     heights = np.concatenate([sample.boxes[:, 3] - sample.boxes[:, 1] for sample in samples])
     assert (heights > 64).sum() == 4 > (heights > 96).sum() > 0
-    photos = FolderDataset([write_folder(tmp_path, samples, T)], T)
+    dataset = FolderDataset([write_folder(tmp_path, samples, T)], T)
     names = [name for name in PERFECT if name not in EXACT or "downscale" in name]
-    report = robustness(oracle(views(samples), T, FAST), photos, names)
+    report = robustness(oracle(views(samples), T, FAST), dataset, names)
     assert len(report["rows"]) == 5
     for name, row in report["rows"].items():
         assert row["masks"]["people"] == row["persons"]["notable"] == 4, name
@@ -150,7 +150,7 @@ def test_people_are_chosen_by_their_height_in_the_original(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", PERFECT)
 def test_joints_are_judged_as_in_the_original(name: str) -> None:
-    """The same answer, moved with the photo, has the same similarity, height and area."""
+    """The same answer, moved with the image, has the same similarity, height and area."""
     sample = draw_figures(T, size=(300, 420), people=3, seed=8, height=0.6)
     rng = np.random.default_rng(0)
     found = sample.keypoints + np.concatenate([rng.normal(0, 6, (3, 17, 2)), np.zeros((3, 17, 1))], axis=-1)
@@ -163,10 +163,10 @@ def test_joints_are_judged_as_in_the_original(name: str) -> None:
     if name == HFLIP:
         moved = moved[:, list(T.joint_flip)]
 
-    def figures(photo: Sample, keypoints: np.ndarray) -> Any:
+    def figures(sample: Sample, keypoints: np.ndarray) -> Any:
         score = np.array([0.9, 0.8, 0.7], np.float32)
-        people = Prediction(photo.parts, photo.people, keypoints, score, np.ones((3, 14), np.float32))
-        return measure(photo, people, T, negative=False)
+        people = Prediction(sample.parts, sample.people, keypoints, score, np.ones((3, 14), np.float32))
+        return measure(sample, people, T, negative=False)
 
     original = figures(sample, found)
     back = as_original(figures(view, moved), affine, original).poses
@@ -180,7 +180,7 @@ def test_joints_are_judged_as_in_the_original(name: str) -> None:
 
 
 def test_a_person_who_vanishes_is_not_found_rather_than_not_asked_for(tmp_path: Path) -> None:
-    """A mask one pixel wide lies between the pixels of a photo at a quarter of the size."""
+    """A mask one pixel wide lies between the pixels of an image at a quarter of the size."""
     sample = draw_figures(T, people=1, seed=3)
     parts, people = sample.parts.copy(), sample.people.copy()
     parts[20:120, 1], people[20:120, 1] = 2, 2
@@ -193,8 +193,8 @@ def test_a_person_who_vanishes_is_not_found_rather_than_not_asked_for(tmp_path: 
         has_mask=np.ones(2, bool),
         boxes=mask_boxes(people, 2) + np.float32([0, 0, 1, 0]),  # what is seen is wider than what is painted
     )
-    photos = FolderDataset([write_folder(tmp_path, [thin], T)], T)
-    rows = robustness(oracle(views([thin]), T, FAST), photos, ["downscale_2x", "downscale_4x"])["rows"]
+    dataset = FolderDataset([write_folder(tmp_path, [thin], T)], T)
+    rows = robustness(oracle(views([thin]), T, FAST), dataset, ["downscale_2x", "downscale_4x"])["rows"]
     assert 2 not in PERTURBATIONS["downscale_4x"].apply(thin, T)[0].people
     assert [row["masks"]["people"] for row in rows.values()] == [2, 2, 2]
     assert rows[ORIGINAL]["masks"]["mean_IoU"] == 1
@@ -217,9 +217,9 @@ def test_an_answer_mirrored_twice_is_the_answer() -> None:
         np.testing.assert_allclose(getattr(mirror_people(once, T), name), getattr(people, name), atol=1e-4)
 
 
-def test_the_table(perfect: dict[str, Any], photos: FolderDataset) -> None:
+def test_the_table(perfect: dict[str, Any], dataset: FolderDataset) -> None:
     lines = robustness_table({"parser": "oracle 1", "detail": "fast", **perfect}).splitlines()
-    assert lines[0] == "oracle 1, detail fast: 3 photos, 5 people, 5 of them with a mask and over 64 px"
+    assert lines[0] == "oracle 1, detail fast: 3 images, 5 people, 5 of them with a mask and over 64 px"
     cells = {line.split(" | ")[0]: [cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:13]}
     assert len({len(row) for row in cells.values()}) == 1  # as many cells in the head, the rule and each row
     assert cells["| `original`"][2:6] == ["1.000", "", "1.000", "1.000"]
@@ -229,16 +229,16 @@ def test_the_table(perfect: dict[str, Any], photos: FolderDataset) -> None:
     assert "5 of 5 people have a partner" in lines[-1]
 
 
-def test_finding_nobody_has_a_table_too(photos: FolderDataset) -> None:
-    report = robustness(lambda canvas: nobody(canvas, T), photos, [HFLIP])
+def test_finding_nobody_has_a_table_too(dataset: FolderDataset) -> None:
+    report = robustness(lambda canvas: nobody(canvas, T), dataset, [HFLIP])
     assert report["mirror"]["pixel_agreement"] is None
     assert report["rows"][HFLIP]["AP_difference"] == report["rows"][HFLIP]["keypoints"]["AP"] == 0
     assert "same part on - of the pixels" in robustness_table({"parser": "", "detail": "fast", **report})
 
 
 def test_nothing_labelled_has_a_table_too(samples: list[Sample], tmp_path: Path) -> None:
-    photos = FolderDataset([write_folder(tmp_path, samples[2:], T)], T)
-    report = robustness(oracle(views(samples[2:]), T, FAST), photos, ["jpeg_q30"])
+    dataset = FolderDataset([write_folder(tmp_path, samples[2:], T)], T)
+    report = robustness(oracle(views(samples[2:]), T, FAST), dataset, ["jpeg_q30"])
     row = report["rows"]["jpeg_q30"]
     assert (row["AP_difference"], row["AP_difference_interval"]) == (None, [None, None])
     assert "| `jpeg_q30` | JPEG of quality 30 | - |  | - |" in robustness_table(
@@ -246,9 +246,9 @@ def test_nothing_labelled_has_a_table_too(samples: list[Sample], tmp_path: Path)
     )
 
 
-def test_a_broken_photo_is_left_out_of_every_row(samples: list[Sample], tmp_path: Path) -> None:
+def test_a_broken_image_is_left_out_of_every_row(samples: list[Sample], tmp_path: Path) -> None:
     root = write_folder(tmp_path, samples, T)
     (root / "images" / f"{samples[0].key}.png").write_bytes(b"")
     report = robustness(oracle(views(samples), T, FAST), FolderDataset([root], T), ["jpeg_q30"])
-    assert [row["photos"] for row in report["rows"].values()] == [2, 2]
-    assert [photo["photo"] for photo in report["broken"]] == [samples[0].key]
+    assert [row["images"] for row in report["rows"].values()] == [2, 2]
+    assert [sample["image"] for sample in report["broken"]] == [samples[0].key]

@@ -20,7 +20,7 @@ from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample
-from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, chosen_photos, tune_thresholds
+from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, select_images, tune_thresholds
 from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 128)
@@ -73,7 +73,7 @@ def samples() -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def folder(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("photos"), samples, DENSEPOSE_COCO)
+    return write_folder(tmp_path_factory.mktemp("images"), samples, DENSEPOSE_COCO)
 
 
 def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
@@ -84,9 +84,9 @@ def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
 
 
 def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path) -> None:
-    photos = FolderDataset([folder], DENSEPOSE_COCO)
+    dataset = FolderDataset([folder], DENSEPOSE_COCO)
     parser = HumanParser(Known(samples), CONFIG).eval()
-    trials = tune_thresholds(parser, photos, range(3), [SIZE])
+    trials = tune_thresholds(parser, dataset, range(3), [SIZE])
     assert GHOST < trials[0].config.keypoint_threshold < SURE
     assert trials[0].keypoint_ap > 0.95
     assert trials[0].mask_iou > 0.7  # arms of such small figures are a cell wide
@@ -107,28 +107,28 @@ def test_the_command_prints_what_export_takes(
     monkeypatch.setitem(command.CANVASES, "standard", (SIZE,))
     assert main(["tune-decoder", "last.ckpt", str(folder), "--num-images", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("trials on 3 photos that were trained on, detail standard")
+    assert lines[0].endswith("trials on 3 images that were trained on, detail standard")
     assert lines[2].split(" | ")[1:4] == ["keypoint AP", "mask IoU", "TNR"]
     assert len(lines[4:-2]) == command.SHOWN
     assert lines[-1].startswith("--decoder peak_window=")
     assert [part.partition("=")[0] for part in lines[-1].split()[1:]] == list(CHOICES)
 
 
-def test_no_photos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_images_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tune-decoder", str(tmp_path / "last.ckpt"), str(tmp_path), "--num-images", "0"]) == 2
     assert "choose on at least one" in capsys.readouterr().err
 
 
-def test_photos_of_human_work_are_preferred_and_some_show_nobody(tmp_path: Path) -> None:
+def test_images_of_human_work_are_preferred_and_some_show_nobody(tmp_path: Path) -> None:
     def figures(people: int, seed: int) -> Sample:
         return draw_figures(DENSEPOSE_COCO, (32, 32), people=people, seed=seed)
 
     real = write_folder(tmp_path / "real", [figures(1, seed) for seed in range(5)], DENSEPOSE_COCO)
     empty = write_folder(tmp_path / "empty", [figures(0, seed) for seed in range(5, 9)], DENSEPOSE_COCO)
     drawn = write_folder(tmp_path / "drawn", [figures(1, seed) for seed in range(9, 12)], DENSEPOSE_COCO, "synthetic")
-    photos = FolderDataset([real, empty, drawn], DENSEPOSE_COCO)
-    chosen = chosen_photos(photos, range(12), 4)
-    assert [photos.photos[i].negative for i in chosen] == [False] * 4 + [True] * 4
-    assert {photos.photos[i].source for i in chosen} == {"coco-sports"}
-    assert chosen_photos(FolderDataset([drawn], DENSEPOSE_COCO), range(3), 9) == [0, 1, 2]
+    dataset = FolderDataset([real, empty, drawn], DENSEPOSE_COCO)
+    chosen = select_images(dataset, range(12), 4)
+    assert [dataset.records[i].negative for i in chosen] == [False] * 4 + [True] * 4
+    assert {dataset.records[i].source for i in chosen} == {"coco-sports"}
+    assert select_images(FolderDataset([drawn], DENSEPOSE_COCO), range(3), 9) == [0, 1, 2]
     assert np.all(np.diff(chosen[:4]) > 0)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
-from tests.bundles import SCORES, figure_bundle, figure_photo
+from tests.bundles import SCORES, figure_bundle, figure_image
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 
@@ -19,25 +19,25 @@ FIRST, SECOND = (slice(30, 150), slice(30, 90)), (slice(30, 180), slice(180, 240
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
-    Image.fromarray(figure_photo((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180)))).save(
+    Image.fromarray(figure_image((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180)))).save(
         folder / "two.png"
     )
     Image.new("RGB", (288, 192)).save(folder / "nobody.png")
     return folder
 
 
-def labelled(photos: Path, out: Path, *options: str) -> FolderDataset:
+def labelled(images: Path, out: Path, *options: str) -> FolderDataset:
     bundle = figure_bundle(out.parent / "bundle")
-    assert main(["pseudo-label", str(bundle), str(photos), "--out", str(out), "--detail", "high", *options]) == 0
+    assert main(["pseudo-label", str(bundle), str(images), "--out", str(out), "--detail", "high", *options]) == 0
     return FolderDataset([out], T)
 
 
-def test_answers_become_labels(photos: Path, tmp_path: Path) -> None:
-    data = labelled(photos, tmp_path / "out")
-    assert [(photo.key, photo.negative, photo.ground_truth) for photo in data.photos] == [
+def test_answers_become_labels(images: Path, tmp_path: Path) -> None:
+    data = labelled(images, tmp_path / "out")
+    assert [(image.key, image.negative, image.ground_truth) for image in data.records] == [
         ("nobody", False, True), ("two", False, False),
     ]  # fmt: skip
     nobody, two = data.load(0), data.load(1)
@@ -54,9 +54,9 @@ def test_answers_become_labels(photos: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(two.keypoints[:, 0, :2], [[59.5, 89.5], [209.5, 104.5]], atol=1.5)
 
 
-def test_doubtful_people_are_unknown(photos: Path, tmp_path: Path) -> None:
+def test_doubtful_people_are_unknown(images: Path, tmp_path: Path) -> None:
     between = sum(SCORES) / 2
-    two = labelled(photos, tmp_path / "out", "--score-thr", str(between)).load(1)
+    two = labelled(images, tmp_path / "out", "--score-thr", str(between)).load(1)
     assert len(two.keypoints) == 1
     assert (two.people[FIRST] == 1).mean() > 0.95
     for labels in (two.people, two.parts):
@@ -64,26 +64,26 @@ def test_doubtful_people_are_unknown(photos: Path, tmp_path: Path) -> None:
         assert not (labels[FIRST] == IGNORE).any()
 
 
-def test_a_photo_that_cannot_be_read_is_left_out(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_image_that_cannot_be_read_is_left_out(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (photos / "broken.png").write_bytes(b"no picture")
-    data = labelled(photos, tmp_path / "out")
+    (images / "broken.png").write_bytes(b"no picture")
+    data = labelled(images, tmp_path / "out")
     assert len(data) == 2
     out, err = capsys.readouterr()
     assert "left out:" in err
     assert "broken.png" in err
-    assert "2 photos of 2 people" in out
-    for path in photos.iterdir():
+    assert "2 images of 2 people" in out
+    for path in images.iterdir():
         path.write_bytes(b"no picture")
-    arguments = ["pseudo-label", str(tmp_path / "bundle"), str(photos), "--out", str(tmp_path / "none")]
+    arguments = ["pseudo-label", str(tmp_path / "bundle"), str(images), "--out", str(tmp_path / "none")]
     assert main(arguments) == 2
-    assert "none of 3 photos can be read" in capsys.readouterr().err
+    assert "none of 3 images can be read" in capsys.readouterr().err
     assert main([*arguments, "--score-thr", "1.5"]) == 2
     assert "--score-thr 1.5: choose a score from 0 to 1" in capsys.readouterr().err
 
 
-def test_records_are_a_models_guess(photos: Path, tmp_path: Path) -> None:
-    labelled(photos, tmp_path / "out")
+def test_records_are_a_models_guess(images: Path, tmp_path: Path) -> None:
+    labelled(images, tmp_path / "out")
     value = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert {(a["keypoints_source"], a["mask_source"]) for a in value["annotations"]} == {("teacher", "teacher")}

@@ -51,7 +51,7 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
     figures = json.loads((out / "table5_greedy-0/metrics.json").read_text())
     assert set(figures) == {"table5_greedy_joint", "table5_greedy"}
     for sets in figures.values():
-        assert list(sets) == ["1 held-out photos", "12 photos of data"]
+        assert list(sets) == ["1 held-out images", "12 images of data"]
         assert all(values[FIELD] > 0 for values in sets.values())
     written = (out / "table4_direct-0/last.ckpt").stat().st_mtime_ns
     assert main([*command, *rows, "--set", *small]) == 0
@@ -65,7 +65,7 @@ def test_tables_give_the_figure_of_each_seed(tmp_path: Path) -> None:
         values = {**dict.fromkeys(columns, value), FIELD: None}
         folder = tmp_path / f"table4_warped-{seed}"
         folder.mkdir()
-        (folder / "metrics.json").write_text(json.dumps({"table4_warped": {"photos": values}}))
+        (folder / "metrics.json").write_text(json.dumps({"table4_warped": {"images": values}}))
     line = next(line for line in tables(tmp_path).splitlines() if "`table4_warped`" in line)
     assert line.split("| ")[3].strip() == "2"
     assert line.count("0.2500 / 0.5000") == 7
@@ -75,7 +75,7 @@ def test_tables_give_the_figure_of_each_seed(tmp_path: Path) -> None:
 def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path: Path) -> None:
     """A network whose field is zero is wrong by the length of the labels."""
     sample = draw_figures(DENSEPOSE_COCO, (64, 64), people=1, seed=1)
-    photos = FolderDataset([write_folder(tmp_path, [sample], DENSEPOSE_COCO)], DENSEPOSE_COCO)
+    dataset = FolderDataset([write_folder(tmp_path, [sample], DENSEPOSE_COCO)], DENSEPOSE_COCO)
     network = Network(ModelConfig(backbone="resnet18", hidden_dim=16))
     with torch.no_grad():
         for heads in (network.projection.coarsest, *network.projection.finer):
@@ -86,5 +86,5 @@ def test_the_field_error_is_the_distance_to_the_label_in_canvas_pixels(tmp_path:
     cells = np.stack([4 * xs + 1.5, 4 * ys + 1.5], axis=1)  # [cells, 2], canvas pixels
     lengths = np.linalg.norm(cells[:, None] - joints, axis=2).min(axis=1)
     config = replace(smoke(), input_size=(64, 64))
-    error = field_error(network, photos, [0], config)
+    error = field_error(network, dataset, [0], config)
     assert error == pytest.approx(lengths.mean(), rel=1e-3)

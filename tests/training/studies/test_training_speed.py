@@ -24,17 +24,17 @@ T = DENSEPOSE_COCO
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    samples = [replace(draw_figures(T, (96, 96), 1 + i % 2, seed=i), key=f"photo{i}") for i in range(5)]
-    return write_folder(tmp_path_factory.mktemp("photos"), samples, T)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples = [replace(draw_figures(T, (96, 96), 1 + i % 2, seed=i), key=f"image{i}") for i in range(5)]
+    return write_folder(tmp_path_factory.mktemp("images"), samples, T)
 
 
-def speed(photos: Path, *arguments: str) -> int:
-    return main(["benchmark-train", "smoke", str(photos), "--input-size", "64x96", "--batch-size", "2", *arguments])
+def speed(folder: Path, *arguments: str) -> int:
+    return main(["benchmark-train", "smoke", str(folder), "--input-size", "64x96", "--batch-size", "2", *arguments])
 
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
-def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
+def test_figures(folder: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
     arguments = [
         "--steps",
         "1",
@@ -44,7 +44,7 @@ def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int,
         f"gradient_accumulation_steps={accumulate}",
         "model.hidden_dim=16",
     ]
-    assert speed(photos, *arguments) == 0
+    assert speed(folder, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["recipe"], report["backbone"], report["precision"]) == ("smoke", "resnet18", "float32")
     assert (report["input_size"], report["batch_size"], report["gradient_accumulation_steps"]) == (
@@ -63,7 +63,7 @@ def test_figures(photos: Path, capsys: pytest.CaptureFixture[str], workers: int,
 
 @pytest.mark.parametrize(("alone", "data_time_fraction"), [(3.0, 0.4), (9.0, 0.0)])
 def test_arithmetic_with_a_clock_of_our_own(
-    photos: Path,
+    folder: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     alone: float,
@@ -89,7 +89,7 @@ def test_arithmetic_with_a_clock_of_our_own(
 
     for name, value in (("time", clock), ("TrainStep", TrainStep), ("load_batches", load_batches)):
         monkeypatch.setattr(training.studies.training_speed, name, value)
-    assert speed(photos, "--steps", "4", "--num-workers", "3") == 0
+    assert speed(folder, "--steps", "4", "--num-workers", "3") == 0
     report = json.loads(capsys.readouterr().out)
     step = round(2 / alone, 2)
     assert report["images_per_second"] == {"loader": 1, "together": 0.4, "step": step, "step_matching": 0.4}
@@ -108,7 +108,7 @@ def test_arithmetic_with_a_clock_of_our_own(
     ],
 )
 def test_what_cannot_be_measured(
-    photos: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert speed(photos, *arguments) == 2
+    assert speed(folder, *arguments) == 2
     assert message in capsys.readouterr().err

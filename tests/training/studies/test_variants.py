@@ -65,7 +65,7 @@ def test_variants_are_trained_measured_and_left(
     file, out = write(tmp_path / "two.toml", TWO), tmp_path / "out"
     assert ablate(data, file, out, "--steps", "2", "--seeds", "1") == 0
     text = capsys.readouterr().out
-    assert "\n**1 held-out photos, at its own canvas**\n" in text
+    assert "\n**1 held-out images, at its own canvas**\n" in text
     assert sorted(folder.name for folder in out.iterdir()) == ["narrow-1", "turned-1"]
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert [row.split(" | ")[:3] for row in rows] == [
@@ -75,7 +75,7 @@ def test_variants_are_trained_measured_and_left(
     report = json.loads((out / "narrow-1/metrics.json").read_text())
     assert report["steps"] == 2
     assert report["config"]["model.hidden_dim"] == 8
-    values = report["figures"]["1 held-out photos, at its own canvas"]
+    values = report["figures"]["1 held-out images, at its own canvas"]
     assert list(values) == list(COLUMNS)
     network = Network(ModelConfig(backbone="resnet18", hidden_dim=8))
     assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
@@ -88,8 +88,8 @@ def test_variants_are_trained_measured_and_left(
     assert (out / "narrow-1/log.csv").read_text() == log
     text = capsys.readouterr().out
     assert [line for line in text.splitlines() if line.startswith("**")] == [
-        "**1 held-out photos, at its own canvas**",
-        "**1 held-out photos, at fast**",
+        "**1 held-out images, at its own canvas**",
+        "**1 held-out images, at fast**",
     ]
 
     # Nothing is left to do; another run is not taken for this one.
@@ -127,9 +127,9 @@ def speed(together: float, **others: float) -> Callable[..., dict[str, Any]]:
 
 
 def test_minutes_become_steps(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photos, training, _ = open_split([data], DENSEPOSE_COCO)
-    config = smoke()  # 16 steps, and 4 with the matching loss; 4 photos a step
-    samples = TrainingSet(photos, training, config)
+    dataset, training, _ = open_split([data], DENSEPOSE_COCO)
+    config = smoke()  # 16 steps, and 4 with the matching loss; 4 images a step
+    samples = TrainingSet(dataset, training, config)
     assert Budget().plan(config, samples) == 20
     assert Budget(steps=7).plan(config, samples) == 7
     monkeypatch.setattr(module, "measure_speed", speed(4.0, step=8.0, step_matching=4.0))
@@ -149,8 +149,8 @@ def test_a_plan_outlives_a_kill_and_serves_all_seeds(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "train", killed)
-    for seed, photos_a_second in ((0, 2.0), (0, 1.0), (1, 1.0)):
-        monkeypatch.setattr(module, "measure_speed", speed(photos_a_second, step=2.0, step_matching=2.0))
+    for seed, images_per_second in ((0, 2.0), (0, 1.0), (1, 1.0)):
+        monkeypatch.setattr(module, "measure_speed", speed(images_per_second, step=2.0, step_matching=2.0))
         with pytest.raises(KeyboardInterrupt):
             ablate(data, file, out, "--minutes", "0.05", "--seeds", str(seed))
     assert planned == [3, 3, 3]
@@ -200,7 +200,7 @@ def test_rows_take_steps_alone(data: Path, tmp_path: Path, capsys: pytest.Captur
 def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
     file = write(tmp_path / "two.toml", TWO)
     for seed, value in ((10, 0.5), (2, 0.25)):
-        figures = {"photos": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
+        figures = {"images": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
         folder = tmp_path / f"narrow-{seed}"
         folder.mkdir()
         (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))

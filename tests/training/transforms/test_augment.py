@@ -21,7 +21,7 @@ def view(sample: Sample, seed: int, config: Augmentation, size: tuple[int, int] 
     return augment(sample, np.random.default_rng(seed), size, T, config)
 
 
-def test_without_variation_a_photo_of_the_canvas_size_stays_as_it_is() -> None:
+def test_without_variation_an_image_of_the_canvas_size_stays_as_it_is() -> None:
     sample = draw_figures(T)
     same = view(sample, 0, STILL)
     for name in ("parts", "people", "joints_labelled"):
@@ -101,16 +101,16 @@ def test_a_person_without_mask_stays_while_a_joint_does() -> None:
     assert set(np.unique(moved.people)) == {0, 2, 255}
 
 
-def test_around_the_photo_lie_bars_labelled_background() -> None:
+def test_around_the_image_lie_bars_labelled_background() -> None:
     small = view(draw_figures(T), 3, Augmentation(scale=(0.5, 0.5), rotation=0, color_jitter=0.5))
     bars = (small.image == LETTERBOX_COLOR).all(axis=-1)
     assert bars.mean() == pytest.approx(0.75, abs=0.01)
     assert not small.parts[bars].any()
-    assert len(small.keypoints) == 3  # the whole photo is in view
+    assert len(small.keypoints) == 3  # the whole image is in view
 
 
 def test_views_contain_people() -> None:
-    """Somebody stands in the corner of a wide photo; close views find them."""
+    """Somebody stands in the corner of a wide image; close views find them."""
     sample = draw_figures(T, size=(100, 800), people=8, seed=0, height=0.5)
     sample = replace(
         sample, keypoints=sample.keypoints[:1], joints_labelled=sample.joints_labelled[:1], boxes=sample.boxes[:1],
@@ -126,7 +126,7 @@ def test_a_view_depends_on_the_generator_alone() -> None:
     assert (view(sample, 1, Augmentation()).image != view(sample, 2, Augmentation()).image).any()
 
 
-def test_colours_change_and_labels_do_not() -> None:
+def test_colors_change_and_labels_do_not() -> None:
     sample = draw_figures(T)
     views = [view(sample, seed, replace(STILL, color_jitter=0.4)) for seed in range(6)]
     for varied in views:
@@ -154,7 +154,7 @@ def test_shrinking_averages_instead_of_skipping() -> None:
     assert np.percentile(inside, 99) - np.percentile(inside, 1) < 10
 
 
-def test_letterbox_centres_a_photo_and_its_labels() -> None:
+def test_letterbox_centers_an_image_and_its_labels() -> None:
     sample = draw_figures(T, size=(120, 320), people=4, seed=3)
     fitted, box = letterbox(sample, (256, 256))
     assert (box.height, box.width, box.offset_y) == (96, 256, 80)

@@ -49,7 +49,7 @@ def test_shapes_and_types(taxonomy: Taxonomy) -> None:
 
 
 def test_offsets_and_projection_lead_to_joints_in_canvas_pixels() -> None:
-    """A cell's centre is canvas 4 x + 1.5; adding four times the vector gives a joint of the sample."""
+    """A cell's center is canvas 4 x + 1.5; adding four times the vector gives a joint of the sample."""
     sample = draw_figures(T, seed=1)
     targets = encoded(sample)
     k, y, x = np.nonzero(targets.heatmap)
@@ -129,7 +129,7 @@ def test_without_a_mask_the_box_is_the_region() -> None:
     np.testing.assert_array_equal(weight, expected)
 
 
-def test_a_photo_of_nobody_teaches_that_there_is_nobody() -> None:
+def test_an_image_of_nobody_teaches_that_there_is_nobody() -> None:
     targets = encoded(draw_figures(T, people=0))
     assert targets.person_count == 0
     assert not targets.heatmap.any()
@@ -150,8 +150,8 @@ def test_a_canvas_off_the_stride_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
-    root = tmp_path_factory.mktemp("photos")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
+    root = tmp_path_factory.mktemp("images")
     real = [replace(draw_figures(T, (96, 96), i % 3, seed=i), key=f"real{i}") for i in range(12)]
     rendered = [replace(draw_figures(T, (96, 96), 2, seed=i), key=f"syn{i}") for i in range(12)]
     write_folder(root / "real", real, T)
@@ -159,12 +159,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> FolderDataset:
     return FolderDataset([root / "real", root / "synthetic"], T)
 
 
-def training_set(photos: FolderDataset, config: TrainConfig, indices: range = range(24)) -> TrainingSet:
-    return TrainingSet(photos, indices, config)
+def training_set(dataset: FolderDataset, config: TrainConfig, indices: range = range(24)) -> TrainingSet:
+    return TrainingSet(dataset, indices, config)
 
 
-def test_an_epoch_holds_every_photo_once_and_a_share_of_rendered_frames(photos: FolderDataset) -> None:
-    data = training_set(photos, replace(smoke(), synthetic_fraction=0.25))
+def test_an_epoch_holds_every_image_once_and_a_share_of_rendered_frames(dataset: FolderDataset) -> None:
+    data = training_set(dataset, replace(smoke(), synthetic_fraction=0.25))
     assert len(data) == 16
     first, second = data.order(0), data.order(1)
     for order in (first, second):
@@ -177,37 +177,37 @@ def test_an_epoch_holds_every_photo_once_and_a_share_of_rendered_frames(photos: 
 @pytest.mark.parametrize(
     ("share", "indices", "count"), [(0.0, range(24), 12), (0.9, range(24), 24), (0.1, range(12, 24), 12)]
 )
-def test_shares_that_the_photos_do_not_allow(photos: FolderDataset, share: float, indices: range, count: int) -> None:
-    data = training_set(photos, replace(smoke(), synthetic_fraction=share), indices)
+def test_shares_that_the_images_do_not_allow(dataset: FolderDataset, share: float, indices: range, count: int) -> None:
+    data = training_set(dataset, replace(smoke(), synthetic_fraction=share), indices)
     assert len(data) == len(data.order(0)) == count
 
 
-def test_a_share_of_one_is_refused(photos: FolderDataset) -> None:
+def test_a_share_of_one_is_refused(dataset: FolderDataset) -> None:
     with pytest.raises(ValueError, match="synthetic_fraction=1"):
-        training_set(photos, replace(smoke(), synthetic_fraction=1))
+        training_set(dataset, replace(smoke(), synthetic_fraction=1))
 
 
 @pytest.mark.parametrize(
     "change",
     [{"copy_paste_prob": 1.1}, {"copy_paste_prob": -0.1}, {"pseudo_label_fraction": 2}, {"pseudo_label_fraction": -1}],
 )
-def test_what_is_no_share_or_probability_is_refused(photos: FolderDataset, change: dict[str, float]) -> None:
+def test_what_is_no_share_or_probability_is_refused(dataset: FolderDataset, change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))}=.*from 0 to 1"):
-        training_set(photos, replace(smoke(), **change))
+        training_set(dataset, replace(smoke(), **change))
 
 
-def guessed(photos: FolderDataset, count: int) -> FolderDataset:
-    """The same photos; of the first `count` a model guessed the joints."""
+def guessed(dataset: FolderDataset, count: int) -> FolderDataset:
+    """The same images; of the first `count` a model guessed the joints."""
     copy = FolderDataset([], T)
-    copy.photos = [replace(photo, ground_truth=i >= count) for i, photo in enumerate(photos.photos)]
+    copy.records = [replace(record, ground_truth=i >= count) for i, record in enumerate(dataset.records)]
     return copy
 
 
 @pytest.mark.parametrize(("share", "real", "rendered"), [(1.0, 12, 4), (0.5, 8, 3), (0.0, 4, 1)])
-def test_a_share_of_guessed_photos_is_drawn_anew_each_epoch(
-    photos: FolderDataset, share: float, real: int, rendered: int
+def test_a_share_of_guessed_images_is_drawn_anew_each_epoch(
+    dataset: FolderDataset, share: float, real: int, rendered: int
 ) -> None:
-    data = training_set(guessed(photos, 8), replace(smoke(), pseudo_label_fraction=share, synthetic_fraction=0.25))
+    data = training_set(guessed(dataset, 8), replace(smoke(), pseudo_label_fraction=share, synthetic_fraction=0.25))
     orders = [data.order(epoch) for epoch in range(3)]
     for order in orders:
         assert len(data) == len(order) == len(set(order)) == real + rendered
@@ -215,33 +215,33 @@ def test_a_share_of_guessed_photos_is_drawn_anew_each_epoch(
         assert sum(i < 12 for i in order) == real
     drawn = {frozenset(i for i in order if i < 8) for order in orders}
     assert len(drawn) == (3 if share == 0.5 else 1)
-    assert orders[1] == training_set(guessed(photos, 8), data.config).order(1)
+    assert orders[1] == training_set(guessed(dataset, 8), data.config).order(1)
 
 
-def test_a_whole_share_of_guessed_photos_changes_no_order(photos: FolderDataset) -> None:
-    assert training_set(guessed(photos, 8), smoke()).order(2) == training_set(photos, smoke()).order(2)
+def test_a_whole_share_of_guessed_images_changes_no_order(dataset: FolderDataset) -> None:
+    assert training_set(guessed(dataset, 8), smoke()).order(2) == training_set(dataset, smoke()).order(2)
 
 
-def test_no_photo_is_left_to_learn_from(photos: FolderDataset) -> None:
-    with pytest.raises(ValueError, match=r"pseudo_label_fraction=0\.0 leaves no photo"):
-        training_set(guessed(photos, 12), replace(smoke(), pseudo_label_fraction=0.0), range(12))
+def test_no_image_is_left_to_learn_from(dataset: FolderDataset) -> None:
+    with pytest.raises(ValueError, match=r"pseudo_label_fraction=0\.0 leaves no image"):
+        training_set(guessed(dataset, 12), replace(smoke(), pseudo_label_fraction=0.0), range(12))
 
 
 class Watched(FolderDataset):
-    """Remembers which photos were read."""
+    """Remembers which images were read."""
 
-    def __init__(self, photos: FolderDataset) -> None:
-        super().__init__([], photos.taxonomy)
-        self.photos, self.read = photos.photos, list[int]()
+    def __init__(self, dataset: FolderDataset) -> None:
+        super().__init__([], dataset.taxonomy)
+        self.records, self.read = dataset.records, list[int]()
 
     def load(self, index: int) -> Sample:
         self.read.append(index)
         return super().load(index)
 
 
-def test_people_are_pasted_from_other_photos_of_the_epoch_alone(photos: FolderDataset) -> None:
-    """Every third photo shows nobody, 9 to 11 are not to be trained on, 12 and those after it are rendered."""
-    watched = Watched(guessed(photos, 3))
+def test_people_are_pasted_from_other_images_of_the_epoch_alone(dataset: FolderDataset) -> None:
+    """Every third image shows nobody, 9 to 11 are not to be trained on, 12 and those after it are rendered."""
+    watched = Watched(guessed(dataset, 3))
     data = TrainingSet(
         watched, [*range(9), *range(12, 24)], replace(smoke(), copy_paste_prob=1.0, pseudo_label_fraction=0.34)
     )
@@ -256,8 +256,8 @@ def test_people_are_pasted_from_other_photos_of_the_epoch_alone(photos: FolderDa
     assert read == {2, 4, 5, 7, 8}
 
 
-def test_pasting_changes_some_views_and_others_not_at_all(photos: FolderDataset) -> None:
-    plain, pasting = (training_set(photos, replace(smoke(), copy_paste_prob=paste)) for paste in (0.0, 0.5))
+def test_pasting_changes_some_views_and_others_not_at_all(dataset: FolderDataset) -> None:
+    plain, pasting = (training_set(dataset, replace(smoke(), copy_paste_prob=paste)) for paste in (0.0, 0.5))
     changed = 0
     for index in range(12):
         views = [data.canvas((0, index)) for data in (plain, pasting, pasting)]
@@ -270,7 +270,7 @@ def test_pasting_changes_some_views_and_others_not_at_all(photos: FolderDataset)
     assert 0 < changed < 12
 
 
-def test_ignored_pixels_can_be_taught_as_nobody(photos: FolderDataset, tmp_path: Path) -> None:
+def test_ignored_pixels_can_be_taught_as_nobody(dataset: FolderDataset, tmp_path: Path) -> None:
     sample = draw_figures(T, (96, 96), 2, seed=1)
     known = sample.people == 1
     known[:40] = False
@@ -278,10 +278,10 @@ def test_ignored_pixels_can_be_taught_as_nobody(photos: FolderDataset, tmp_path:
     sample.parts[~known & (sample.people > 0)] = 255  # of the first person's upper half the parts are unknown
     sample.has_mask[1] = False
     write_folder(tmp_path, [sample], T, "synthetic")
-    dataset = FolderDataset([tmp_path], T)
+    masked = FolderDataset([tmp_path], T)
     still = replace(smoke(), input_size=(96, 96), hflip_prob=0, scale=(1, 1), rotation=0)
     unknown, nobody = (
-        TrainingSet(dataset, [0], replace(still, unlabeled_as=ignore)).canvas((0, 0))
+        TrainingSet(masked, [0], replace(still, unlabeled_as=ignore)).canvas((0, 0))
         for ignore in ("unknown", "background")
     )
     np.testing.assert_array_equal(unknown.parts, sample.parts)
@@ -292,20 +292,20 @@ def test_ignored_pixels_can_be_taught_as_nobody(photos: FolderDataset, tmp_path:
     assert not encoded(unknown).heatmap_weight.all()
 
 
-def test_samples_depend_on_seed_and_epoch_and_not_on_what_was_drawn_before(photos: FolderDataset) -> None:
-    data = training_set(photos, smoke())
+def test_samples_depend_on_seed_and_epoch_and_not_on_what_was_drawn_before(dataset: FolderDataset) -> None:
+    data = training_set(dataset, smoke())
     image, targets = data[3, 5]
     data[3, 1]
     again = data[3, 5]
     np.testing.assert_array_equal(image, again[0])
     np.testing.assert_array_equal(targets.joints, again[1].joints)
     assert (image != data[4, 5][0]).any()
-    assert (image != training_set(photos, replace(smoke(), seed=1))[3, 5][0]).any()
+    assert (image != training_set(dataset, replace(smoke(), seed=1))[3, 5][0]).any()
 
 
-def test_batches_are_stacks_of_samples(photos: FolderDataset) -> None:
+def test_batches_are_stacks_of_samples(dataset: FolderDataset) -> None:
     config = smoke()
-    data = training_set(photos, config)
+    data = training_set(dataset, config)
     views = [(0, index) for index in data.order(0)]
     loader = DataLoader(data, batch_size=4, sampler=views, collate_fn=collate)
     batch = next(iter(loader))
@@ -320,16 +320,16 @@ def test_batches_are_stacks_of_samples(photos: FolderDataset) -> None:
 
 
 @pytest.fixture
-def broken(photos: FolderDataset, tmp_path: Path) -> FolderDataset:
-    """The same photos; the file of the first is cut short."""
+def broken(dataset: FolderDataset, tmp_path: Path) -> FolderDataset:
+    """The same images; the file of the first is cut short."""
     path = tmp_path / "cut.png"
-    path.write_bytes(photos.photos[0].image.read_bytes()[:100])
+    path.write_bytes(dataset.records[0].image.read_bytes()[:100])
     copy = FolderDataset([], T)
-    copy.photos = [replace(photos.photos[0], image=path), *photos.photos[1:]]
+    copy.records = [replace(dataset.records[0], image=path), *dataset.records[1:]]
     return copy
 
 
-def test_an_unreadable_photo_is_named_once_and_teaches_nothing(
+def test_an_unreadable_image_is_named_once_and_teaches_nothing(
     broken: FolderDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = training_set(broken, smoke())
@@ -344,10 +344,10 @@ def test_an_unreadable_photo_is_named_once_and_teaches_nothing(
     assert "unpack its archive again" in message
 
 
-def test_an_unreadable_photo_ends_a_strict_run_and_many_end_any(broken: FolderDataset) -> None:
+def test_an_unreadable_image_ends_a_strict_run_and_many_end_any(broken: FolderDataset) -> None:
     with pytest.raises(DatasetError, match=r"cut\.png"):
         TrainingSet(broken, range(24), smoke(), strict=True)[0, 0]
-    broken.photos = [replace(photo, image=Path(f"missing{i}.png")) for i, photo in enumerate(broken.photos * 2)]
+    broken.records = [replace(record, image=Path(f"missing{i}.png")) for i, record in enumerate(broken.records * 2)]
     data = training_set(broken, smoke(), range(48))
     for index in range(17):
         assert (data[0, index][1].parts == 255).all()

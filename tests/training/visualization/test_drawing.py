@@ -13,7 +13,7 @@ T = DENSEPOSE_COCO
 NOBODY = np.zeros((0, 17, 3), np.float32)
 
 
-def test_parts_get_their_colours_and_the_rest_stays_as_it_is() -> None:
+def test_parts_get_their_colors_and_the_rest_stays_as_it_is() -> None:
     sample = draw_figures(T)
     picture = draw_people(sample.image, sample.parts, np.zeros_like(sample.people), NOBODY, T, opacity=1)
     np.testing.assert_array_equal(picture[sample.parts == 0], sample.image[sample.parts == 0])
@@ -28,7 +28,7 @@ def test_unknown_pixels_show() -> None:
     assert (picture[:40] == (255, 0, 255)).all()
 
 
-def test_people_are_outlined_in_different_colours() -> None:
+def test_people_are_outlined_in_different_colors() -> None:
     people = np.zeros((30, 40), np.uint8)
     people[5:20, 5:15], people[5:20, 20:30] = 1, 2
     picture = draw_people(np.zeros((30, 40, 3), np.uint8), np.zeros_like(people), people, NOBODY, T)

@@ -1,4 +1,4 @@
-"""A gallery of a bundle that parses its photos exactly, so that it is known what must be drawn where."""
+"""A gallery of a bundle that parses its images exactly, so that it is known what must be drawn where."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import color, figure_bundle, figure_photo
+from tests.bundles import color, figure_bundle, figure_image
 from training.__main__ import main
 from training.data.samples import DatasetError
-from training.data.unlabeled_images import find_photos, read_photo
+from training.data.unlabeled_images import find_images, read_upright
 from training.inference.predictors import open_predictor
 from training.visualization.gallery import GREY, Gallery, Tile, draw_gallery
 from training.visualization.target_grid import PAPER
@@ -27,67 +27,67 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person at the left and one at the right, in every format, one of them stored on its side; and nobody."""
-    folder = tmp_path_factory.mktemp("gallery") / "photos"
+    folder = tmp_path_factory.mktemp("gallery") / "images"
     folder.mkdir()
-    photo = Image.fromarray(figure_photo((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
+    image = Image.fromarray(figure_image((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
     for name in ("a.jpg", "b.png", "c.webp", "d.avif"):
-        photo.save(folder / name, quality=100)
+        image.save(folder / name, quality=100)
     exif = Image.Exif()
     exif[0x0112] = TURNED
-    photo.rotate(90, expand=True).save(folder / "e.JPG", "JPEG", quality=100, exif=exif)
+    image.rotate(90, expand=True).save(folder / "e.JPG", "JPEG", quality=100, exif=exif)
     Image.new("RGB", (100, 300)).save(folder / "f.png")
     (folder / "g.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("not a photo")
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
-def test_photos_are_found_and_read_upright(photos: Path, tmp_path: Path) -> None:
-    paths = find_photos([photos, photos / "notes.txt"])
+def test_images_are_found_and_read_upright(images: Path, tmp_path: Path) -> None:
+    paths = find_images([images, images / "notes.txt"])
     assert " ".join(path.name for path in paths) == "a.jpg b.png c.webp d.avif e.JPG f.png g.png notes.txt"
-    exact = read_photo(photos / "b.png")
+    exact = read_upright(images / "b.png")
     for path in paths[:5]:
-        assert read_photo(path).shape == (192, 288, 3)
-        assert abs(read_photo(path).astype(int) - exact).mean() < 3
+        assert read_upright(path).shape == (192, 288, 3)
+        assert abs(read_upright(path).astype(int) - exact).mean() < 3
     for path in paths[6:]:
         with pytest.raises(DatasetError, match=f"{path.name} cannot be read"):
-            read_photo(path)
-    with pytest.raises(DatasetError, match="no photos in"):
-        find_photos([tmp_path])
+            read_upright(path)
+    with pytest.raises(DatasetError, match="no images in"):
+        find_images([tmp_path])
 
 
 def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(tmp_path / "clear.png")
-    assert (read_photo(tmp_path / "clear.png") == 255).all()
+    assert (read_upright(tmp_path / "clear.png") == 255).all()
 
 
-def test_people_are_drawn_where_they_are(bundle: Path, photos: Path) -> None:
+def test_people_are_drawn_where_they_are(bundle: Path, images: Path) -> None:
     gallery = Gallery(open_predictor(bundle, "standard"), side=144)
-    tile = gallery.tile(photos / "b.png")
+    tile = gallery.tile(images / "b.png")
     assert (tile.picture.size, tile.name) == ((144, 96), "b.png")
     assert tile.note.startswith("2 people, ")
     picture = np.asarray(tile.picture).astype(int)
-    # Half the photo's size: the first person's corner is at (15, 15), away from skeletons at (40, 20).
+    # Half the image's size: the first person's corner is at (15, 15), away from skeletons at (40, 20).
     for person, part, (x, y) in ((1, 2, (40, 20)), (2, 4, (94, 20))):
         expected = 0.45 * np.array(color(person, part)) + 0.55 * np.array(T.palette[part - 1])
         np.testing.assert_allclose(picture[y, x], expected, atol=4)
     assert not picture[:13].any()
     assert not picture[:, 48:88].any()
-    turned = np.asarray(gallery.tile(photos / "e.JPG").picture).astype(int)
+    turned = np.asarray(gallery.tile(images / "e.JPG").picture).astype(int)
     assert abs(turned - picture).mean() < 4
-    assert gallery.tile(photos / "f.png").note.startswith("no people, ")
-    assert gallery.tile(photos / "f.png").picture.size == (48, 144)
+    assert gallery.tile(images / "f.png").note.startswith("no people, ")
+    assert gallery.tile(images / "f.png").picture.size == (48, 144)
 
 
-def test_hidden_photos_leave_the_answers(bundle: Path, photos: Path) -> None:
+def test_hidden_images_leave_the_answers(bundle: Path, images: Path) -> None:
     shown, hidden = (
-        np.asarray(Gallery(open_predictor(bundle, "standard"), 144, hidden).tile(photos / "b.png").picture).astype(int)
+        np.asarray(Gallery(open_predictor(bundle, "standard"), 144, hidden).tile(images / "b.png").picture).astype(int)
         for hidden in (False, True)
     )
     background, person = (85, 130), (50, 20)  # (y, x): nobody, and the first person
     assert tuple(hidden[background]) == (GREY, GREY, GREY) != tuple(shown[background])
-    assert hidden[person].max() - hidden[person].min() > 40  # in the colour of its part
+    assert hidden[person].max() - hidden[person].min() > 40  # in the color of its part
 
 
 def test_tiles_stand_in_rows_above_their_text() -> None:
@@ -116,17 +116,17 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
         assert (sheet == rgb).all(axis=2).any()
 
 
-def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.jpg"
-    assert main(["visualize", str(bundle), str(photos), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
+    assert main(["visualize", str(bundle), str(images), "--out", str(out), "--columns", "3", "--side", "96"]) == 0
     text = capsys.readouterr()
-    assert text.out == f"6 photos: {out}\n"
-    assert f"left out: {photos / 'g.png'} cannot be read" in text.err
+    assert text.out == f"6 images: {out}\n"
+    assert f"left out: {images / 'g.png'} cannot be read" in text.err
     with Image.open(out) as sheet:
         assert sheet.width == 8 + 3 * 104
     small = ["--limit", "2", "--side", "48"]
-    assert main(["visualize", str(bundle), str(photos), "--out", str(out), *small]) == 0
-    assert capsys.readouterr().out.startswith("1 photos:")  # the first of them and the last, which is broken
+    assert main(["visualize", str(bundle), str(images), "--out", str(out), *small]) == 0
+    assert capsys.readouterr().out.startswith("1 images:")  # the first of them and the last, which is broken
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_the_command(bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.
         (["--side", "8"], "tiles of 8 pixels"),
         (["--out", "sheet.txt"], "name one of .jpg"),
         (["--out", "nowhere/sheet.jpg"], "in a folder that there is"),
-        (["--limit", "1"], "none of 1 photos can be read"),
+        (["--limit", "1"], "none of 1 images can be read"),
     ],
 )
 def test_wrong_arguments(
-    bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    command = ["visualize", str(bundle), str(photos / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
+    command = ["visualize", str(bundle), str(images / "g.png"), "--out", str(tmp_path / "sheet.png"), *arguments]
     assert main(command) == 2
     assert message in capsys.readouterr().err

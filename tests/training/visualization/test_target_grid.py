@@ -18,7 +18,7 @@ CONFIG = DecoderConfig()
 
 
 def columns(sample: Sample, taxonomy: Taxonomy = T) -> dict[str, np.ndarray]:
-    """The pictures of the first row of a sheet of one photo, by the first word of their titles."""
+    """The pictures of the first row of a sheet of one image, by the first word of their titles."""
     sheet = np.asarray(draw_sheet([Row("me", sample)], taxonomy, CONFIG, "title"))
     height, width = fit(sample, *TILE).size
     lefts = [GAP + i * (TILE[0] + GAP) for i in range(len(COLUMNS))]
@@ -27,7 +27,7 @@ def columns(sample: Sample, taxonomy: Taxonomy = T) -> dict[str, np.ndarray]:
 
 
 def near(picture: np.ndarray, color: tuple[int, ...], tolerance: int = 12) -> np.ndarray:
-    """[H, W], where a picture has a colour."""
+    """[H, W], where a picture has a color."""
     return (np.abs(picture.astype(int) - np.array(color)) <= tolerance).all(axis=2)
 
 
@@ -53,28 +53,28 @@ def test_parts_and_people_are_where_they_are() -> None:
     for person in (1, 2):
         hue = person_colors()[person].astype(int)
         drawn = pictures["people"][sample.people == person].astype(int)
-        grey = np.ptp(drawn - 0.75 * hue, axis=1) < 4  # but for the number, a quarter of grey under the colour
+        grey = np.ptp(drawn - 0.75 * hue, axis=1) < 4  # but for the number, a quarter of grey under the color
         assert grey.mean() > 0.9
 
 
-def test_left_and_right_have_their_colours() -> None:
+def test_left_and_right_have_their_colors() -> None:
     sample = draw_figures(T, (416, 352), people=1)
     sample.keypoints[0, [i for i in range(17) if i not in (0, 9, 10)]] = 0
     sample.keypoints[0, [0, 9, 10]] = (176, 60, 2), (60, 300, 2), (290, 300, 2)  # nose, left wrist, right wrist
-    photo = columns(sample)["photo"]
+    picture = columns(sample)["image"]
     for x, y, color in ((176, 60, MIDDLE), (60, 300, LEFT), (290, 300, RIGHT)):
-        assert near(photo[y - 1 : y + 2, x - 1 : x + 2], color).all()
+        assert near(picture[y - 1 : y + 2, x - 1 : x + 2], color).all()
 
 
 def test_a_hidden_joint_is_hollow() -> None:
     sample = draw_figures(T, (416, 352), people=1)
     sample.keypoints[0, 9] = 60, 300, 1
-    ring = columns(sample)["photo"][295:306, 55:66]
+    ring = columns(sample)["image"][295:306, 55:66]
     assert near(ring, LEFT, 60).any()
     assert not near(ring, LEFT, 60)[5, 5]
 
 
-def test_heatmaps_are_disks_in_the_colour_of_the_side() -> None:
+def test_heatmaps_are_disks_in_the_color_of_the_side() -> None:
     sample = draw_figures(T, (416, 352), people=1)
     sample.keypoints[:] = 0
     sample.keypoints[0, 9] = 100, 100, 2
@@ -112,7 +112,7 @@ def test_arrows_point_to_the_nearest_joint() -> None:
     assert not arrows[:, 166:].any()
 
 
-def test_rows_are_as_high_as_their_photos_and_the_legend_is_below() -> None:
+def test_rows_are_as_high_as_their_images_and_the_legend_is_below() -> None:
     wide, tall = draw_figures(T, (64, 128), people=1), draw_figures(T, (128, 64), people=1)
     one = draw_sheet([Row("a", wide)], T, CONFIG, "")
     two = draw_sheet([Row("a", wide), Row("b", tall)], T, CONFIG, "")
@@ -123,13 +123,13 @@ def test_rows_are_as_high_as_their_photos_and_the_legend_is_below() -> None:
         assert near(legend, color, 0).sum() > 200, color
 
 
-def test_no_photo_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one photo"):
+def test_no_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
         draw_sheet([], T, CONFIG, "")
 
 
 @pytest.mark.parametrize(
     ("size", "fitted"), [((300, 400), (384, 512)), ((1000, 10), (512, 4)), ((511, 512), (508, 512))]
 )
-def test_photos_are_fitted_in_whole_cells(size: tuple[int, int], fitted: tuple[int, int]) -> None:
+def test_images_are_fitted_in_whole_cells(size: tuple[int, int], fitted: tuple[int, int]) -> None:
     assert fit(draw_figures(T, size, people=0), 512, 512).size == fitted

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.data.convert.labels import ClassMap, Entry, Person, PhotoLabels, Region, read_export
+from training.data.convert.labels import ClassMap, Entry, ImageLabels, Person, Region, read_export
 from training.data.convert.masks import coco_mask
 from training.data.samples import DatasetError
 
@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 
 def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Path | None) -> list[Entry]:
-    """The photos of a panoptic file. Its PNGs lie beside it in the folder of its name, as COCO lays them out."""
+    """The images of a panoptic file. Its PNGs lie beside it in the folder of its name, as COCO lays them out."""
     value = _read(source)
     categories = {
         key: str(records[0].get("name", "")) for key, records in _by(source, value["categories"], "id").items()
@@ -40,8 +40,8 @@ def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Pa
     void = names.knows_background(list(categories.values()))
     folder = image_folder(source, value["images"], images)
 
-    def read(image: Record) -> PhotoLabels:
-        labels = PhotoLabels(folder / image["file_name"], (image["height"], image["width"]))
+    def read(image: Record) -> ImageLabels:
+        labels = ImageLabels(folder / image["file_name"], (image["height"], image["width"]))
         if image["id"] not in segments:
             raise DatasetError("it has no segments; annotate it or remove it from images")
         record = segments[image["id"]][0]
@@ -65,14 +65,14 @@ def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Pa
 
 
 def read_instances(source: Path, names: ClassMap, images: Path | None) -> list[Entry]:
-    """The photos of a file of COCO instances whose categories are parts and the person."""
+    """The images of a file of COCO instances whose categories are parts and the person."""
     value = _read(source)
     kinds = _by(source, value["categories"], "id")
     annotations = _by(source, value["annotations"], "image_id")
     folder = image_folder(source, value["images"], images)
 
-    def read(image: Record) -> PhotoLabels:
-        labels = PhotoLabels(folder / image["file_name"], (image["height"], image["width"]))
+    def read(image: Record) -> ImageLabels:
+        labels = ImageLabels(folder / image["file_name"], (image["height"], image["width"]))
         _add_instances(labels, annotations.get(image["id"], []), kinds, names)
         return labels
 
@@ -80,17 +80,17 @@ def read_instances(source: Path, names: ClassMap, images: Path | None) -> list[E
 
 
 def image_folder(source: Path, images: list[Record], named: Path | None) -> Path:
-    """The folder of the photos: the one that was named, else one beside the file that has the first photo."""
+    """The folder of the images: the one that was named, else one beside the file that has the first image."""
     if named is not None:
         return named
     beside, above = source.parent, source.parent.parent
     for folder in (beside / "images", beside, above / "images", above / source.stem.rpartition("_")[2]):
         if images and (folder / str(images[0].get("file_name", ""))).is_file():
             return folder
-    raise DatasetError(f"the photos of {source} are not beside it; name their folder with --images")
+    raise DatasetError(f"the images of {source} are not beside it; name their folder with --images")
 
 
-def _entry(image: Record, read: Callable[[Record], PhotoLabels]) -> Entry:
+def _entry(image: Record, read: Callable[[Record], ImageLabels]) -> Entry:
     return Entry(str(image.get("file_name", image.get("id"))), partial(read, image))
 
 
@@ -105,7 +105,7 @@ def _by(path: Path, records: list[Record], name: str) -> dict[Any, list[Record]]
 
 
 def _add_instances(
-    labels: PhotoLabels,
+    labels: ImageLabels,
     records: list[Record],
     kinds: dict[Any, list[Record]],
     names: ClassMap,
@@ -144,7 +144,7 @@ def _segment_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
     except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}); export it again") from error
     if colors.shape[:2] != size:
-        raise DatasetError(f"{path} is {colors.shape[:2]} pixels, the photo {size}; export it again")
+        raise DatasetError(f"{path} is {colors.shape[:2]} pixels, the image {size}; export it again")
     return colors @ np.array([1, 256, 65536], np.uint32)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from training.data.convert.labels import ClassMap, Entry, Person, PhotoLabels, Region, read_export
+from training.data.convert.labels import ClassMap, Entry, ImageLabels, Person, Region, read_export
 from training.data.convert.masks import brush_mask, polygon_mask
 from training.data.convert.writer import upright_size
 from training.data.samples import Bool, DatasetError
@@ -33,18 +33,18 @@ def read_label_studio(source: Path, names: ClassMap, images: Path | None) -> lis
     return [Entry(f"task {task.get('id')}", partial(_read_task, task, names, folder)) for task in tasks]
 
 
-def _read_task(task: Record, names: ClassMap, folder: Path) -> PhotoLabels:
+def _read_task(task: Record, names: ClassMap, folder: Path) -> ImageLabels:
     """The task's last annotation that was not cancelled, or the last that is marked as ground truth."""
     done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
     if not done:
         raise DatasetError("it has no annotation; submit one, or export annotated tasks only")
     results = [annotation for annotation in done if annotation.get("ground_truth")] or done
     records: list[Record] = results[-1]["result"]
-    photo = _photo(task, folder)
+    image = _image_file(task, folder)
     sizes = {(record["original_height"], record["original_width"]) for record in records if "original_height" in record}
     if len(sizes) > 1:
-        raise DatasetError(f"its regions are for photos of {len(sizes)} sizes; label it again")
-    labels = PhotoLabels(photo, sizes.pop() if sizes else upright_size(photo))  # without regions it shows nobody
+        raise DatasetError(f"its regions are for images of {len(sizes)} sizes; label it again")
+    labels = ImageLabels(image, sizes.pop() if sizes else upright_size(image))  # without regions it shows nobody
     regions = {record["id"]: record for record in records if _label(record) is not None}
     choices = [(record.get("id"), record.get("value", {}).get("choices", [])) for record in records]
     hidden = {number for number, said in choices if OCCLUDED in [str(choice).casefold() for choice in said]}
@@ -56,8 +56,8 @@ def _read_task(task: Record, names: ClassMap, folder: Path) -> PhotoLabels:
     return labels
 
 
-def _photo(task: Record, folder: Path) -> Path:
-    """The file of a task's photo, found by its name: exports name addresses on the server."""
+def _image_file(task: Record, folder: Path) -> Path:
+    """The file of a task's image, found by its name: exports name addresses on the server."""
     data = task["data"]
     address = data.get("image") or next((value for value in data.values() if isinstance(value, str)), "")
     parts = urlsplit(address)
@@ -66,7 +66,7 @@ def _photo(task: Record, folder: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise DatasetError(f"its photo {path.name!r} is not in {folder}; put it there, or name its folder with --images")
+    raise DatasetError(f"its image {path.name!r} is not in {folder}; put it there, or name its folder with --images")
 
 
 def _label(record: Record) -> str | None:
@@ -79,16 +79,16 @@ def _label(record: Record) -> str | None:
     return str(said[0])
 
 
-def _add(labels: PhotoLabels, record: Record, parent: str | None, names: ClassMap, hidden: bool) -> None:
+def _add(labels: ImageLabels, record: Record, parent: str | None, names: ClassMap, hidden: bool) -> None:
     """A region: a person, a part or a joint."""
     name, value, (height, width) = str(_label(record)), record["value"], labels.size
     if record.get("image_rotation"):
-        raise DatasetError(f"its {name} {record['id']} was drawn on a turned photo; turn it back in Label Studio")
+        raise DatasetError(f"its {name} {record['id']} was drawn on a turned image; turn it back in Label Studio")
     if "x" in value and not {"height", "radiusX", "points"} & value.keys():  # a joint
         joints = labels.people.setdefault(parent, Person()).joints if parent is not None else labels.joints
         if name in joints:
             raise DatasetError(f"one person has two {name}; drag each under its person in the panel of regions")
-        # Percent of the photo from its corner; the centre of a pixel is an integer.
+        # Percent of the image from its corner; the center of a pixel is an integer.
         joints[name] = value["x"] / 100 * width - 0.5, value["y"] / 100 * height - 0.5, 1 if hidden else 2
         return
     mask, box = _shape(record, labels.size)
@@ -102,7 +102,7 @@ def _add(labels: PhotoLabels, record: Record, parent: str | None, names: ClassMa
 
 
 def _shape(record: Record, size: tuple[int, int]) -> tuple[Bool | None, tuple[float, float, float, float] | None]:
-    """Mask [H, W] or box of a region; positions are percent of the photo."""
+    """Mask [H, W] or box of a region; positions are percent of the image."""
     value, (height, width) = record["value"], size
     if "rle" in value:
         return brush_mask(value["rle"], size), None

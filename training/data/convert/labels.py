@@ -20,7 +20,7 @@ SPECIAL = {"background": BACKGROUND, "ignore": IGNORE}
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels of a photo under a tool's name for them."""
+    """Pixels of an image under a tool's name for them."""
 
     name: str
     mask: Bool  # [H, W]
@@ -37,12 +37,12 @@ class Person:
 
 
 @dataclass
-class PhotoLabels:
-    """One photo: later regions are in front of earlier ones, and all regions in front of the masks of people."""
+class ImageLabels:
+    """One image: later regions are in front of earlier ones, and all regions in front of the masks of people."""
 
     image: Path
     size: tuple[int, int]  # height and width that the labels are for
-    people: dict[str, Person] = field(default_factory=dict)  # by a key that is unique in the photo
+    people: dict[str, Person] = field(default_factory=dict)  # by a key that is unique in the image
     regions: list[Region] = field(default_factory=list)
     joints: dict[str, Joint] = field(default_factory=dict)  # those of which nobody said whose they are
     void: Bool | None = None  # [H, W], pixels that nobody labelled, where that is known
@@ -50,12 +50,12 @@ class PhotoLabels:
 
 @dataclass(frozen=True)
 class Entry:
-    """A photo of an export whose labels are yet to be read."""
+    """An image of an export whose labels are yet to be read."""
 
     name: str
-    reader: Callable[[], PhotoLabels]
+    reader: Callable[[], ImageLabels]
 
-    def read(self) -> PhotoLabels:
+    def read(self) -> ImageLabels:
         """Its labels. Raises DatasetError where they are broken, or lack what their format demands."""
         try:
             return self.reader()

@@ -13,7 +13,7 @@ CHANNELS = 4  # a brush stroke is an RGBA picture whose last channel is the stro
 
 
 def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> Bool:
-    """[H, W]: the pixels inside any of some polygons, each x0, y0, x1, y1, ... from the photo's upper left corner.
+    """[H, W]: the pixels inside any of some polygons, each x0, y0, x1, y1, ... from the image's upper left corner.
 
     Raises DatasetError for a polygon of fewer than three points.
     """
@@ -70,7 +70,7 @@ def _unpack(data: bytes, expected: int) -> UInt8:
 
     total = read(32)
     if total != expected:
-        raise ValueError(f"it is of {total // CHANNELS} pixels, the photo of {expected // CHANNELS}")
+        raise ValueError(f"it is of {total // CHANNELS} pixels, the image of {expected // CHANNELS}")
     word = read(5) + 1
     widths = [read(4) + 1 for _ in range(4)]
     values = np.zeros(total, np.uint8)

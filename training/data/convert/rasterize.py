@@ -1,4 +1,4 @@
-"""From what a tool said of a photo to the maps and people of a folder."""
+"""From what a tool said of an image to the maps and people of a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.taxonomy import BACKGROUND, IGNORE, Taxonomy
-from training.data.convert.labels import ClassMap, Joint, Person, PhotoLabels, Region
+from training.data.convert.labels import ClassMap, ImageLabels, Joint, Person, Region
 from training.data.datasets.folder_records import GROUND_TRUTH
 from training.data.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
 
@@ -18,18 +18,18 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1; it ends behind its la
 
 
 class Painted(NamedTuple):
-    """The label maps of a photo and the COCO records of its people, in the order of their indices."""
+    """The label maps of an image and the COCO records of its people, in the order of their indices."""
 
     parts: UInt8  # [H, W]
     people: UInt8  # [H, W]
     records: list[dict[str, Any]]
 
 
-def paint(labels: PhotoLabels, names: ClassMap, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
+def paint(labels: ImageLabels, names: ClassMap, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
     """Paint the masks of people, then parts over them, and number the people 1..n.
 
     A part that names nobody goes to the person whose mask (box, without a mask) holds more than half of it; if there
-    is none, its pixels are unknown. In photos that name nobody at all, `one_person` gives all parts to one person.
+    is none, its pixels are unknown. In images that name nobody at all, `one_person` gives all parts to one person.
 
     Raises DatasetError for parts or joints that cannot be given to a person, and for a person with neither pixels, box
     nor joints.
@@ -76,8 +76,8 @@ def paint(labels: PhotoLabels, names: ClassMap, taxonomy: Taxonomy, one_person: 
     return Painted(parts, owners, records)
 
 
-def _people(labels: PhotoLabels, names: ClassMap) -> dict[str, Person]:
-    """Everybody whom the photo or one of its regions names, with the masks of regions that are whole people."""
+def _people(labels: ImageLabels, names: ClassMap) -> dict[str, Person]:
+    """Everybody whom the image or one of its regions names, with the masks of regions that are whole people."""
     people = {key: Person(person.mask, person.box, person.joints) for key, person in labels.people.items()}
     for region in labels.regions:
         if region.person is not None:
@@ -87,7 +87,7 @@ def _people(labels: PhotoLabels, names: ClassMap) -> dict[str, Person]:
     return people
 
 
-def _regions(labels: PhotoLabels, names: ClassMap) -> list[tuple[Region, int]]:
+def _regions(labels: ImageLabels, names: ClassMap) -> list[tuple[Region, int]]:
     """Regions and their part ids, without those that only say where a person is."""
     regions = []
     for region in labels.regions:

@@ -1,4 +1,4 @@
-"""Writing a folder of one's own photos as `training.data.datasets.folders` reads it."""
+"""Writing a folder of one's own images as `training.data.datasets.folders` reads it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from training.data.datasets.folder_records import ANNOTATIONS
 from training.data.samples import DatasetError
 
 FOLDERS = ("images", "parts", "people")
-UPRIGHT = 1  # EXIF orientation of a photo that is stored as it is shown
+UPRIGHT = 1  # EXIF orientation of an image that is stored as it is shown
 
 
 class FolderWriter:
-    """Photos and their maps into `images/`, `parts/`, `people/`; `finish` writes the annotations.
+    """Images and their maps into `images/`, `parts/`, `people/`; `finish` writes the annotations.
 
-    Photos are copied, or hard-linked where `link`; one that its camera stored turned is written upright.
+    Images are copied, or hard-linked where `link`; one that its camera stored turned is written upright.
     Raises DatasetError where `out` already holds something.
     """
 
@@ -38,15 +38,15 @@ class FolderWriter:
         self.annotations: list[dict[str, Any]] = []
         self._keys: set[str] = set()
 
-    def add(self, photo: Path, painted: Painted, complete: bool = True) -> None:
-        """Write one photo; unless its labels are `complete`, that they name nobody does not mean that it shows nobody.
+    def add(self, path: Path, painted: Painted, complete: bool = True) -> None:
+        """Write one image; unless its labels are `complete`, that they name nobody does not mean that it shows nobody.
 
         Raises DatasetError, having written nothing, where it is unreadable or of another size.
         """
-        key, number = photo.stem, 2
+        key, number = path.stem, 2
         while key.casefold() in self._keys:  # file systems may not tell cases apart
-            key, number = f"{photo.stem}_{number}", number + 1
-        name = self._write_photo(photo, key, painted.parts.shape)
+            key, number = f"{path.stem}_{number}", number + 1
+        name = self._write_image(path, key, painted.parts.shape)
         self._keys.add(key.casefold())
         for folder, array in (("parts", painted.parts), ("people", painted.people)):
             Image.fromarray(array).save(self.out / folder / f"{key}.png", optimize=True)
@@ -60,7 +60,7 @@ class FolderWriter:
     def finish(self) -> Path:
         """Write the annotations, and return their path."""
         value = {
-            "info": {"description": "converted photos", "part_names": ["background", *self.taxonomy.part_names]},
+            "info": {"description": "converted images", "part_names": ["background", *self.taxonomy.part_names]},
             "categories": [{"id": 1, "name": "person", "keypoints": list(self.taxonomy.joint_names)}],
             "images": self.images,
             "annotations": self.annotations,
@@ -69,42 +69,42 @@ class FolderWriter:
         path.write_text(json.dumps(value), encoding="utf-8")
         return path
 
-    def _write_photo(self, photo: Path, key: str, size: tuple[int, ...]) -> str:
+    def _write_image(self, path: Path, key: str, size: tuple[int, ...]) -> str:
         """The file's name in `images/`."""
-        with open_photo(photo) as file:
+        with open_image(path) as file:
             turned = file.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
             upright = ImageOps.exif_transpose(file)
             lossless, stored = file.format == "PNG", file.size
         wanted = size[::-1]  # width and height
         if wanted not in (upright.size, stored):
-            raise DatasetError(f"{photo} is {upright.size}, its labels are {wanted} pixels; give the labelled photo")
+            raise DatasetError(f"{path} is {upright.size}, its labels are {wanted} pixels; give the labelled image")
         if turned and wanted == upright.size:
             name = f"{key}.{'png' if lossless else 'jpg'}"
             upright.convert("RGB").save(self.out / "images" / name, quality=95)
             return name
-        name = f"{key}{photo.suffix.lower()}"
+        name = f"{key}{path.suffix.lower()}"
         try:
-            (os.link if self.link else shutil.copyfile)(photo, self.out / "images" / name)
+            (os.link if self.link else shutil.copyfile)(path, self.out / "images" / name)
         except OSError as error:
-            raise DatasetError(f"{photo} cannot be put into {self.out} ({error}); try without --link") from error
+            raise DatasetError(f"{path} cannot be put into {self.out} ({error}); try without --link") from error
         return name
 
 
 @contextmanager
-def open_photo(photo: Path) -> Iterator[Image.Image]:
-    """A photo, decoded. Raises DatasetError where it is missing or broken."""
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """An image, decoded. Raises DatasetError where it is missing or broken."""
     try:
-        with Image.open(photo) as file:
+        with Image.open(path) as file:
             file.load()
             yield file
     except FileNotFoundError:
-        raise DatasetError(f"{photo} is missing; name the folder of the photos with --images") from None
+        raise DatasetError(f"{path} is missing; name the folder of the images with --images") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise DatasetError(f"{photo} cannot be decoded ({error}); put the photo there again") from error
+        raise DatasetError(f"{path} cannot be decoded ({error}); put the image there again") from error
 
 
-def upright_size(photo: Path) -> tuple[int, int]:
-    """Height and width of a photo as viewers show it. Raises DatasetError where it is missing or broken."""
-    with open_photo(photo) as file:
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as viewers show it. Raises DatasetError where it is missing or broken."""
+    with open_image(path) as file:
         width, height = ImageOps.exif_transpose(file).size
     return height, width

@@ -1,1 +1,1 @@
-"""Layouts of labelled photos on disk, one module each, behind one interface."""
+"""Layouts of labelled images on disk, one module each, behind one interface."""

@@ -13,37 +13,37 @@ from PIL import Image, UnidentifiedImageError
 from model.taxonomy import Taxonomy
 from training.data.samples import DatasetError, Sample, UInt8
 
-SYNTHETIC = "synthetic"  # source of rendered photos: every label is exact, an absent joint is outside the frame
-OWN = "own"  # source of photos in folders that name none
+SYNTHETIC = "synthetic"  # source of rendered images: every label is exact, an absent joint is outside the frame
+OWN = "own"  # source of images in folders that name none
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photo:
+class ImageRecord:
     """Metadata of an image, known without opening it."""
 
-    key: str  # names the photo within its data set
+    key: str  # names the image within its data set
     source: str  # the collection it comes from
     negative: bool = False  # known to show nobody
     ground_truth: bool = True  # every person's joints are human work
     license: str = ""  # what its record says, one of `training.data.licenses.CODES`; else empty: unknown
 
 
-class PhotoDataset(ABC):
-    """Labelled photos on disk. Opening one is cheap: files of photos are read by `load` alone.
+class ImageDataset(ABC):
+    """Labelled images on disk. Opening one is cheap: files of images are read by `load` alone.
 
     A data set's constructor raises DatasetError where what describes it as a whole (lists, annotation files) is
     missing or damaged.
     """
 
     taxonomy: Taxonomy
-    photos: Sequence[Photo]
+    records: Sequence[ImageRecord]
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.records)
 
     @abstractmethod
     def load(self, index: int) -> Sample:
-        """Read one photo and its labels. Raises DatasetError, naming the file, for a missing or broken one."""
+        """Read one image and its labels. Raises DatasetError, naming the file, for a missing or broken one."""
 
     @abstractmethod
     def split(self) -> tuple[list[int], list[int]]:

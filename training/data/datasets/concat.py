@@ -6,31 +6,31 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from training.data.datasets.base import Photo, PhotoDataset
+from training.data.datasets.base import ImageDataset, ImageRecord
 from training.data.samples import DatasetError, Sample
 
 
-class ConcatDataset(PhotoDataset):
-    """The photos of all sets, one set after the other.
+class ConcatDataset(ImageDataset):
+    """The images of all sets, one set after the other.
 
     Raises DatasetError where there is no set or their taxonomies differ.
     """
 
-    def __init__(self, sets: Sequence[PhotoDataset]) -> None:
+    def __init__(self, sets: Sequence[ImageDataset]) -> None:
         if not sets:
             raise DatasetError("no data set to open: name at least one")
         names = sorted({dataset.taxonomy.name for dataset in sets})
         if len(names) > 1:
             raise DatasetError(f"the data sets label {' and '.join(names)}: join sets of one taxonomy")
         self.taxonomy = sets[0].taxonomy
-        self.photos: list[Photo] = [photo for dataset in sets for photo in dataset.photos]
+        self.records: list[ImageRecord] = [record for dataset in sets for record in dataset.records]
         self._sets = list(sets)
-        self._starts = [0, *accumulate(len(dataset) for dataset in sets)][:-1]  # index of each set's first photo
+        self._starts = [0, *accumulate(len(dataset) for dataset in sets)][:-1]  # index of each set's first image
 
     def load(self, index: int) -> Sample:
-        """Read one photo and its labels. Raises DatasetError as its set does, IndexError where there is no photo."""
+        """Read one image and its labels. Raises DatasetError as its set does, IndexError where there is no image."""
         if not 0 <= index < len(self):
-            raise IndexError(f"photo {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         which = bisect_right(self._starts, index) - 1
         return self._sets[which].load(index - self._starts[which])
 

@@ -1,10 +1,10 @@
-"""DensePose-COCO (Güler et al., 2018) as it is unpacked: COCO photos, 14 parts, COCO's 17 joints.
+"""DensePose-COCO (Güler et al., 2018) as it is unpacked: COCO images, 14 parts, COCO's 17 joints.
 
 ROOT/
     annotations/densepose_coco_2014_train.json    or densepose_train2014.json, the newer release; see `ANNOTATIONS`
     annotations/densepose_coco_2014_valminusminival.json
     annotations/densepose_coco_2014_minival.json
-    train2014/COCO_train2014_*.jpg, val2014/      photos as COCO publishes them; see `PHOTO_FOLDERS`
+    train2014/COCO_train2014_*.jpg, val2014/      images as COCO publishes them; see `IMAGE_FOLDERS`
 
 A person with `dp_masks` has 14 masks of 256x256 that span its bounding box; everybody has COCO's `segmentation`.
 """
@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
 from model.taxonomy import DENSEPOSE_COCO, IGNORE
-from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.base import ImageDataset, ImageRecord, read_image
 from training.data.datasets.label_files import MAX_PEOPLE, ignore_box
 from training.data.samples import Bool, DatasetError, Float32, Sample, UInt8, mask_boxes
 
 TRAIN, REST, MINIVAL = "train", "valminusminival", "minival"
 ANNOTATIONS = ("densepose_coco_2014_{}.json", "densepose_{}2014.json", "densepose_{}2014_cse.json")
 ANNOTATION_FOLDERS = ("annotations", "annotations/DensePose_COCO", "DensePose_COCO", "")
-PHOTO_FOLDERS = ("{}2014", "images/{}2014", "coco_{}2014")
+IMAGE_FOLDERS = ("{}2014", "images/{}2014", "coco_{}2014")
 GRID = 256  # side of a part mask
 PERSON = 1  # COCO's category
 SURFACE_POINTS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y", "dp_vertex")  # most of a file, and not used
@@ -49,8 +49,8 @@ class _Person:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensePosePhoto(Photo):
-    """A photo, its split, and everybody on it."""
+class DensePoseRecord(ImageRecord):
+    """An image, its split, and everybody on it."""
 
     image: Path
     annotations: Path
@@ -58,10 +58,10 @@ class DensePosePhoto(Photo):
     people: tuple[_Person, ...]
 
 
-class DensePoseCoco(PhotoDataset):
-    """The photos with at least one DensePose person, of every annotation file under `root`.
+class DensePoseCoco(ImageDataset):
+    """The images with at least one DensePose person, of every annotation file under `root`.
 
-    Raises DatasetError where there is no annotation file, one is damaged, or its folder of photos is missing.
+    Raises DatasetError where there is no annotation file, one is damaged, or its folder of images is missing.
     """
 
     taxonomy = DENSEPOSE_COCO
@@ -72,9 +72,9 @@ class DensePoseCoco(PhotoDataset):
         if not files:
             names = " or ".join(name.format(MINIVAL) for name in ANNOTATIONS[:2])
             raise DatasetError(f"{root / 'annotations'} has no DensePose file such as {names}: download it there")
-        self.photos: list[DensePosePhoto] = []
+        self.records: list[DensePoseRecord] = []
         for split, path in files.items():
-            self.photos += _read(path, split, _photo_folder(root, "train" if split == TRAIN else "val"))
+            self.records += _read(path, split, _image_folder(root, "train" if split == TRAIN else "val"))
 
     @staticmethod
     def matches_layout(root: Path) -> bool:
@@ -82,34 +82,34 @@ class DensePoseCoco(PhotoDataset):
         return bool(_annotation_files(root))
 
     def split(self, valminusminival: bool = False) -> tuple[list[int], list[int]]:
-        """`train` for training and `minival` (1,508 photos) for validation.
+        """`train` for training and `minival` (1,508 images) for validation.
 
-        The paper counts 26,151 and 1,508 photos. `train` has 26,437 before photos without a DensePose person are left
+        The paper counts 26,151 and 1,508 images. `train` has 26,437 before images without a DensePose person are left
         out, `train` and `valminusminival` together 32,421: so the paper trained on `train` alone. DensePose itself
         trains on both, as does `valminusminival=True`.
         """
         chosen = (TRAIN, REST) if valminusminival else (TRAIN,)
-        training = [i for i, photo in enumerate(self.photos) if photo.split in chosen]
-        return training, [i for i, photo in enumerate(self.photos) if photo.split == MINIVAL]
+        training = [i for i, record in enumerate(self.records) if record.split in chosen]
+        return training, [i for i, record in enumerate(self.records) if record.split == MINIVAL]
 
     def load(self, index: int) -> Sample:
-        """Read one photo and draw its labels.
+        """Read one image and draw its labels.
 
         A pixel belongs to the person whose segmentation has it (the later one of two), or else whose part masks have
         it. Where a person has no part mask its parts are 255; a crowd is 255 in both maps.
-        Raises DatasetError for a missing or broken photo and for masks that cannot be decoded.
+        Raises DatasetError for a missing or broken image and for masks that cannot be decoded.
         """
-        photo = self.photos[index]
-        image = read_image(photo.image, "RGB")
+        record = self.records[index]
+        image = read_image(record.image, "RGB")
         size = (image.shape[0], image.shape[1])
-        rows = [person for person in photo.people if not person.crowd]
+        rows = [person for person in record.people if not person.crowd]
         if len(rows) > MAX_PEOPLE:
-            raise DatasetError(f"{photo.image} has {len(rows)} people; at most {MAX_PEOPLE} can be told apart")
+            raise DatasetError(f"{record.image} has {len(rows)} people; at most {MAX_PEOPLE} can be told apart")
         try:
-            parts, people = _draw(photo.people, rows, size)
+            parts, people = _draw(record.people, rows, size)
         except (ValueError, TypeError, IndexError) as error:
             raise DatasetError(
-                f"{photo.annotations}: masks of {photo.image.name} cannot be decoded ({error}): download it again"
+                f"{record.annotations}: masks of {record.image.name} cannot be decoded ({error}): download it again"
             ) from error
         has_mask = np.bincount(people.ravel(), minlength=IGNORE + 1)[1 : len(rows) + 1] > 0
         boxes = np.array([person.box for person in rows], np.float32).reshape(-1, 4)  # [n, 4]
@@ -123,12 +123,12 @@ class DensePoseCoco(PhotoDataset):
             parts=parts,
             people=people,
             keypoints=keypoints,
-            # COCO's v = 0 is "not labelled": outside the photo and not annotated look alike.
+            # COCO's v = 0 is "not labelled": outside the image and not annotated look alike.
             joints_labelled=keypoints[:, :, 2] > 0,
             has_mask=has_mask,
             boxes=np.where(has_mask[:, None], mask_boxes(people, len(rows)), boxes),
-            key=photo.key,
-            source=photo.source,
+            key=record.key,
+            source=record.source,
         )
 
 
@@ -142,15 +142,15 @@ def _annotation_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def _photo_folder(root: Path, which: str) -> Path:
-    folders = [root / folder.format(which) for folder in PHOTO_FOLDERS]
+def _image_folder(root: Path, which: str) -> Path:
+    folders = [root / folder.format(which) for folder in IMAGE_FOLDERS]
     for folder in folders:
         if folder.is_dir():
             return folder
     raise DatasetError(f"{folders[0]} is missing: unpack COCO's {which}2014.zip there")
 
 
-def _read(path: Path, split: str, folder: Path) -> list[DensePosePhoto]:
+def _read(path: Path, split: str, folder: Path) -> list[DensePoseRecord]:
     people: dict[int, list[_Person]] = defaultdict(list)
     try:
         with path.open(encoding="utf-8") as file:
@@ -159,7 +159,7 @@ def _read(path: Path, split: str, folder: Path) -> list[DensePosePhoto]:
             if annotation.get("category_id", PERSON) == PERSON:
                 people[annotation["image_id"]].append(_person(annotation))
         return [
-            DensePosePhoto(
+            DensePoseRecord(
                 key=Path(image["file_name"]).stem,
                 source="densepose_coco",
                 image=folder / image["file_name"],
@@ -240,12 +240,12 @@ def _outline(person: _Person, size: tuple[int, int]) -> Bool:
         coded = run_lengths.merge(run_lengths.frPyObjects([ring.tolist() for ring in outline], *size))
     mask: Bool = run_lengths.decode(coded).astype(bool)
     if mask.shape != size:
-        raise ValueError(f"the segmentation of annotation {person.id} is {mask.shape}, the photo {size}")
+        raise ValueError(f"the segmentation of annotation {person.id} is {mask.shape}, the image {size}")
     return mask
 
 
 def _parts(person: _Person, size: tuple[int, int]) -> tuple[tuple[slice, slice], UInt8]:
-    """The person's parts, and the window of the photo that they fill: the nearest cell of the grid for every pixel."""
+    """The person's parts, and the window of the image that they fill: the nearest cell of the grid for every pixel."""
     grid = np.zeros((GRID, GRID), np.uint8)
     for part, counts in enumerate(person.part_masks, start=1):
         if counts:
@@ -259,7 +259,7 @@ def _parts(person: _Person, size: tuple[int, int]) -> tuple[tuple[slice, slice],
 def _cells(start: float, length: float, limit: int) -> tuple[slice, NDArray[np.int64]]:
     """The pixels of 0..limit-1 in a side of a box, and the cell of the grid that is nearest to each.
 
-    In COCO's boxes a pixel is a square: its centre is half a pixel from its corner.
+    In COCO's boxes a pixel is a square: its center is half a pixel from its corner.
     """
     if length <= 0:
         return slice(0, 0), np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""The `annotations.json` of a folder: what it says of each photo and each person, checked.
+"""The `annotations.json` of a folder: what it says of each image and each person, checked.
 
 Everything but `file_name` and ids has a default; `docs/own-data.md` lists them.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import IGNORE, TAXONOMIES, Taxonomy
-from training.data.datasets.base import OWN, SYNTHETIC, Photo
+from training.data.datasets.base import OWN, SYNTHETIC, ImageRecord
 from training.data.licenses import image_license, read_license_list
 from training.data.samples import Bool, DatasetError, Float32
 
@@ -30,14 +30,14 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderPhoto(Photo):
-    """A photo, its files and its n people. Arrays as in `Sample`."""
+class FolderRecord(ImageRecord):
+    """An image, its files and its n people. Arrays as in `Sample`."""
 
     image: Path
     parts: Path
     people: Path
-    original_id: str  # names the photo across data sets; of a rendered frame, its own key
-    background: str  # of a rendered frame, the original id of the photo behind it; else empty
+    original_id: str  # names the image across data sets; of a rendered frame, its own key
+    background: str  # of a rendered frame, the original id of the image behind it; else empty
     split: str  # "train" or "val" where the annotations decide; else empty
     keypoints: Float32
     joints_labelled: Bool
@@ -56,10 +56,10 @@ class FolderPhoto(Photo):
         return bool(self.mask_assumed.any() or np.isnan(self.boxes).any())
 
 
-def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderPhoto]:
-    """The photos of a folder, in the file's order.
+def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderRecord]:
+    """The images of a folder, in the file's order.
 
-    Raises DatasetError naming the file, and the photo where there is one, for what is missing, damaged or of another
+    Raises DatasetError naming the file, and the image where there is one, for what is missing, damaged or of another
     taxonomy.
     """
     path = root / ANNOTATIONS
@@ -75,7 +75,7 @@ def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderPhoto]:
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path} is damaged: {_explain(error)}; compare it with docs/own-data.md") from error
     if repeated := [number for number, count in numbers.items() if count > 1]:
-        raise DatasetError(f"{path}: image id {repeated[0]!r} is given twice; give each photo its own id")
+        raise DatasetError(f"{path}: image id {repeated[0]!r} is given twice; give each image its own id")
     if strangers := people.keys() - numbers.keys():
         raise DatasetError(
             f"{path}: no image has the image_id {min(strangers, key=str)!r} of an annotation; correct it"
@@ -83,18 +83,18 @@ def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderPhoto]:
 
     marked = any(image.get("split") in (TRAIN, VALIDATION) for image in images)
     licenses = read_license_list(value.get("licenses"))
-    photos = []
+    records = []
     for image in images:
         try:
-            photo = _photo(root, image, people[image["id"]], taxonomy, marked)
-            photos.append(replace(photo, license=image_license(image, licenses)))
+            record = _record(root, image, people[image["id"]], taxonomy, marked)
+            records.append(replace(record, license=image_license(image, licenses)))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             name = image.get("key", image.get("file_name", f"with id {image['id']!r}"))
-            raise DatasetError(f"{path}: photo {name}: {_explain(error)}; correct its record") from error
-    keys = Counter(photo.key for photo in photos)
+            raise DatasetError(f"{path}: image {name}: {_explain(error)}; correct its record") from error
+    keys = Counter(record.key for record in records)
     if twice := [key for key, count in keys.items() if count > 1]:
-        raise DatasetError(f"{path}: two photos have the key {twice[0]!r}; rename a file, or give each a `key`")
-    return photos
+        raise DatasetError(f"{path}: two images have the key {twice[0]!r}; rename a file, or give each a `key`")
+    return records
 
 
 def folder_taxonomy(root: Path) -> Taxonomy:
@@ -161,7 +161,7 @@ def _difference(kind: str, names: Sequence[str], taxonomy: Taxonomy) -> str:
     return f"{taxonomy.name}, but {'; '.join(sentences)}: choose another taxonomy, or rename and renumber the {kind}"
 
 
-def _photo(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, marked: bool) -> FolderPhoto:
+def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, marked: bool) -> FolderRecord:
     name = PurePosixPath(image["file_name"])
     if any("person_index" in person for person in people):
         people = sorted(people, key=lambda person: person["person_index"])
@@ -171,7 +171,7 @@ def _photo(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, 
         raise ValueError(f"{len(people)} people; a map has room for {IGNORE - 1}")
     source = image.get("source", OWN)
     split = image.get("split", "")
-    if split not in (TRAIN, VALIDATION):  # other data sets' notes; where some photos are marked, the others train
+    if split not in (TRAIN, VALIDATION):  # other data sets' notes; where some images are marked, the others train
         split = TRAIN if marked else ""
     key = str(image.get("key", name.stem))
     keypoints = np.array([_keypoints(i, p, taxonomy) for i, p in enumerate(people, 1)], np.float32)
@@ -180,7 +180,7 @@ def _photo(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, 
     keypoints = _without_invented_faces(keypoints, guessed, taxonomy)
     exact = np.array([person.get("keypoints_source") == SYNTHETIC for person in people], bool)
     boxes = np.array([_box(i, person) for i, person in enumerate(people, 1)], np.float32).reshape(len(people), 4)
-    return FolderPhoto(
+    return FolderRecord(
         image=root / name,
         parts=root / image.get("parts_file", f"parts/{name.stem}.png"),
         people=root / image.get("people_file", f"people/{name.stem}.png"),
@@ -189,7 +189,7 @@ def _photo(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy, 
         original_id=str(image.get("original_id", key)),
         background=image.get("background", ""),
         split=split,
-        # One's own photos without people show nobody; other sources have photos whose people nobody labelled.
+        # One's own images without people show nobody; other sources have images whose people nobody labelled.
         negative=bool(image.get("negative", source == OWN and not people)),
         ground_truth=all(person.get("keypoints_source", GROUND_TRUTH) == GROUND_TRUTH for person in people),
         keypoints=keypoints,
@@ -229,7 +229,7 @@ def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonom
         return np.logical_and.reduce(keypoints[:, pair, 2] > 0, axis=1)  # [n]
 
     def mirrored(pair: list[int]) -> Bool:
-        return np.diff(keypoints[:, pair, 0]).ravel() > 0  # [n], left of the pair is left in the photo
+        return np.diff(keypoints[:, pair, 0]).ravel() > 0  # [n], left of the pair is left in the image
 
     eyes = face[1:]
     back = given(eyes) & mirrored(eyes) & (~given(shoulders) | mirrored(shoulders))  # [n]

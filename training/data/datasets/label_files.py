@@ -16,7 +16,7 @@ MAX_PEOPLE = IGNORE - 1  # a people map has 8 bits: 0 is nobody, 255 unknown
 
 
 def read_ids(path: Path) -> list[str]:
-    """The photos a list file names: first word of each line, without folder and suffix.
+    """The images a list file names: first word of each line, without folder and suffix.
 
     Raises DatasetError for a missing or empty list.
     """
@@ -27,12 +27,12 @@ def read_ids(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read ({error}): unpack the lists of the data set again") from error
     if not ids:
-        raise DatasetError(f"{path} names no photo: unpack the lists of the data set again")
+        raise DatasetError(f"{path} names no image: unpack the lists of the data set again")
     return ids
 
 
 def list_names(folder: Path) -> list[str]:
-    """Names of a folder's files, sorted; read once, so that opening a large set costs no look-up a photo."""
+    """Names of a folder's files, sorted; read once, so that opening a large set costs no look-up an image."""
     try:
         return sorted(entry.name for entry in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -40,17 +40,17 @@ def list_names(folder: Path) -> list[str]:
 
 
 def read_labels(path: Path, size: tuple[int, int], highest: int) -> UInt8:
-    """Ids [H, W] of a grey, palette or colour PNG (ids in its first channel).
+    """Ids [H, W] of a grey, palette or color PNG (ids in its first channel).
 
-    Raises DatasetError where the file is missing or broken, is not of the photo's `size`, or has an id that is neither
+    Raises DatasetError where the file is missing or broken, is not of the image's `size`, or has an id that is neither
     0..`highest` nor 255 (unknown).
     """
     labels = read_image(path, None)
     labels = labels if labels.ndim == 2 else labels[:, :, 0]  # [H, W]
     if labels.shape != size:
         raise DatasetError(
-            f"{path} is {labels.shape[0]} pixels high and {labels.shape[1]} wide, its photo {size[0]} and {size[1]}: "
-            "unpack both again; label maps have the size of the photo as it was published"
+            f"{path} is {labels.shape[0]} pixels high and {labels.shape[1]} wide, its image {size[0]} and {size[1]}: "
+            "unpack both again; label maps have the size of the image as it was published"
         )
     unknown = np.unique(labels[(labels > highest) & (labels != IGNORE)])
     if unknown.size:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from model.taxonomy import MHP_V2
-from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.base import ImageDataset, ImageRecord, read_image
 from training.data.datasets.label_files import (
     MAX_PEOPLE,
     ignore_box,
@@ -33,23 +33,23 @@ from training.data.samples import Bool, DatasetError, Float32, Sample, mask_boxe
 
 SPLITS = ("train", "val")
 FOLDER = "LV-MHP-v2"
-PERSON_FILE = re.compile(r"(?P<photo>.+)_(?P<count>\d+)_(?P<person>\d+)\.png")
+PERSON_FILE = re.compile(r"(?P<image>.+)_(?P<count>\d+)_(?P<person>\d+)\.png")
 JOINTS = len(MHP_V2.joint_names)
 VISIBLE, OCCLUDED, OUTSIDE = 0, 1, 2  # flags of a joint in the files
 PERSON_BOX = slice(18, 20)  # rows of the two corners
 
 
 @dataclass(frozen=True, kw_only=True)
-class MhpPhoto(Photo):
-    """A photo, its split's folder, and the files of its people in order."""
+class MhpRecord(ImageRecord):
+    """An image, its split's folder, and the files of its people in order."""
 
     folder: Path
     number: str
     people: tuple[str, ...]
 
 
-class MhpV2(PhotoDataset):
-    """Every photo of the training and the validation list. `root` is LV-MHP-v2 or the folder that holds it.
+class MhpV2(ImageDataset):
+    """Every image of the training and the validation list. `root` is LV-MHP-v2 or the folder that holds it.
 
     Raises DatasetError where a list or a folder of parts is missing.
     """
@@ -58,14 +58,14 @@ class MhpV2(PhotoDataset):
 
     def __init__(self, root: Path) -> None:
         root = _base(Path(root))
-        self.photos: list[MhpPhoto] = []
+        self.records: list[MhpRecord] = []
         for split in SPLITS:
             people: dict[str, list[str]] = defaultdict(list)
             for name in list_names(root / split / "parsing_annos"):
                 if match := PERSON_FILE.fullmatch(name):
-                    people[match["photo"]].append(name)
-            self.photos += [
-                MhpPhoto(
+                    people[match["image"]].append(name)
+            self.records += [
+                MhpRecord(
                     key=f"{split}_{number}",
                     source="mhp_v2",
                     folder=root / split,
@@ -81,29 +81,29 @@ class MhpV2(PhotoDataset):
         return any((_base(root) / split / "parsing_annos").is_dir() for split in SPLITS)
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The official lists: 15,403 photos for training, 5,000 for validation."""
-        training = [i for i, photo in enumerate(self.photos) if photo.folder.name == SPLITS[0]]
-        return training, list(range(len(training), len(self.photos)))
+        """The official lists: 15,403 images for training, 5,000 for validation."""
+        training = [i for i, record in enumerate(self.records) if record.folder.name == SPLITS[0]]
+        return training, list(range(len(training), len(self.records)))
 
     def load(self, index: int) -> Sample:
-        """Read one photo; where two people claim a pixel, the later one has it, as in the official evaluation.
+        """Read one image; where two people claim a pixel, the later one has it, as in the official evaluation.
 
         Raises DatasetError, naming the file, for a missing or broken one.
         """
-        photo = self.photos[index]
-        image = read_image(photo.folder / "images" / f"{photo.number}.jpg", "RGB")
+        record = self.records[index]
+        image = read_image(record.folder / "images" / f"{record.number}.jpg", "RGB")
         size = (image.shape[0], image.shape[1])
-        count = _count(photo)
-        poses = read_mat(photo.folder / "pose_annos" / f"{photo.number}.mat")
+        count = _count(record)
+        poses = read_mat(record.folder / "pose_annos" / f"{record.number}.mat")
         parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
         keypoints, labelled = np.zeros((count, JOINTS, 3), np.float32), np.zeros((count, JOINTS), bool)
         whole = np.zeros((count, 4), np.float32)  # boxes, pixels of people in front included
         unseen = []
-        for row, name in enumerate(photo.people):
-            labels = read_labels(photo.folder / "parsing_annos" / name, size, len(MHP_V2.part_names))
+        for row, name in enumerate(record.people):
+            labels = read_labels(record.folder / "parsing_annos" / name, size, len(MHP_V2.part_names))
             mask = labels > 0
             parts[mask], people[mask] = labels[mask], row + 1
-            pose = _pose(photo, poses, row)
+            pose = _pose(record, poses, row)
             keypoints[row], labelled[row] = _joints(pose, size)
             if mask.any():
                 whole[row] = mask_boxes(mask.astype(np.uint8), 1)[0]
@@ -121,8 +121,8 @@ class MhpV2(PhotoDataset):
             joints_labelled=labelled,
             has_mask=has_mask,
             boxes=np.where(has_mask[:, None], mask_boxes(people, count), whole),
-            key=photo.key,
-            source=photo.source,
+            key=record.key,
+            source=record.source,
         )
 
 
@@ -130,28 +130,30 @@ def _base(root: Path) -> Path:
     return root / FOLDER if (root / FOLDER).is_dir() else root
 
 
-def _count(photo: MhpPhoto) -> int:
+def _count(record: MhpRecord) -> int:
     """Number of people. Raises DatasetError where files of people are missing or there are too many."""
-    folder = photo.folder / "parsing_annos"
-    if not photo.people:
-        raise DatasetError(f"{folder}/{photo.number}_NN_01.png is missing: unpack the data set again")
-    matches = [PERSON_FILE.fullmatch(name) for name in photo.people]
+    folder = record.folder / "parsing_annos"
+    if not record.people:
+        raise DatasetError(f"{folder}/{record.number}_NN_01.png is missing: unpack the data set again")
+    matches = [PERSON_FILE.fullmatch(name) for name in record.people]
     numbers = {int(match["person"]) for match in matches if match}
     count = max(int(match["count"]) for match in matches if match)
     missing = sorted(set(range(1, count + 1)) - numbers)
-    if missing or len(photo.people) != count:
-        names = ", ".join(f"{photo.number}_{count:02d}_{person:02d}.png" for person in missing) or "one file a person"
-        raise DatasetError(f"{folder}: of {count} people of photo {photo.number} {names} is missing: unpack again")
+    if missing or len(record.people) != count:
+        names = ", ".join(f"{record.number}_{count:02d}_{person:02d}.png" for person in missing) or "one file a person"
+        raise DatasetError(f"{folder}: of {count} people of image {record.number} {names} is missing: unpack again")
     if count > MAX_PEOPLE:
-        raise DatasetError(f"{folder}: photo {photo.number} has {count} people; at most {MAX_PEOPLE} can be told apart")
+        raise DatasetError(
+            f"{folder}: image {record.number} has {count} people; at most {MAX_PEOPLE} can be told apart"
+        )
     return count
 
 
-def _pose(photo: MhpPhoto, poses: dict[str, Any], row: int) -> Float32:
+def _pose(record: MhpRecord, poses: dict[str, Any], row: int) -> Float32:
     """Rows [20, 3] of a person; NaN where the file does not have the person. Raises DatasetError for other shapes."""
     pose = np.asarray(poses.get(f"person_{row}", np.full((20, 3), np.nan)))
     if pose.shape != (20, 3) or pose.dtype.kind not in "iuf":
-        path = photo.folder / "pose_annos" / f"{photo.number}.mat"
+        path = record.folder / "pose_annos" / f"{record.number}.mat"
         raise DatasetError(f"{path}: person_{row} is {pose.dtype} {pose.shape}, not 20x3 numbers: unpack it again")
     return pose.astype(np.float32)
 
@@ -160,7 +162,7 @@ def _joints(pose: Float32, size: tuple[int, int]) -> tuple[Float32, Bool]:
     """Keypoints [K, 3] and which of them are labelled [K].
 
     The annotation tool wrote -1 for joints that are not visible, and 7.7 % of the points in the official test file are
-    -1 though marked visible: a flag without a place in the photo says nothing of where the joint is. Only flag 2 says
+    -1 though marked visible: a flag without a place in the image says nothing of where the joint is. Only flag 2 says
     that it is outside.
     """
     x, y, flag = pose[:JOINTS].T

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.taxonomy import Taxonomy
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.datasets.concat import ConcatDataset
 from training.data.datasets.densepose_coco import DensePoseCoco
 from training.data.datasets.folder_records import ANNOTATIONS, folder_taxonomy
@@ -25,14 +25,14 @@ LAYOUTS = (
 )
 
 
-def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> PhotoDataset:
-    """The photos of all roots as one data set; plain folders split as one, other sets as they are published.
+def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> ImageDataset:
+    """The images of all roots as one data set; plain folders split as one, other sets as they are published.
 
     Without a taxonomy it is the sets' own: of a plain folder, the built-in one whose parts its annotations name.
     Raises DatasetError for a root in no known layout, and where a set's taxonomy is not the given one.
     """
     folders: list[Path] = []
-    sets: list[PhotoDataset] = []
+    sets: list[ImageDataset] = []
     for root in map(Path, roots):
         if not root.is_dir():
             raise DatasetError(f"{root} is no folder: name the folder that a data set was unpacked into")
@@ -48,23 +48,23 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Pho
 
 def open_split(
     roots: Sequence[Path], taxonomy: Taxonomy, exclude: Path | None = None
-) -> tuple[PhotoDataset, list[int], list[int]]:
-    """The photos of all roots, with the indices to train on and those held out.
+) -> tuple[ImageDataset, list[int], list[int]]:
+    """The images of all roots, with the indices to train on and those held out.
 
-    Photos that the file `exclude` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
-    and where no photo is left to train on.
+    Images that the file `exclude` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
+    and where no image is left to train on.
     """
-    photos = open_dataset(roots, taxonomy)
-    training, validation = photos.split()
+    dataset = open_dataset(roots, taxonomy)
+    training, validation = dataset.split()
     if exclude is not None:
-        apart = set(listed(photos, exclude))
+        apart = set(listed(dataset, exclude))
         training = [index for index in training if index not in apart]
     if not training:
-        raise DatasetError(f"no photos to train on in {', '.join(map(str, roots))}")
-    return photos, training, validation
+        raise DatasetError(f"no images to train on in {', '.join(map(str, roots))}")
+    return dataset, training, validation
 
 
-def _open_published(root: Path, taxonomy: Taxonomy | None) -> PhotoDataset:
+def _open_published(root: Path, taxonomy: Taxonomy | None) -> ImageDataset:
     for kind in PUBLISHED:
         if kind.matches_layout(root):
             if taxonomy is not None and taxonomy != kind.taxonomy:

@@ -1,4 +1,4 @@
-"""The 14 joints that Xia et al. (CVPR 2017) added to PASCAL-Person-Part, one MATLAB file a photo.
+"""The 14 joints that Xia et al. (CVPR 2017) added to PASCAL-Person-Part, one MATLAB file an image.
 
 A file has two cell arrays with one cell a person: `boxes` [1, 4] (x0, y0, x1, y1) and `joints` [14, 3] (x, y, flag).
 The archive came without a description. Two public loaders agree on the above and on the order below up to which side
@@ -26,7 +26,7 @@ SAME_PERSON = 0.5  # least IoU of a person's box and the box around a human's ma
 
 
 def joint_files(root: Path) -> dict[str, Path]:
-    """The file of each photo that has one, by the photo's id."""
+    """The file of each image that has one, by the image's id."""
     for folder in FOLDERS:
         if (root / folder).is_dir():
             return {Path(name).stem: root / folder / name for name in list_names(root / folder)}
@@ -61,7 +61,7 @@ def read_joints(path: Path, boxes: Float32, size: tuple[int, int]) -> tuple[Floa
 
 
 def _keypoints(pose: Float32, size: tuple[int, int]) -> Float32:
-    """Keypoints [K, 3] in the taxonomy's order; v = 0 where the file gives no place in the photo."""
+    """Keypoints [K, 3] in the taxonomy's order; v = 0 where the file gives no place in the image."""
     x, y, flag = pose[FROM_FILE].T
     placed = inside(x, y, size)
     visibility = np.select([placed & (flag == VISIBLE), placed & (flag == OCCLUDED)], [2, 1], 0)

@@ -27,7 +27,7 @@ MERGED = {name.format(side): PASCAL_PERSON_PART.part_names.index(PARTS[name]) + 
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """Category ids and human ids of one photo in two PNGs.
+    """Category ids and human ids of one image in two PNGs.
 
     `order[i]` names the part of category id i + 1.
     """
@@ -53,7 +53,7 @@ class LabelMaps:
 
 @dataclass(frozen=True)
 class PartMasks:
-    """Pascal-Part's `anno` of one photo: a mask for every object and for every part of it, in a MATLAB file."""
+    """Pascal-Part's `anno` of one image: a mask for every object and for every part of it, in a MATLAB file."""
 
     path: Path
 
@@ -88,7 +88,7 @@ class PartMasks:
     def _mask(self, labelled: Any, size: tuple[int, int]) -> Bool:
         mask: Bool = np.asarray(labelled.mask).astype(bool)
         if mask.shape != size:
-            raise DatasetError(f"{self.path} has a mask of {mask.shape}, its photo is {size}: unpack both again")
+            raise DatasetError(f"{self.path} has a mask of {mask.shape}, its image is {size}: unpack both again")
         return mask
 
 

@@ -2,7 +2,7 @@
 
 Label maps:                                          MATLAB files of Pascal-Part:
 ROOT/                                                ROOT/
-    Training/Images/ID.jpg       and in Testing/         JPEGImages/ID.jpg          photos of PASCAL VOC 2010
+    Training/Images/ID.jpg       and in Testing/         JPEGImages/ID.jpg          images of PASCAL VOC 2010
     Training/Category_ids/ID.png parts                   Annotations_Part/ID.mat    masks of objects and their parts
     Training/Human_ids/ID.png    people                  train_id.txt, val_id.txt   an id a line; see `LISTS`
     categories.txt               optional                PersonJoints/ID.mat        optional
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
-from training.data.datasets.base import Photo, PhotoDataset, read_image
+from training.data.datasets.base import ImageDataset, ImageRecord, read_image
 from training.data.datasets.label_files import ignore_box, list_names, read_ids
 from training.data.datasets.pascal_joints import joint_files, read_joints
 from training.data.datasets.pascal_labels import LabelMaps, PartMasks
@@ -35,8 +35,8 @@ M2FP_ORDER = ("lower_arms", "head", "upper_legs", "torso", "lower_legs", "upper_
 
 
 @dataclass(frozen=True, kw_only=True)
-class PascalPhoto(Photo):
-    """A photo and the files of its labels."""
+class PascalRecord(ImageRecord):
+    """An image and the files of its labels."""
 
     image: Path
     labels: LabelMaps | PartMasks
@@ -44,10 +44,10 @@ class PascalPhoto(Photo):
     split: str
 
 
-class PascalPersonPart(PhotoDataset):
-    """Every photo of the training and the test split.
+class PascalPersonPart(ImageDataset):
+    """Every image of the training and the test split.
 
-    Raises DatasetError where a list or a folder of photos is missing, or `categories.txt` names other parts.
+    Raises DatasetError where a list or a folder of images is missing, or `categories.txt` names other parts.
     """
 
     taxonomy = PASCAL_PERSON_PART
@@ -56,8 +56,8 @@ class PascalPersonPart(PhotoDataset):
         root = Path(root)
         joints = joint_files(root)
         files = _part_masks(root) if (root / "Annotations_Part").is_dir() else _label_maps(root)
-        self.photos: list[PascalPhoto] = [
-            PascalPhoto(
+        self.records: list[PascalRecord] = [
+            PascalRecord(
                 key=image.stem,
                 source="pascal_person_part",
                 image=image,
@@ -75,25 +75,25 @@ class PascalPersonPart(PhotoDataset):
         return any((root / folder).is_dir() for folder in folders)
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The official split: 1,716 photos for training, 1,817 for testing."""
-        training = [i for i, photo in enumerate(self.photos) if photo.split == "train"]
-        return training, list(range(len(training), len(self.photos)))
+        """The official split: 1,716 images for training, 1,817 for testing."""
+        training = [i for i, record in enumerate(self.records) if record.split == "train"]
+        return training, list(range(len(training), len(self.records)))
 
     def load(self, index: int) -> Sample:
-        """Read one photo. A person who has joints but no mask gets a row, and its box becomes unknown.
+        """Read one image. A person who has joints but no mask gets a row, and its box becomes unknown.
 
         Raises DatasetError, naming the file, for a missing or broken one and for an unknown id or name of a part.
         """
-        photo = self.photos[index]
-        image = read_image(photo.image, "RGB")
+        record = self.records[index]
+        image = read_image(record.image, "RGB")
         size = (image.shape[0], image.shape[1])
-        parts, people = photo.labels.read(size)
+        parts, people = record.labels.read(size)
         count = int(people[people != IGNORE].max(initial=0))
         boxes = mask_boxes(people, count)
         keypoints = np.zeros((count, len(PASCAL_PERSON_PART.joint_names), 3), np.float32)
         labelled = np.zeros(keypoints.shape[:2], bool)
-        if photo.joints is not None:
-            boxes, keypoints, labelled = read_joints(photo.joints, boxes, size)
+        if record.joints is not None:
+            boxes, keypoints, labelled = read_joints(record.joints, boxes, size)
         for box in boxes[count:]:
             ignore_box(parts, people, box)
         return Sample(
@@ -104,8 +104,8 @@ class PascalPersonPart(PhotoDataset):
             joints_labelled=labelled,
             has_mask=np.arange(len(boxes)) < count,
             boxes=boxes,
-            key=photo.key,
-            source=photo.source,
+            key=record.key,
+            source=record.source,
         )
 
 

@@ -1,4 +1,4 @@
-"""Means that know what is undefined, and how far a figure would move with other photos."""
+"""Means that know what is undefined, and how far a figure would move with other images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def mean(values: Sequence[float] | NDArray[np.generic]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def bootstrap(statistic: Callable[[Int64], float], photos: int, resamples: int = 200, seed: int = 0) -> list[float]:
-    """95 % interval of `statistic`, a function of the indices of photos drawn with replacement."""
+def bootstrap(statistic: Callable[[Int64], float], images: int, resamples: int = 200, seed: int = 0) -> list[float]:
+    """95 % interval of `statistic`, a function of the indices of images drawn with replacement."""
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(photos, size=photos)) for _ in range(resamples)] if photos else []
+    values = [statistic(rng.integers(images, size=images)) for _ in range(resamples)] if images else []
     values = [value for value in values if not np.isnan(value)]
     return [float(v) for v in np.percentile(values, [2.5, 97.5])] if values else [float("nan")] * 2

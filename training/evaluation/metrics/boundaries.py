@@ -1,7 +1,7 @@
 """Boundary F-score: how much of the contours agrees within a few pixels (after DAVIS, Perazzi et al., CVPR 2016).
 
-A pixel is on the contour of its region where one of its four neighbours is not in the region; the photo's border is no
-contour, nor is the border to unknown pixels. Contours agree within 0.8 % of the photo's diagonal, rounded up.
+A pixel is on the contour of its region where one of its four neighbors is not in the region; the image's border is no
+contour, nor is the border to unknown pixels. Contours agree within 0.8 % of the image's diagonal, rounded up.
 Predicted contours that agree with nothing count only where the label is known, farther than that from unknown pixels.
 """
 
@@ -26,7 +26,7 @@ TOLERANCE = 0.008  # of the diagonal
 def part_contours(gt: UInt8, predicted: UInt8, parts: int) -> Int64:
     """Contour pixels [C, 4] of each part, whosoever it is: labelled ones, of them found; judged ones, of them right.
 
-    Sum over photos and ask `boundary_f`.
+    Sum over images and ask `boundary_f`.
     """
     return _count(gt, contours(gt), contours(predicted), parts)
 
@@ -66,7 +66,7 @@ def contours(regions: UInt8) -> Points:
 
 
 def tolerance(size: tuple[int, ...]) -> int:
-    """Pixels within which contours of a photo of that size agree."""
+    """Pixels within which contours of an image of that size agree."""
     return math.ceil(TOLERANCE * math.hypot(*size))
 
 

@@ -23,7 +23,7 @@ ALL: Area = (0, 1e10)  # square pixels
 
 @dataclass(frozen=True)
 class Detections:
-    """People of one photo, those to find (n) and those found (m)."""
+    """People of one image, those to find (n) and those found (m)."""
 
     similarity: Float64  # [n, m]
     area: Float64  # [n], square pixels
@@ -34,34 +34,34 @@ class Detections:
 
 
 class CocoEvaluation(COCOeval):  # type: ignore[misc]
-    """COCOeval of given similarities; it excuses predictions. At most `most` predictions of a photo are looked at."""
+    """COCOeval of given similarities; it excuses predictions. At most `most` predictions of an image are looked at."""
 
-    def __init__(self, photos: Sequence[Detections], areas: Sequence[Area], most: int) -> None:
+    def __init__(self, images: Sequence[Detections], areas: Sequence[Area], most: int) -> None:
         people: list[dict[str, Any]] = []
         found: list[dict[str, Any]] = []
-        for image, photo in enumerate(photos):
-            for row, area in enumerate(photo.area.tolist()):
-                people.append(_annotation(image, area, len(people) + 1))
-                people[-1]["num_keypoints"] = int(photo.gt_valid[row])  # COCO's way to ask for nobody
-            for row, area in enumerate(photo.found_area.tolist()):
-                found.append(_annotation(image, area, len(found) + 1))
-                found[-1]["score"] = float(photo.score[row])
-                found[-1]["dt_ignore"] = bool(photo.dt_ignore[row])
-        self._photos = photos
+        for number, image in enumerate(images):
+            for row, area in enumerate(image.area.tolist()):
+                people.append(_annotation(number, area, len(people) + 1))
+                people[-1]["num_keypoints"] = int(image.gt_valid[row])  # COCO's way to ask for nobody
+            for row, area in enumerate(image.found_area.tolist()):
+                found.append(_annotation(number, area, len(found) + 1))
+                found[-1]["score"] = float(image.score[row])
+                found[-1]["dt_ignore"] = bool(image.dt_ignore[row])
+        self._images = images
         self._excused = {person["id"]: person["dt_ignore"] for person in found}
         with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(_coco(len(photos), people), _coco(len(photos), found), "keypoints")
+            super().__init__(_coco(len(images), people), _coco(len(images), found), "keypoints")
             self.params.areaRng = [list(limits) for limits in areas]
             self.params.maxDets = [most]
             self.evaluate()
-        self._matches: list[dict[str, Any] | None] = list(self.evalImgs)  # [areas * photos]
+        self._matches: list[dict[str, Any] | None] = list(self.evalImgs)  # [areas * images]
 
     def computeOks(self, imgId: int, catId: int) -> Float64 | list[Float64]:
         """Similarities [m, n], predictions by falling score."""
-        photo = self._photos[imgId]
-        if not photo.similarity.size:
+        image = self._images[imgId]
+        if not image.similarity.size:
             return []
-        return photo.similarity.T[np.argsort(-photo.score, kind="stable")]
+        return image.similarity.T[np.argsort(-image.score, kind="stable")]
 
     def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:
         """As COCOeval, then ignore what matches nobody and is excused."""
@@ -72,17 +72,17 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         return result
 
     def precision(self, rows: NDArray[np.int64] | None = None) -> Float64:
-        """[thresholds, recalls, areas] of all photos or of those in `rows`, which may repeat; NaN where undefined."""
-        rows = np.arange(len(self._photos)) if rows is None else rows
+        """[thresholds, recalls, areas] of all images or of those in `rows`, which may repeat; NaN where undefined."""
+        rows = np.arange(len(self._images)) if rows is None else rows
         areas = range(len(self.params.areaRng))
-        self.evalImgs = [self._matches[area * len(self._photos) + row] for area in areas for row in rows.tolist()]
+        self.evalImgs = [self._matches[area * len(self._images) + row] for area in areas for row in rows.tolist()]
         with contextlib.redirect_stdout(io.StringIO()):
             self.accumulate()
         precision = np.asarray(self.eval["precision"])[:, :, 0, :, 0]
         return np.where(precision > -1, precision, np.nan)
 
     def recall(self) -> Float64:
-        """[thresholds, areas] of the photos that `precision` was asked for last; NaN where undefined."""
+        """[thresholds, areas] of the images that `precision` was asked for last; NaN where undefined."""
         recall = np.asarray(self.eval["recall"])[:, 0, :, 0]
         return np.where(recall > -1, recall, np.nan)
 
@@ -92,8 +92,8 @@ def _annotation(image: int, area: float, number: int) -> dict[str, Any]:
     return {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": area}
 
 
-def _coco(photos: int, people: list[dict[str, Any]]) -> COCO:
+def _coco(images: int, people: list[dict[str, Any]]) -> COCO:
     coco = COCO()
-    coco.dataset = {"images": [{"id": i} for i in range(photos)], "categories": [{"id": 1}], "annotations": people}
+    coco.dataset = {"images": [{"id": i} for i in range(images)], "categories": [{"id": 1}], "annotations": people}
     coco.createIndex()
     return coco

@@ -17,7 +17,7 @@ SAME = 0.5  # OKS above which two predictions are of one person
 
 @dataclass(frozen=True)
 class PersonErrors:
-    """Faults in finding people, counted over photos."""
+    """Faults in finding people, counted over images."""
 
     notable: int = 0  # labelled people taller than NOTABLE
     missed: int = 0  # of them, with no prediction of OKS > FOUND
@@ -28,21 +28,21 @@ class PersonErrors:
     false_positives: int = 0  # predictions that are nobody's and do not lie on unknown pixels
 
 
-def person_errors(photos: Sequence[Poses], sigmas: Sequence[float], joint_flip: Sequence[int]) -> PersonErrors:
+def person_errors(images: Sequence[Poses], sigmas: Sequence[float], joint_flip: Sequence[int]) -> PersonErrors:
     """Count faults; `joint_flip` [K] is each joint's index after exchanging left and right."""
     total = np.zeros(7, int)
-    for photo in photos:
-        labelled = photo.labelled
-        gt, area = photo.gt[labelled], photo.area[labelled]
-        notable = photo.height[labelled] > NOTABLE
-        straight = oks(gt, area, photo.found, sigmas)  # [n, m]
-        turned = oks(gt[:, list(joint_flip)], area, photo.found, sigmas)
+    for image in images:
+        labelled = image.labelled
+        gt, area = image.gt[labelled], image.area[labelled]
+        notable = image.height[labelled] > NOTABLE
+        straight = oks(gt, area, image.found, sigmas)  # [n, m]
+        turned = oks(gt[:, list(joint_flip)], area, image.found, sigmas)
         best = np.maximum(straight, turned)
         missed = notable & ~(straight > FOUND).any(axis=1)
         duplicates = _nearest(straight, SAME) > 1
         paired = pairs(best)
         inversions = sum(turned[pair] > straight[pair] for pair in paired)
-        false_positives = ~(best > FOUND).any(axis=0) & ~photo.dt_ignore
+        false_positives = ~(best > FOUND).any(axis=0) & ~image.dt_ignore
         total += [
             notable.sum(), missed.sum(), len(gt), duplicates.sum(), len(paired), inversions, false_positives.sum(),
         ]  # fmt: skip

@@ -17,7 +17,7 @@ from training.inference.predictions import Prediction
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two answers on one photo compared."""
+    """Two answers on one image compared."""
 
     same: int  # pixels that both give the same part
     either: int  # pixels that either gives a part
@@ -47,21 +47,21 @@ def compare_answers(first: Prediction, second: Prediction) -> Agreement:
     )
 
 
-def agreement_figures(photos: Sequence[Agreement]) -> dict[str, Any]:
-    """Over all photos; NaN where there is nothing to compare.
+def agreement_figures(images: Sequence[Agreement]) -> dict[str, Any]:
+    """Over all images; NaN where there is nothing to compare.
 
     same_part        share of the pixels with a part in either answer that have the same one in both
     people, paired   of the first answers; with a partner in the second
     joint_distance   median distance of the same joint of paired people, as a share of the person's height
     joint_distance90 what nine in ten of these distances are below
     """
-    either = sum(photo.either for photo in photos)
-    distances = np.concatenate([np.zeros(0), *(photo.distances for photo in photos)])
+    either = sum(image.either for image in images)
+    distances = np.concatenate([np.zeros(0), *(image.distances for image in images)])
     median, tenth = np.quantile(distances, [0.5, 0.9]).tolist() if distances.size else [float("nan")] * 2
     return {
-        "pixel_agreement": sum(photo.same for photo in photos) / either if either else float("nan"),
-        "people": sum(photo.people for photo in photos),
-        "matched": sum(photo.matched for photo in photos),
+        "pixel_agreement": sum(image.same for image in images) / either if either else float("nan"),
+        "people": sum(image.people for image in images),
+        "matched": sum(image.matched for image in images),
         "joint_distance": median,
         "joint_distance90": tenth,
     }

@@ -1,6 +1,6 @@
 """Parts of people: AP^p and PCP of the MHP v2 benchmark.
 
-A labelled and a predicted person are compared as two maps of C + 1 classes over the whole photo; how alike they are is
+A labelled and a predicted person are compared as two maps of C + 1 classes over the whole image; how alike they are is
 the mean IoU over the classes present in either, background included.
 """
 
@@ -63,28 +63,28 @@ def compare_parts(
     )
 
 
-def pcp(photos: Sequence[PersonParts], threshold: float = 0.5) -> float:
+def pcp(images: Sequence[PersonParts], threshold: float = 0.5) -> float:
     """PCP: the share of a person's parts whose IoU exceeds `threshold`, meaned over people; 0 for who is not found."""
     shares: list[float] = []
-    for photo in photos:
-        share = np.zeros(len(photo.present))
-        for i, row in enumerate(match(photo.people, threshold)):
+    for image in images:
+        share = np.zeros(len(image.present))
+        for i, row in enumerate(match(image.people, threshold)):
             if row >= 0:
-                right = np.nan_to_num(photo.ious[row, i, 1:]) > threshold
-                share[row] = (right & photo.present[row]).sum() / photo.present[row].sum()
-        shares += share[photo.people.countable].tolist()
+                right = np.nan_to_num(image.ious[row, i, 1:]) > threshold
+                share[row] = (right & image.present[row]).sum() / image.present[row].sum()
+        shares += share[image.people.countable].tolist()
     return float(np.mean(shares)) if shares else float("nan")
 
 
-def likeness(photo: PersonParts) -> float:
+def likeness(image: PersonParts) -> float:
     """Score the prediction of one image, to rank images by; NaN if there are neither people nor false positives.
 
     The mean, over labelled people and over predicted ones that are not excused, of the best IoU of parts (meaned over
     those present in either, without background) with somebody of the other side. Who is missed, or false, counts 0.
     """
-    ious = photo.ious[photo.people.countable][:, :, 1:]
+    ious = image.ious[image.people.countable][:, :, 1:]
     alike = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)  # [labelled, m]
-    best_found, best_labelled = alike.max(axis=1, initial=0), alike.max(axis=0, initial=0)[~photo.people.dt_ignore]
+    best_found, best_labelled = alike.max(axis=1, initial=0), alike.max(axis=0, initial=0)[~image.people.dt_ignore]
     both = np.concatenate([best_found, best_labelled])
     return float(both.mean()) if both.size else float("nan")
 

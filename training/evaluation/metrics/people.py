@@ -1,4 +1,4 @@
-"""People of one photo, labelled and predicted, compared by what they cover; and their average precision.
+"""People of one image, labelled and predicted, compared by what they cover; and their average precision.
 
 Two average precisions are in use: MHP v2's (`average_precision`) and COCO's (`coco_ap`).
 """
@@ -16,12 +16,12 @@ from training.evaluation.metrics.averages import mean
 from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
 from training.evaluation.metrics.pixels import Float64, Int64, overlaps, ratio
 
-MAX_MASKS = 100  # predictions of a photo that COCO looks at
+MAX_MASKS = 100  # predictions of an image that COCO looks at
 
 
 @dataclass(frozen=True)
 class Instances:
-    """The people of one photo, labelled (n) and predicted (m), compared by what they cover."""
+    """The people of one image, labelled (n) and predicted (m), compared by what they cover."""
 
     similarity: Float64  # [n, m] in [0, 1]
     score: Float32  # [m], falling
@@ -65,14 +65,14 @@ def match(people: Instances, threshold: float) -> Int64:
     return owner
 
 
-def average_precision(photos: Sequence[Instances], threshold: float) -> float:
-    """Average precision of all photos' people, who are found as `match` says; NaN where there is nobody to find."""
+def average_precision(images: Sequence[Instances], threshold: float) -> float:
+    """Average precision of all images' people, who are found as `match` says; NaN where there is nobody to find."""
     hits, dt_ignore, scores = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
-    for people in photos:
+    for people in images:
         hits.append(match(people, threshold) >= 0)
         dt_ignore.append(people.dt_ignore)
         scores.append(people.score)
-    positives = sum(int(people.countable.sum()) for people in photos)
+    positives = sum(int(people.countable.sum()) for people in images)
     return precision_area(np.concatenate(hits), np.concatenate(dt_ignore), np.concatenate(scores), positives)
 
 
@@ -90,7 +90,7 @@ def precision_area(hit: Bool, dt_ignore: Bool, score: Float32, positives: int) -
     return float((envelope * hit).sum() / positives)
 
 
-def coco_ap(photos: Sequence[Instances]) -> dict[str, float]:
+def coco_ap(images: Sequence[Instances]) -> dict[str, float]:
     """COCO's segm AP (IoU .50:.95), AP50 and AP75, people of all sizes; NaN where there is nobody to find.
 
     In the order of their scores, each prediction takes the person it resembles most of those nobody has taken, at
@@ -99,16 +99,16 @@ def coco_ap(photos: Sequence[Instances]) -> dict[str, float]:
     """
     people = [
         Detections(
-            similarity=photo.similarity[photo.countable],
-            area=np.ones(int(photo.countable.sum())),
-            gt_valid=np.ones(int(photo.countable.sum()), bool),
-            score=photo.score,
-            found_area=np.ones(len(photo.score)),
-            dt_ignore=photo.dt_ignore,
+            similarity=image.similarity[image.countable],
+            area=np.ones(int(image.countable.sum())),
+            gt_valid=np.ones(int(image.countable.sum()), bool),
+            score=image.score,
+            found_area=np.ones(len(image.score)),
+            dt_ignore=image.dt_ignore,
         )
-        for photo in photos
+        for image in images
     ]
-    if not any(len(photo.area) for photo in people):
+    if not any(len(image.area) for image in people):
         return dict.fromkeys(("AP", "AP50", "AP75"), float("nan"))
     precision = CocoEvaluation(people, (ALL,), MAX_MASKS).precision()[:, :, 0]  # [T, R]
     return {"AP": mean(precision), "AP50": mean(precision[0]), "AP75": mean(precision[5])}

@@ -1,6 +1,6 @@
 """Accuracy of joints: COCO's keypoint AP, and how well each joint is placed.
 
-Joints are [n, K, 3] in the photo's pixels.
+Joints are [n, K, 3] in the image's pixels.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from training.evaluation.metrics.pixels import Float64, Int64, ratio
 TALL = 96  # pixels: who is taller counts for AP_h96
 FOUND = 0.3  # OKS above which a prediction finds somebody
 PLACED = 0.5  # similarity above which a joint is where it should be: within 1.18 of its k sqrt(area), k = 2 sigma
-MAX_PEOPLE = 20  # predictions of a photo that COCO looks at
+MAX_PEOPLE = 20  # predictions of an image that COCO looks at
 MEDIUM, LARGE = (32**2, 96**2), (96**2, 1e10)  # COCO's, square pixels
 
 
 @dataclass(frozen=True)
 class Poses:
-    """Labelled (n) and predicted (m) joints of one photo. Areas in square pixels, heights in pixels."""
+    """Labelled (n) and predicted (m) joints of one image. Areas in square pixels, heights in pixels."""
 
     gt: Float32  # [n, K, 3], x, y, v; v > 0 is labelled
     area: Float64  # [n]
@@ -59,19 +59,19 @@ def oks(gt: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> 
     return joint_similarity(gt, area, found, sigmas).sum(axis=-1) / np.maximum(labelled, 1)
 
 
-def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200) -> dict[str, Any]:
-    """COCO's keypoint AP (OKS .50:.95), AP50, AP75, AR, AP by size, with a bootstrap interval of AP over photos.
+def keypoint_ap(images: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200) -> dict[str, Any]:
+    """COCO's keypoint AP (OKS .50:.95), AP50, AP75, AR, AP by size, with a bootstrap interval of AP over images.
 
     Differs from COCO: people without labelled joints are left out and predictions that match nobody and lie on
     unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
     `AP_h96` and `AP50_h96` are over people taller than `TALL`.
     """
-    photos = [p for p in photos if len(p.gt) or len(p.found)]
-    if not any(p.labelled.any() for p in photos):
+    images = [p for p in images if len(p.gt) or len(p.found)]
+    if not any(p.labelled.any() for p in images):
         names = ("AP", "AP50", "AP75", "AR", "AP_medium", "AP_large", "AP_h96", "AP50_h96")
         return {**dict.fromkeys(names, float("nan")), "AP_interval": [float("nan")] * 2}
-    people = [_detections(photo, sigmas) for photo in photos]
-    tall = [_detections(photo, sigmas, lowest=TALL) for photo in photos]
+    people = [_detections(image, sigmas) for image in images]
+    tall = [_detections(image, sigmas, lowest=TALL) for image in images]
     everyone = CocoEvaluation(people, (ALL, MEDIUM, LARGE), MAX_PEOPLE)
     precision = everyone.precision()  # [T, R, A]
     precision_tall = CocoEvaluation(tall, (ALL,), MAX_PEOPLE).precision()  # [T, R, 1]
@@ -85,28 +85,28 @@ def keypoint_ap(photos: Sequence[Poses], sigmas: Sequence[float], resamples: int
         "AP_large": mean(precision[:, :, 2]),
         "AP_h96": mean(precision_tall),
         "AP50_h96": mean(precision_tall[0]),
-        "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(photos), resamples),
+        "AP_interval": bootstrap(lambda rows: mean(resampled.precision(rows)), len(images), resamples),
     }
 
 
 def ap_difference(
-    photos: Sequence[Poses], others: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200
+    images: Sequence[Poses], others: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200
 ) -> tuple[float, list[float]]:
-    """AP of `photos` less that of `others`, which are the same ones otherwise parsed, in the same order.
+    """AP of `images` less that of `others`, which are the same ones otherwise parsed, in the same order.
 
-    With a bootstrap interval over photos that are drawn for both: what is hard for both cancels out.
+    With a bootstrap interval over images that are drawn for both: what is hard for both cancels out.
     """
     first, second = (
-        CocoEvaluation([_detections(p, sigmas) for p in row], (ALL,), MAX_PEOPLE) for row in (photos, others)
+        CocoEvaluation([_detections(p, sigmas) for p in row], (ALL,), MAX_PEOPLE) for row in (images, others)
     )
 
     def difference(rows: Int64) -> float:
         return mean(first.precision(rows)) - mean(second.precision(rows))
 
-    return difference(np.arange(len(photos))), bootstrap(difference, len(photos), resamples)
+    return difference(np.arange(len(images))), bootstrap(difference, len(images), resamples)
 
 
-def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
+def joint_figures(images: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
     """Figures [K] of each joint; NaN where it is labelled, or found, on nobody.
 
     People and predictions are paired one to one by OKS, the most alike first, above `FOUND`.
@@ -116,14 +116,14 @@ def joint_figures(photos: Sequence[Poses], sigmas: Sequence[float]) -> dict[str,
     """
     joints = len(sigmas)
     labelled, placed = np.zeros(joints, int), np.zeros(joints, int)
-    errors = [np.full((1, joints), np.nan)]  # [paired people, K] of each photo
-    for photo in photos:
-        similarity = joint_similarity(photo.gt, photo.area, photo.found, sigmas)  # [n, m, K]
-        labelled += (photo.gt[:, :, 2] > 0).sum(axis=0)
-        for row, column in pairs(oks(photo.gt, photo.area, photo.found, sigmas)):
-            gt, found = photo.gt[row], photo.found[column]
+    errors = [np.full((1, joints), np.nan)]  # [paired people, K] of each image
+    for image in images:
+        similarity = joint_similarity(image.gt, image.area, image.found, sigmas)  # [n, m, K]
+        labelled += (image.gt[:, :, 2] > 0).sum(axis=0)
+        for row, column in pairs(oks(image.gt, image.area, image.found, sigmas)):
+            gt, found = image.gt[row], image.found[column]
             placed += similarity[row, column] > PLACED
-            error = np.hypot(*(gt[:, :2] - found[:, :2]).T) / np.sqrt(max(photo.area[row], 1))
+            error = np.hypot(*(gt[:, :2] - found[:, :2]).T) / np.sqrt(max(image.area[row], 1))
             errors.append(np.where((gt[:, 2] > 0) & (found[:, 2] > 0), error, np.nan)[None])
     table = np.concatenate(errors).T  # [K, 1 + paired people]
     median = [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else float("nan") for row in table]
@@ -135,14 +135,14 @@ def pairs(similarity: Float64) -> list[tuple[int, int]]:
     return match_greedily(similarity, FOUND)
 
 
-def _detections(photo: Poses, sigmas: Sequence[float], lowest: float = -1) -> Detections:
-    """As COCO sees a photo; people no taller than `lowest` are neither asked for nor false."""
-    labelled = photo.labelled
+def _detections(image: Poses, sigmas: Sequence[float], lowest: float = -1) -> Detections:
+    """As COCO sees an image; people no taller than `lowest` are neither asked for nor false."""
+    labelled = image.labelled
     return Detections(
-        similarity=oks(photo.gt[labelled], photo.area[labelled], photo.found, sigmas),
-        area=photo.area[labelled],
-        gt_valid=photo.height[labelled] > lowest,
-        score=photo.score,
-        found_area=photo.found_area,
-        dt_ignore=photo.dt_ignore | (photo.found_height <= lowest),
+        similarity=oks(image.gt[labelled], image.area[labelled], image.found, sigmas),
+        area=image.area[labelled],
+        gt_valid=image.height[labelled] > lowest,
+        score=image.score,
+        found_area=image.found_area,
+        dt_ignore=image.dt_ignore | (image.found_height <= lowest),
     )

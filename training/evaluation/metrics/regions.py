@@ -10,7 +10,7 @@ is behind its Table 3:
                 overlaps most of those that nobody has taken.
 
 Differs from the scripts: a class that nothing is labelled as has no value and is left out of the mean (CIHP_PGN makes
-the mean NaN where it was predicted and counts 0 where it was not); of equal scores the earlier photo comes first (it
+the mean NaN where it was predicted and counts 0 where it was not); of equal scores the earlier image comes first (it
 takes the later); an instance mostly on unknown pixels that finds nothing is left out.
 """
 
@@ -26,18 +26,18 @@ from training.evaluation.metrics.people import precision_area
 from training.evaluation.metrics.pixels import Float64
 
 
-def part_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
+def part_ap(images: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
     """AP^r [T, C] at each threshold of IoU, of each part; NaN for a part that is labelled on nobody."""
-    if not photos:
+    if not images:
         return np.full((len(thresholds), 0), np.nan)
     find = _find_once if one_to_one else _find_any
     limits = np.asarray(thresholds, float)[:, None]  # [T, 1]
-    parts = photos[0].present.shape[1]
-    hits = np.concatenate([find(photo, limits) for photo in photos], axis=1)  # [T, M, C], M predicted people
+    parts = images[0].present.shape[1]
+    hits = np.concatenate([find(image, limits) for image in images], axis=1)  # [T, M, C], M predicted people
     found, dt_ignore, score = (
-        np.concatenate([getattr(photo, name) for photo in photos]) for name in ("found", "dt_ignore", "part_score")
+        np.concatenate([getattr(image, name) for image in images]) for name in ("found", "dt_ignore", "part_score")
     )  # [M, C]
-    positives = np.concatenate([photo.present for photo in photos]).sum(axis=0)  # [C]
+    positives = np.concatenate([image.present for image in images]).sum(axis=0)  # [C]
     result = np.empty((len(thresholds), parts))
     for c in range(parts):
         rows = found[:, c]
@@ -46,24 +46,24 @@ def part_ap(photos: Sequence[PersonParts], thresholds: Sequence[float], one_to_o
     return result
 
 
-def _overlap(photo: PersonParts) -> Float64:
+def _overlap(image: PersonParts) -> Float64:
     """IoU [n, m, C] of instances that both exist; -1 elsewhere."""
-    return np.where(photo.present[:, None] & photo.found, photo.ious[:, :, 1:], -1.0)
+    return np.where(image.present[:, None] & image.found, image.ious[:, :, 1:], -1.0)
 
 
-def _find_any(photo: PersonParts, limits: Float64) -> Bool:
+def _find_any(image: PersonParts, limits: Float64) -> Bool:
     """Return the predicted instances [T, m, C] whose IoU with any labelled one exceeds the limit."""
-    return _overlap(photo).max(axis=0, initial=-1.0) > limits[..., None]
+    return _overlap(image).max(axis=0, initial=-1.0) > limits[..., None]
 
 
-def _find_once(photo: PersonParts, limits: Float64) -> Bool:
+def _find_once(image: PersonParts, limits: Float64) -> Bool:
     """Match predicted to labelled instances one to one: bool [T, m, C] for all thresholds and parts."""
-    overlap, (n, parts), m = _overlap(photo), photo.present.shape, len(photo.found)
+    overlap, (n, parts), m = _overlap(image), image.present.shape, len(image.found)
     hits = np.zeros((len(limits), m, parts), bool)
     if not n:
         return hits
     free = np.ones((len(limits), n, parts), bool)
-    order = np.argsort(-photo.part_score, axis=0, kind="stable")  # [m, C]
+    order = np.argsort(-image.part_score, axis=0, kind="stable")  # [m, C]
     for ranked in order:  # [C], this rank's person for each part
         offered = np.where(free, overlap[:, ranked, np.arange(parts)], -1.0)  # [T, n, C]
         best = offered.argmax(axis=1)[:, None]  # [T, 1, C]

@@ -1,1 +1,1 @@
-"""Time against the number of people in a photo, network and decoder apart."""
+"""Time against the number of people in an image, network and decoder apart."""

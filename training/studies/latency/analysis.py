@@ -1,4 +1,4 @@
-"""Time against the number of people in a photo (the paper's Fig. 5), network and decoder apart.
+"""Time against the number of people in an image (the paper's Fig. 5), network and decoder apart.
 
 Beside it stands what a top-down parser with the same network would take: it runs once a person, on that person alone.
 """
@@ -47,12 +47,12 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
         raise InputError("name at least one number of people, and at least one round")
     counts = sorted(set(counts))
     size = best_canvas(SIZE, stages.canvases[detail])
-    found: dict[str, dict[int, int]] = {"in_photo": {}, "in_labels": {}}
+    found: dict[str, dict[int, int]] = {"in_image": {}, "in_labels": {}}
     tasks: dict[tuple[str, int], Task] = {}
     for n in counts:
-        photo = tile_person(person, n)
-        tasks |= {(name, n): task for name, task in _tasks(stages, photo, size).items()}
-        for where, name in (("in_photo", "whole"), ("in_labels", "decoder_on_labels")):
+        scene = tile_person(person, n)
+        tasks |= {(name, n): task for name, task in _tasks(stages, scene, size).items()}
+        for where, name in (("in_image", "whole"), ("in_labels", "decoder_on_labels")):
             score = stages.people(tasks[name, n]()).person_score
             found[where][n] = int((score > 0).sum())
     times = _times(stages, tasks, rounds)
@@ -61,7 +61,7 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
     return {
         "detail": detail,
         "canvas": size,
-        "photo_size": SIZE,
+        "image_size": SIZE,
         "crop": CROP,
         "candidates": stages.config.max_candidates,
         "slots": stages.config.max_people,
@@ -114,13 +114,13 @@ def _sure(truth: NDArray[Any]) -> Float32:
     return SURE * (2 * truth.astype(np.float32) - 1)
 
 
-def _tasks(stages: Stages, photo: Sample, size: Size) -> dict[str, Task]:
+def _tasks(stages: Stages, scene: Sample, size: Size) -> dict[str, Task]:
     """Return the timed functions for one scene; their inputs are prepared here, ahead of the clock."""
-    fitted, _ = letterbox(photo, size)
+    fitted, _ = letterbox(scene, size)
     canvas = stages.put(fitted.image[None])
     maps = stages.keep(stages.network(canvas))
     perfect = stages.from_labels(label_maps(fitted, stages))
-    people = stages.put(crops(photo, CROP))  # [n, *CROP, 3]
+    people = stages.put(crops(scene, CROP))  # [n, *CROP, 3]
     tasks: dict[str, Task] = {
         "whole": lambda: stages.whole(canvas),
         "network": lambda: stages.network(canvas),

@@ -13,7 +13,7 @@ def machine(device: torch.device, threads: int) -> dict[str, str | int]:
     return processor if device.type == "cpu" else {"device": torch.cuda.get_device_name(device), **processor}
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait for what was queued on an accelerator, so that a clock read afterwards has seen it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Series, its words, and its colour (Okabe and Ito's, told apart by colour-blind readers too).
+# Series, its words, and its color (Okabe and Ito's, told apart by color-blind readers too).
 BOTTOM_UP = ("whole", "this parser", "#0072B2")
 TOP_DOWN = (
     ("top_down", "top-down: its network once a person", "#D55E00"),
@@ -44,7 +44,7 @@ def _lines(axes: Axes, report: dict[str, Any], series: tuple[tuple[str, str, str
             axes.plot(report["people"], [t["median"] for t in times], "o-", color=color, markersize=4, label=words)
             low, high = ([t[q] for t in times] for q in ("q1", "q3"))
             axes.fill_between(report["people"], low, high, color=color, alpha=0.25, linewidth=0)
-    axes.set_xlabel("people in the photo")
+    axes.set_xlabel("people in the image")
     axes.set_ylabel("milliseconds")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)

@@ -22,7 +22,7 @@ from model.openvino import ov, split_model
 from model.taxonomy import Taxonomy
 from training.data.samples import Float32, UInt8
 from training.inference.predictors import first_canvas
-from training.studies.latency.machine import machine, synchronise
+from training.studies.latency.machine import machine, synchronize
 
 
 class Stages(ABC):
@@ -109,7 +109,7 @@ class TorchStages(Stages):
         return self.decoder(canvas, self.network(canvas))
 
     def wait(self) -> None:  # noqa: D102
-        synchronise(self._device)
+        synchronize(self._device)
 
     def people(self, outputs: People) -> CanvasPeople:  # noqa: D102
         return first_canvas(outputs)

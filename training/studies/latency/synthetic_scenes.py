@@ -1,4 +1,4 @@
-"""Photos with exactly n people, and labels that fit them: one person, cut out of a photo and tiled.
+"""Images with exactly n people, and labels that fit them: one person, cut out of an image and tiled.
 
 The person is as the parser itself sees it: its largest detection is cut out, with the parts and joints found there.
 """
@@ -17,26 +17,26 @@ from model.manifest import Size
 from model.taxonomy import Taxonomy
 from training.data.datasets.base import read_image
 from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
-from training.inference.predictions import parse_photo
+from training.inference.predictions import parse_image
 from training.inference.predictors import Parse
 
-SIZE: Size = (1080, 1920)  # of a crowd's photo
+SIZE: Size = (1080, 1920)  # of a crowd's image
 GREY = 128
 
 
 def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Taxonomy) -> Sample:
-    """The person that a parser sees largest in one piece in a photo, cut out by that piece's box and labelled by it.
+    """The person that a parser sees largest in one piece in an image, cut out by that piece's box and labelled by it.
 
-    Raises DatasetError for an unreadable photo, InputError where nobody is found in it.
+    Raises DatasetError for an unreadable image, InputError where nobody is found in it.
     """
     nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
     image = read_image(path, "RGB")
     nothing = np.zeros(image.shape[:2], np.uint8)
-    found = parse_photo(parse, _labelled(image, nothing, nothing, nobody), [canvases])
+    found = parse_image(parse, _labelled(image, nothing, nothing, nobody), [canvases])
     pieces = [_largest_piece(found.person_map == row) for row in range(1, len(found.keypoints) + 1)]
     areas = [int(piece.sum()) for piece in pieces]
     if not any(areas):
-        raise InputError(f"nobody is found in {path}: name a photo of one person, seen large, with --photo")
+        raise InputError(f"nobody is found in {path}: name an image of one person, seen large, with --image")
     row = int(np.argmax(areas))
     left, top, right, bottom = mask_boxes(pieces[row].astype(np.uint8), 1)[0].astype(int)
     box = slice(top, bottom + 1), slice(left, right + 1)
@@ -51,7 +51,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
 
 
 def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
-    """A grey photo with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
+    """A grey image with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
 
     Raises InputError where `count` is not from 1 to 254: label maps hold no more.
     """
@@ -78,10 +78,10 @@ def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
     return _labelled(image, parts, people, np.stack(keypoints))
 
 
-def crops(photo: Sample, size: Size) -> UInt8:
-    """Each person of `photo` by itself, as a top-down parser would be given it: [n, *size, 3]."""
-    image = Image.fromarray(photo.image)
-    boxes = [(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in photo.boxes.tolist()]
+def crops(scene: Sample, size: Size) -> UInt8:
+    """Each person of `scene` by itself, as a top-down parser would be given it: [n, *size, 3]."""
+    image = Image.fromarray(scene.image)
+    boxes = [(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in scene.boxes.tolist()]
     return np.stack([np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box)) for box in boxes])
 
 

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 def write_panoptic(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, grouped: bool = True) -> Path:
-    """annotations/panoptic_own.json with its PNGs, own/ with the photos; `grouped` gives segments a `person_id`."""
+    """annotations/panoptic_own.json with its PNGs, own/ with the images; `grouped` gives segments a `person_id`."""
     folder = root / "annotations/panoptic_own"
     folder.mkdir(parents=True)
     (root / "own").mkdir()

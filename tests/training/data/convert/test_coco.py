@@ -58,7 +58,7 @@ def segment(value: dict[str, Any], **fields: object) -> None:
             "me.png has pixels of segment .* which segments_info lacks",
         ),
         (lambda v: segment(v, category_id=99), "a record lacks 99, or it names no record"),
-        (lambda v: v["images"][0].update(height=10), r"me.png is \(64, 96\) pixels, the photo \(10, 96\)"),
+        (lambda v: v["images"][0].update(height=10), r"me.png is \(64, 96\) pixels, the image \(10, 96\)"),
         (lambda v: v["annotations"][0].update(file_name="no.png"), "no.png cannot be read"),
         (lambda v: v["images"][0].pop("width"), "a record lacks 'width'"),
         (lambda v: v["annotations"][0].pop("image_id"), "a record lacks 'image_id': .*; export it again"),

@@ -67,7 +67,7 @@ def test_a_person_may_be_painted(tmp_path: Path) -> None:
     assert (painted.parts[mask & (painted.parts != HEAD)] == 255).all()
 
 
-def test_joints_are_percent_of_the_photo(tmp_path: Path) -> None:
+def test_joints_are_percent_of_the_image(tmp_path: Path) -> None:
     nose = region("n", "keypointlabels", "nose", SIZE, POINT, "p")
     eye = region("e", "keypointlabels", "left_eye", SIZE, POINT)  # of the only person
     hidden = {**eye, "type": "choices", "value": {**POINT, "choices": ["occluded"]}}
@@ -77,7 +77,7 @@ def test_joints_are_percent_of_the_photo(tmp_path: Path) -> None:
     assert painted.records[0]["bbox"] == [4, 2, 20, 16]
 
 
-def test_a_photo_without_regions_shows_nobody(tmp_path: Path) -> None:
+def test_an_image_without_regions_shows_nobody(tmp_path: Path) -> None:
     painted = convert(export(tmp_path))
     assert painted.parts.shape == SIZE
     assert not painted.people.any()
@@ -113,8 +113,8 @@ def test_the_last_annotation_counts_and_ground_truth_before_it(tmp_path: Path) -
         "me.jpg",
     ],
 )
-def test_photos_are_found_by_name(tmp_path: Path, address: str) -> None:
-    source = export(tmp_path, PERSON, head(), data={"photo": address})
+def test_images_are_found_by_name(tmp_path: Path, address: str) -> None:
+    source = export(tmp_path, PERSON, head(), data={"image": address})
     assert len(convert(source).records) == 1
     assert len(convert(source, tmp_path / "images").records) == 1
 
@@ -135,8 +135,8 @@ def test_local_files_keep_their_folders(tmp_path: Path) -> None:
             "dragged under h, which is no person",
         ),
         ([head(None)], "its parts name nobody"),
-        ([PERSON, head(image_rotation=90)], "drawn on a turned photo"),
-        ([PERSON, head(original_width=41)], "photos of 2 sizes"),
+        ([PERSON, head(image_rotation=90)], "drawn on a turned image"),
+        ([PERSON, head(original_width=41)], "images of 2 sizes"),
         ([PERSON, region("h", "rectanglelabels", "head", SIZE, BOX, "p")], "its head h is a rectangle"),
         ([region("p", "rectanglelabels", "person", SIZE, {**BOX, "rotation": 5})], "its rectangle p is turned"),
         ([PERSON, head(value={**SQUARE, "polygonlabels": ["head", "torso"]})], "has the labels .*; leave one"),
@@ -161,11 +161,11 @@ def test_a_broken_task_is_refused(tmp_path: Path, results: list[Record], message
     [
         ({"annotations": []}, "it has no annotation; submit one"),
         ({"annotations": [{"was_cancelled": True}]}, "it has no annotation; submit one"),
-        ({"data": {"image": "/data/upload/1/no.jpg"}}, r"its photo 'no.jpg' is not in .*images; put it there"),
+        ({"data": {"image": "/data/upload/1/no.jpg"}}, r"its image 'no.jpg' is not in .*images; put it there"),
         ({"data": {"image": 5}}, "a record is damaged"),
     ],
 )
-def test_a_task_without_labels_or_photo_is_refused(tmp_path: Path, task: Record, message: str) -> None:
+def test_a_task_without_labels_or_image_is_refused(tmp_path: Path, task: Record, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         convert(export(tmp_path, PERSON, head(), **task))
 

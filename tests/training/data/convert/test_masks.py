@@ -20,7 +20,7 @@ def blocks(seed: int, size: tuple[int, int]) -> Bool:
     return mask ^ (rng.random(size) > 0.95)
 
 
-def test_a_polygon_holds_the_pixels_whose_centre_is_inside() -> None:
+def test_a_polygon_holds_the_pixels_whose_center_is_inside() -> None:
     square = np.zeros((8, 10), bool)
     square[2:5, 3:7] = True
     np.testing.assert_array_equal(polygon_mask([[3, 2, 7, 2, 7, 5, 3, 5]], (8, 10)), square)
@@ -77,10 +77,10 @@ def test_brush_strokes(size: tuple[int, int], widths: tuple[int, int, int, int])
     [
         ([], "ends too early"),
         (brush_strokes(blocks(0, (9, 9)))[:-3], "ends too early"),
-        (brush_strokes(blocks(0, (9, 8))), "it is of 72 pixels, the photo of 81"),
+        (brush_strokes(blocks(0, (9, 8))), "it is of 72 pixels, the image of 81"),
         ([300], "cannot be decoded"),
         (["a"], "cannot be decoded"),
-        ([255] * 40, "pixels, the photo of 81"),
+        ([255] * 40, "pixels, the image of 81"),
     ],
 )
 def test_a_broken_brush_stroke_is_refused(stroke: list[Any], message: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.data.convert.labels import ClassMap, Person, PhotoLabels, Region
+from training.data.convert.labels import ClassMap, ImageLabels, Person, Region
 from training.data.convert.rasterize import Painted, paint
 from training.data.samples import Bool, DatasetError
 
@@ -24,14 +24,14 @@ def columns(start: int, stop: int) -> Bool:
 
 
 def row(painted: Painted) -> tuple[list[int], list[int]]:
-    """Parts and people of a photo whose labels are columns."""
+    """Parts and people of an image whose labels are columns."""
     for array in (painted.parts, painted.people):
         assert (array == array[0]).all()
     return painted.parts[0].tolist(), painted.people[0].tolist()
 
 
 def painted(one_person: bool = False, **values: object) -> Painted:
-    labels = PhotoLabels(Path("me.jpg"), SIZE, **values)  # type: ignore[arg-type]
+    labels = ImageLabels(Path("me.jpg"), SIZE, **values)  # type: ignore[arg-type]
     return paint(labels, ClassMap(T, {}), T, one_person)
 
 

@@ -24,7 +24,7 @@ TRAIN = "annotations/densepose_coco_2014_train.json"
 
 
 def one(root: Path, people: int = 2, seed: int = 0) -> Sample:
-    """A miniature of one training and one validation photo; the first one's sample."""
+    """A miniature of one training and one validation image; the first one's sample."""
     sample = draw_figures(DENSEPOSE_COCO, SIZE, people, seed)
     densepose_coco(root, [sample], [draw_figures(DENSEPOSE_COCO, SIZE, 1)])
     return sample
@@ -67,7 +67,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         for name in ("parts", "people", "keypoints", "has_mask", "boxes"):  # smaller than the grid: nothing is lost
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name), name)
         assert np.abs(sample.image.astype(int) - expected.image).mean() < 5
-        assert sample.key == dataset.photos[index].key
+        assert sample.key == dataset.records[index].key
 
 
 def test_people_larger_than_the_grid_are_read_up_to_its_cells(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_people_larger_than_the_grid_are_read_up_to_its_cells(tmp_path: Path) ->
 
 def test_the_split_is_that_of_the_paper(tmp_path: Path) -> None:
     dataset = DensePoseCoco(densepose_coco(tmp_path, 2, 1, rest=3))
-    folders = [photo.image.parent.name for photo in dataset.photos]
+    folders = [record.image.parent.name for record in dataset.records]
     assert folders == ["train2014"] * 2 + ["val2014"] * 4
     assert dataset.split() == ([0, 1], [5])
     assert dataset.split(valminusminival=True) == ([0, 1, 2, 3, 4], [5])
@@ -111,7 +111,7 @@ def test_other_names_of_the_releases(tmp_path: Path, file: str, folder: str) -> 
     assert dataset.load(0).has_mask.all()
 
 
-def test_a_photo_without_a_densepose_person_is_left_out(tmp_path: Path) -> None:
+def test_an_image_without_a_densepose_person_is_left_out(tmp_path: Path) -> None:
     densepose_coco(tmp_path, [draw_figures(DENSEPOSE_COCO, SIZE, 1, seed) for seed in range(4)], 1)
 
     def strip(value: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ def test_a_photo_without_a_densepose_person_is_left_out(tmp_path: Path) -> None:
         value["annotations"][2]["dp_masks"] = [[]] * 14
 
     edit(tmp_path, strip)
-    assert [photo.split for photo in DensePoseCoco(tmp_path).photos] == ["train", "minival"]
+    assert [record.split for record in DensePoseCoco(tmp_path).records] == ["train", "minival"]
 
 
 def test_a_person_without_part_masks_is_known_and_its_parts_are_not(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_part_masks_reach_beyond_the_segmentation_but_not_into_that_of_others(tm
     np.testing.assert_array_equal(sample.boxes, [[10, 20, 69, 59], [35, 30, 79, 49]])
 
 
-def test_a_box_beyond_the_photo_is_clipped(tmp_path: Path) -> None:
+def test_a_box_beyond_the_image_is_clipped(tmp_path: Path) -> None:
     one(tmp_path, people=1)
     halves = np.zeros((256, 256), np.uint8)
     halves[:, 128:] = 1
@@ -245,22 +245,22 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
 
 
-PHOTO = "train2014/COCO_train2014_000000000001.jpg"
+IMAGE = "train2014/COCO_train2014_000000000001.jpg"
 CROWDED = [{"id": i, "image_id": 1, "bbox": [0, 0, 9, 9]} for i in range(254)]
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: cut(root / PHOTO), r"_000000000001\.jpg cannot be decoded.*unpack"),
-        (lambda root: (root / PHOTO).unlink(), r"_000000000001\.jpg is missing: unpack"),
+        (lambda root: cut(root / IMAGE), r"_000000000001\.jpg cannot be decoded.*unpack"),
+        (lambda root: (root / IMAGE).unlink(), r"_000000000001\.jpg is missing: unpack"),
         (
             lambda root: edit_person(root, 0, dp_masks=[{**rle(np.eye(300)), "size": [256, 256]}, *([[]] * 13)]),
             r"train\.json: masks of COCO_train2014_000000000001\.jpg cannot be decoded.*download",
         ),
         (
             lambda root: edit_person(root, 0, segmentation=rle(np.ones((9, 9)))),
-            r"train\.json: masks of COCO_train2014_000000000001\.jpg.*annotation 100 is \(9, 9\), the photo \(120, 100",
+            r"train\.json: masks of COCO_train2014_000000000001\.jpg.*annotation 100 is \(9, 9\), the image \(120, 100",
         ),
         (
             lambda root: edit(root, lambda value: value["annotations"].extend(CROWDED)),
@@ -268,7 +268,7 @@ CROWDED = [{"id": i, "image_id": 1, "bbox": [0, 0, 9, 9]} for i in range(254)]
         ),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_photo_alone(
+def test_a_broken_file_is_named_and_stops_its_image_alone(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     one(tmp_path)

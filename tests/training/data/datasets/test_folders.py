@@ -34,7 +34,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     write_folder(tmp_path / "a", samples[:2], T)
     write_folder(tmp_path / "b", samples[2:], T)
     dataset = FolderDataset([tmp_path / "a", tmp_path / "b"], T)
-    assert [photo.person_count for photo in dataset.photos] == [2, 0, 1]
+    assert [record.person_count for record in dataset.records] == [2, 0, 1]
     for i, expected in enumerate(samples):
         sample = dataset.load(i)
         for name in ("image", "parts", "people", "has_mask"):
@@ -44,16 +44,16 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert (sample.key, sample.source) == (expected.key, "coco-sports")
 
 
-def test_an_avif_photo_is_read(tmp_path: Path) -> None:
+def test_an_avif_image_is_read(tmp_path: Path) -> None:
     sample = draw_figures(T)
     write_folder(tmp_path, [sample], T)
-    Image.fromarray(sample.image).save(tmp_path / "images/photo.avif", quality=90)
-    edit(tmp_path, lambda v: v["images"][0].update(file_name="images/photo.avif"))
+    Image.fromarray(sample.image).save(tmp_path / "images/image.avif", quality=90)
+    edit(tmp_path, lambda v: v["images"][0].update(file_name="images/image.avif"))
     image = FolderDataset([tmp_path], T).load(0).image
     assert np.abs(image.astype(int) - sample.image).mean() < 8
 
 
-def test_an_absent_joint_is_unlabelled_in_photos_and_known_in_rendered_frames(tmp_path: Path) -> None:
+def test_an_absent_joint_is_unlabelled_in_images_and_known_in_rendered_frames(tmp_path: Path) -> None:
     sample = draw_figures(T, people=1)
     sample.keypoints[0, 3] = 0
     for source, known in (("coco-sports", False), ("synthetic", True)):
@@ -89,12 +89,12 @@ def test_the_face_that_a_model_sees_on_the_back_of_a_head_is_not_believed(
         sample.keypoints[row] = [points.get(name, (0, 0, 0)) for name in T.joint_names]
     write_folder(tmp_path, [sample], T)
     edit(tmp_path, lambda v: [person.update(keypoints_source=source) for person in v["annotations"]])
-    photo = FolderDataset([tmp_path], T).photos[0]
+    record = FolderDataset([tmp_path], T).records[0]
     expected = sample.keypoints.copy()
     if not believed:
         expected[0, [T.joint_names.index(name) for name in ("nose", "left_eye", "right_eye")]] = 0
-    np.testing.assert_array_equal(photo.keypoints, expected)
-    np.testing.assert_array_equal(photo.joints_labelled, (expected[..., 2] > 0) | (source == "synthetic"))
+    np.testing.assert_array_equal(record.keypoints, expected)
+    np.testing.assert_array_equal(record.joints_labelled, (expected[..., 2] > 0) | (source == "synthetic"))
 
 
 def test_joints_without_a_face_are_left_as_they_are(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_joints_without_a_face_are_left_as_they_are(tmp_path: Path) -> None:
     sample.keypoints[..., 0] = np.arange(len(PASCAL_PERSON_PART.joint_names))  # left before right
     write_folder(tmp_path, [sample], PASCAL_PERSON_PART)
     edit(tmp_path, lambda v: [person.update(keypoints_source="teacher") for person in v["annotations"]])
-    photo = FolderDataset([tmp_path], PASCAL_PERSON_PART).photos[0]
-    np.testing.assert_allclose(photo.keypoints, sample.keypoints, rtol=1e-6)
+    record = FolderDataset([tmp_path], PASCAL_PERSON_PART).records[0]
+    np.testing.assert_allclose(record.keypoints, sample.keypoints, rtol=1e-6)
 
 
 def test_people_are_sorted_by_their_index(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_people_are_sorted_by_their_index(tmp_path: Path) -> None:
     np.testing.assert_allclose(FolderDataset([tmp_path], T).load(0).keypoints, sample.keypoints, rtol=1e-6)
 
 
-def damage_photo(root: Path) -> None:
+def damage_image(root: Path) -> None:
     path = next((root / "images").iterdir())
     path.write_bytes(path.read_bytes()[:200])
 
@@ -122,7 +122,7 @@ def damage_photo(root: Path) -> None:
     ("damage", "message"),
     [
         (lambda root: next((root / "parts").iterdir()).unlink(), r"parts.figures_0_3.png is missing: unpack"),
-        (damage_photo, r"images.figures_0_3.png cannot be decoded"),
+        (damage_image, r"images.figures_0_3.png cannot be decoded"),
         (lambda root: Image.new("L", (5, 5)).save(root / "people/figures_0_3.png"), "must have one size"),
     ],
 )
@@ -151,17 +151,17 @@ def without(kind: str, name: str) -> Callable[[Path], object]:
         (lambda root: (root / "annotations.json").write_text("[]"), "annotations.json is damaged.*no JSON object"),
         (lambda root: edit(root, lambda v: v.pop("images")), "annotations.json is damaged.*'images' is missing"),
         (without("images", "id"), "annotations.json is damaged.*'id' is missing"),
-        (without("images", "file_name"), "photo figures_0_3.*'file_name' is missing; correct"),
+        (without("images", "file_name"), "image figures_0_3.*'file_name' is missing; correct"),
         (without("annotations", "image_id"), "'image_id' is missing"),
         (first("annotations", image_id=77), "no image has the image_id 77"),
         (lambda root: edit(root, lambda v: v["images"].append(v["images"][0])), "image id 0 is given twice"),
         (lambda root: edit(root, lambda v: v["images"].append({**v["images"][0], "id": 1})), "key 'figures_0_3'"),
-        (lambda root: edit(root, lambda v: v["annotations"].pop(0)), "photo figures_0_3: .*not numbered 1..n"),
-        (without("annotations", "person_index"), "photo figures_0_3: 'person_index' is missing"),
-        (first("annotations", keypoints=[1, 2]), "photo figures_0_3: person 1 has 2 numbers.* 17 joints have 51"),
-        (first("annotations", keypoints=[1, 2, 3] * 17), "photo figures_0_3: person 1 .*v 0, 1 or 2"),
-        (first("annotations", keypoints=["a"] * 51), "photo figures_0_3: could not convert"),
-        (first("annotations", bbox=[1, 2, 0, 4]), r"photo figures_0_3: person 1 has the bbox \[1, 2, 0, 4\]; write"),
+        (lambda root: edit(root, lambda v: v["annotations"].pop(0)), "image figures_0_3: .*not numbered 1..n"),
+        (without("annotations", "person_index"), "image figures_0_3: 'person_index' is missing"),
+        (first("annotations", keypoints=[1, 2]), "image figures_0_3: person 1 has 2 numbers.* 17 joints have 51"),
+        (first("annotations", keypoints=[1, 2, 3] * 17), "image figures_0_3: person 1 .*v 0, 1 or 2"),
+        (first("annotations", keypoints=["a"] * 51), "image figures_0_3: could not convert"),
+        (first("annotations", bbox=[1, 2, 0, 4]), r"image figures_0_3: person 1 has the bbox \[1, 2, 0, 4\]; write"),
         (lambda root: edit(root, lambda v: v["categories"].append({})), "2 categories; keep one"),
         (lambda root: edit(root, lambda v: v["info"].update(part_names=["torso"])), "starts with 'background'"),
     ],
@@ -227,7 +227,7 @@ def test_an_unknown_taxonomy_is_refused(
 
 
 def write_own(root: Path, sample: Sample, value: dict[str, Any]) -> FolderDataset:
-    """A photo of one's own called me.jpg with the annotations `value`."""
+    """An image of one's own called me.jpg with the annotations `value`."""
     for folder, array in (("images", sample.image), ("parts", sample.parts), ("people", sample.people)):
         (root / folder).mkdir(parents=True)
         Image.fromarray(array).save(root / folder / ("me.jpg" if folder == "images" else "me.png"))
@@ -235,7 +235,7 @@ def write_own(root: Path, sample: Sample, value: dict[str, Any]) -> FolderDatase
     return FolderDataset([root], T)
 
 
-def test_a_photo_and_its_maps_are_enough(tmp_path: Path) -> None:
+def test_an_image_and_its_maps_are_enough(tmp_path: Path) -> None:
     figures = draw_figures(T, people=2)
     value = {"images": [{"id": 1, "file_name": "images/me.jpg"}], "annotations": [{"image_id": 1}, {"image_id": 1}]}
     dataset = write_own(tmp_path, figures, value)
@@ -247,8 +247,8 @@ def test_a_photo_and_its_maps_are_enough(tmp_path: Path) -> None:
     assert not sample.keypoints.any()
     assert not sample.joints_labelled.any()
     assert (sample.key, sample.source) == ("me", "own")
-    assert dataset.photos[0].ground_truth
-    assert not dataset.photos[0].negative
+    assert dataset.records[0].ground_truth
+    assert not dataset.records[0].negative
 
 
 def test_a_person_who_is_not_in_the_map_makes_the_box_unknown(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_crowd_is_nobody_in_particular(tmp_path: Path) -> None:
         "images": [{"id": 1, "file_name": "images/me.jpg"}],
         "annotations": [{"image_id": 1, "iscrowd": 1}, {"image_id": 1}],
     }
-    assert write_own(tmp_path, draw_figures(T, people=1), value).photos[0].person_count == 1
+    assert write_own(tmp_path, draw_figures(T, people=1), value).records[0].person_count == 1
 
 
 def write_records(root: Path, images: list[dict[str, Any]], people: list[int]) -> Path:
@@ -304,7 +304,7 @@ def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: 
     for image in real[70:]:
         image["negative"] = True
     write_records(tmp_path / "real", real, [2] * 40 + [1] * 30 + [0] * 10)
-    edit(tmp_path / "real", lambda v: v["annotations"][0].update(keypoints_source="teacher"))  # of photo 0
+    edit(tmp_path / "real", lambda v: v["annotations"][0].update(keypoints_source="teacher"))  # of image 0
     expected = sorted(range(1, 40), key=rank)[:6] + sorted(range(70, 80), key=rank)[:2]
     backgrounds = [str(expected[-1]), *["elsewhere.jpg"] * 41]
     rendered = [{"key": f"syn{i}", "source": "synthetic", "background": b} for i, b in enumerate(backgrounds)]
@@ -313,11 +313,11 @@ def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: 
     dataset = FolderDataset([tmp_path / "real", tmp_path / "synthetic", tmp_path / "copy"], T)
     training, validation = dataset.split()
     assert validation == sorted(expected)
-    # 80 is the frame in front of a held-out photo, 122 the copy of one.
+    # 80 is the frame in front of a held-out image, 122 the copy of one.
     assert training == [i for i in range(122) if i not in expected and i != 80]
 
 
-def test_split_takes_photos_of_one_person_where_there_are_no_others(tmp_path: Path) -> None:
+def test_split_takes_images_of_one_person_where_there_are_no_others(tmp_path: Path) -> None:
     dataset = FolderDataset([write_records(tmp_path / "own", [{} for _ in range(100)], [1] * 98 + [2] * 2)], T)
     expected = [98, 99, *sorted(range(98), key=rank)[:8]]
     assert dataset.split()[1] == sorted(expected)
@@ -337,7 +337,7 @@ def test_split_holds_out_a_tenth_and_at_most_two_hundred(
     assert sorted(training + validation) == list(range(people + negatives))
 
 
-def test_a_photos_own_split_wins(tmp_path: Path) -> None:
+def test_an_images_own_split_wins(tmp_path: Path) -> None:
     images: list[dict[str, Any]] = [{} for _ in range(40)]
     images[3]["split"], images[7]["split"], images[8]["split"] = "val", "train", "val2017"
     write_records(tmp_path / "marked", images, [1] * 40)
@@ -368,4 +368,4 @@ def test_the_documented_annotations_are_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.boxes, sample.boxes)
     assert folder_taxonomy(tmp_path / "full") is PASCAL_PERSON_PART
     np.testing.assert_array_equal(loaded.keypoints[0, :3], [[61, 20, 2], [60, 34, 2], [70, 38, 2]])
-    assert FolderDataset([tmp_path / "full"], PASCAL_PERSON_PART).photos[0].split == "train"
+    assert FolderDataset([tmp_path / "full"], PASCAL_PERSON_PART).records[0].split == "train"

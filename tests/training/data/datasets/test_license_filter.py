@@ -1,4 +1,4 @@
-"""Licences in a folder's annotations, and photos chosen by them."""
+"""Licenses in a folder's annotations, and images chosen by them."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_folders_photos_have_licences(folder: Path) -> None:
-    photos = FolderDataset([folder], T)
-    assert [photo.license for photo in photos.photos] == ["by", "by-sa", "cc0", "", "by-nc-nd"]
-    joined = ConcatDataset([photos, photos])
-    assert joined.photos[6].license == "by-sa"
+def test_a_folders_images_have_licenses(folder: Path) -> None:
+    dataset = FolderDataset([folder], T)
+    assert [record.license for record in dataset.records] == ["by", "by-sa", "cc0", "", "by-nc-nd"]
+    joined = ConcatDataset([dataset, dataset])
+    assert joined.records[6].license == "by-sa"
 
 
-def test_photos_of_other_and_unknown_licences_are_left_out(folder: Path) -> None:
-    photos = FolderDataset([folder], T)
-    kept, said = with_licenses(photos, [4, 3, 2, 1, 0], ("by", "cc0"))
+def test_images_of_other_and_unknown_licenses_are_left_out(folder: Path) -> None:
+    dataset = FolderDataset([folder], T)
+    kept, said = with_licenses(dataset, [4, 3, 2, 1, 0], ("by", "cc0"))
     assert kept == [2, 0]
-    assert said == "2 photos with other licences and 1 without a known one are left out"
-    with pytest.raises(DatasetError, match=r"is under us-government: 4 photos with other licences and 1 without a kno"):
-        with_licenses(photos, range(5), ("us-government",))
+    assert said == "2 images with other licenses and 1 without a known one are left out"
+    with pytest.raises(DatasetError, match=r"is under us-government: 4 images with other licenses and 1 without a kno"):
+        with_licenses(dataset, range(5), ("us-government",))
 
 
-def test_a_licence_list_that_is_none_does_no_harm(tmp_path: Path) -> None:
+def test_a_license_list_that_is_none_does_no_harm(tmp_path: Path) -> None:
     root = write_folder(tmp_path, [draw_figures(PASCAL_PERSON_PART, (32, 32), people=1)], PASCAL_PERSON_PART)
     path = root / "annotations.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"licenses": {"1": "by"}}))
-    assert FolderDataset([root], PASCAL_PERSON_PART).photos[0].license == ""
+    assert FolderDataset([root], PASCAL_PERSON_PART).records[0].license == ""

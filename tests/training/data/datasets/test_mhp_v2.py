@@ -20,7 +20,7 @@ SIZE = (120, 100)
 
 
 def one(root: Path, people: int = 2) -> tuple[Path, Sample]:
-    """A miniature of one training and one validation photo, and the first one's sample."""
+    """A miniature of one training and one validation image, and the first one's sample."""
     sample = draw_figures(MHP_V2, SIZE, people)
     return mhp_v2(root, [sample], [draw_figures(MHP_V2, SIZE, 1)]), sample
 
@@ -46,19 +46,19 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         for name in ("parts", "people", "keypoints", "joints_labelled", "has_mask", "boxes"):
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name), name)
         assert np.abs(sample.image.astype(int) - expected.image).mean() < 5
-        assert sample.key == dataset.photos[index].key
-    assert len({photo.key for photo in dataset.photos}) == 6
+        assert sample.key == dataset.records[index].key
+    assert len({record.key for record in dataset.records}) == 6
 
 
 def test_the_split_is_the_lists(tmp_path: Path) -> None:
     base = mhp_v2(tmp_path, 3, 2)
     (base / "list/train.txt").write_text("3\n1\n\n")
     dataset = MhpV2(tmp_path)  # the folder that LV-MHP-v2 was unpacked into
-    assert [photo.key for photo in dataset.photos] == ["train_3", "train_1", "val_1001", "val_1002"]
+    assert [record.key for record in dataset.records] == ["train_3", "train_1", "val_1001", "val_1002"]
     assert dataset.split() == ([0, 1], [2, 3])
 
 
-def test_opening_reads_no_photo(tmp_path: Path) -> None:
+def test_opening_reads_no_image(tmp_path: Path) -> None:
     base, _ = one(tmp_path)
     for path in base.rglob("*.*"):
         if path.suffix in (".jpg", ".png", ".mat"):
@@ -74,7 +74,7 @@ def test_ids_in_other_png_modes_are_read(tmp_path: Path, mode: str) -> None:
         picture = Image.fromarray(ids)
         if mode == "P":
             picture = picture.convert("P")
-            picture.putpalette(list(range(255, -1, -1)) * 3)  # the colours say nothing
+            picture.putpalette(list(range(255, -1, -1)) * 3)  # the colors say nothing
         elif mode == "RGBA":
             picture = Image.fromarray(np.dstack([ids, ids * 0, ids * 0, ids * 0 + 255]))
         assert picture.mode == mode
@@ -134,7 +134,7 @@ def test_the_box_of_a_person_that_nobody_parsed_is_unknown(tmp_path: Path) -> No
         ((-1, -1, 0), 0, False),  # marked visible without a place, 7.7 % of the official points
         ((-1, -1, 1), 0, False),  # occluded, and the tool dropped the place
         ((40, -1, 0), 0, False),
-        ((100, 50, 0), 0, False),  # beside a photo 100 pixels wide
+        ((100, 50, 0), 0, False),  # beside an image 100 pixels wide
         ((40, 120, 1), 0, False),
         ((np.nan, np.nan, 0), 0, False),
         ((40, 50, 3), 0, False),
@@ -175,9 +175,9 @@ def crowd(base: Path) -> None:
         (lambda base: cut(base / "train/images/1.jpg"), r"images/1\.jpg cannot be decoded.*unpack"),
         (lambda base: (base / "train/images/1.jpg").unlink(), r"images/1\.jpg is missing: unpack"),
         (lambda base: cut(parsing(base, 2)), r"1_02_02\.png cannot be decoded.*unpack"),
-        (lambda base: parsing(base, 1).unlink(), r"of 2 people of photo 1 1_02_01\.png is missing: unpack"),
+        (lambda base: parsing(base, 1).unlink(), r"of 2 people of image 1 1_02_01\.png is missing: unpack"),
         (lambda base: [parsing(base, p).unlink() for p in (1, 2)], r"parsing_annos/1_NN_01\.png is missing: unpack"),
-        (lambda base: parsing(base, 2).rename(parsing(base, 2, 3)), r"of 3 people of photo 1 1_03_03\.png is miss"),
+        (lambda base: parsing(base, 2).rename(parsing(base, 2, 3)), r"of 3 people of image 1 1_03_03\.png is miss"),
         (lambda base: cut(base / "train/pose_annos/1.mat"), r"pose_annos/1\.mat cannot be read.*unpack"),
         (lambda base: (base / "train/pose_annos/1.mat").unlink(), r"pose_annos/1\.mat is missing: unpack"),
         (
@@ -190,16 +190,16 @@ def crowd(base: Path) -> None:
         ),
         (
             lambda base: Image.new("L", (5, 4)).save(parsing(base, 1)),
-            r"1_02_01\.png is 4 pixels high and 5 wide, its photo 120 and 100: unpack both",
+            r"1_02_01\.png is 4 pixels high and 5 wide, its image 120 and 100: unpack both",
         ),
         (
             lambda base: Image.fromarray(np.zeros(SIZE, np.uint16)).save(parsing(base, 1)),
             r"1_02_01\.png has more than 8 bits a pixel: write",
         ),
-        (crowd, "photo 1 has 255 people; at most 254"),
+        (crowd, "image 1 has 255 people; at most 254"),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_photo_alone(
+def test_a_broken_file_is_named_and_stops_its_image_alone(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     base, _ = one(tmp_path)
@@ -214,7 +214,7 @@ def test_a_broken_file_is_named_and_stops_its_photo_alone(
     ("damage", "message"),
     [
         (lambda base: (base / "list/val.txt").unlink(), r"list/val\.txt is missing: unpack"),
-        (lambda base: (base / "list/train.txt").write_text("\n"), r"list/train\.txt names no photo"),
+        (lambda base: (base / "list/train.txt").write_text("\n"), r"list/train\.txt names no image"),
         (lambda base: (base / "list/train.txt").write_bytes(b"\xff\xfe"), r"list/train\.txt cannot be read"),
         (lambda base: (base / "val/parsing_annos").rename(base / "val/parts"), r"val/parsing_annos is missing: unpack"),
     ],

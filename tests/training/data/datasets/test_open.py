@@ -11,7 +11,7 @@ import pytest
 from model.taxonomy import DENSEPOSE_COCO, MHP_V2, PASCAL_PERSON_PART, Taxonomy
 from tests.figures import draw_figures, write_folder
 from tests.miniatures import densepose_coco, mhp_v2, pascal_part, pascal_person_part
-from training.data.datasets.base import PhotoDataset
+from training.data.datasets.base import ImageDataset
 from training.data.datasets.concat import ConcatDataset
 from training.data.datasets.densepose_coco import DensePoseCoco
 from training.data.datasets.folders import FolderDataset
@@ -21,8 +21,8 @@ from training.data.datasets.pascal_person_part import PascalPersonPart
 from training.data.samples import DatasetError
 
 
-def folder(root: Path, people: int = 1, photos: int = 2, taxonomy: Taxonomy = DENSEPOSE_COCO) -> Path:
-    return write_folder(root, [draw_figures(taxonomy, (64, 64), people, seed) for seed in range(photos)], taxonomy)
+def folder(root: Path, people: int = 1, images: int = 2, taxonomy: Taxonomy = DENSEPOSE_COCO) -> Path:
+    return write_folder(root, [draw_figures(taxonomy, (64, 64), people, seed) for seed in range(images)], taxonomy)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def folder(root: Path, people: int = 1, photos: int = 2, taxonomy: Taxonomy = DE
     ],
 )
 def test_the_layout_is_seen_from_the_files(
-    tmp_path: Path, write: Callable[[Path], Path], kind: type[PhotoDataset], taxonomy: Taxonomy
+    tmp_path: Path, write: Callable[[Path], Path], kind: type[ImageDataset], taxonomy: Taxonomy
 ) -> None:
     root = write(tmp_path / "set")
     for asked in (None, taxonomy):
         dataset = open_dataset([root], asked)
         assert type(dataset) is kind
         assert dataset.taxonomy == taxonomy
-    assert dataset.load(0).key == dataset.photos[0].key
+    assert dataset.load(0).key == dataset.records[0].key
 
 
 def test_the_folder_above_mhp_v2_will_do(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_sets_are_joined_and_keep_their_splits(tmp_path: Path) -> None:
     for index in range(10):
         expected = folders.load(index) if index < 5 else coco.load(index - 5)
         np.testing.assert_array_equal(dataset.load(index).image, expected.image)
-        assert dataset.photos[index].key == expected.key
+        assert dataset.records[index].key == expected.key
     training, validation = dataset.split()
     assert training == [*folders.split()[0], 5, 6, 7]
     assert validation == [*folders.split()[1], 8, 9]
@@ -78,7 +78,7 @@ def test_two_roots_of_one_published_set_are_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 6])
-def test_a_joined_set_has_no_other_photos(tmp_path: Path, index: int) -> None:
+def test_a_joined_set_has_no_other_images(tmp_path: Path, index: int) -> None:
     dataset = ConcatDataset([MhpV2(mhp_v2(tmp_path / "a", 2, 1)), MhpV2(mhp_v2(tmp_path / "b", 2, 1))])
     with pytest.raises(IndexError):
         dataset.load(index)
@@ -95,7 +95,7 @@ def test_another_taxonomy_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").touch()
+    (tmp_path / "image.jpg").touch()
     with pytest.raises(DatasetError, match=r"annotations\.json.*LV-MHP-v2.*DensePose-COCO.*PASCAL.*docs/datasets\.md"):
         open_dataset([tmp_path])
     with pytest.raises(DatasetError, match="missing is no folder: name the folder"):
@@ -104,13 +104,13 @@ def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
         open_dataset([])
 
 
-def test_listed_photos_are_not_trained_on(tmp_path: Path) -> None:
-    root = folder(tmp_path / "own", photos=5)
-    photos, everyone, held = open_split([root], DENSEPOSE_COCO)
-    apart = [photos.photos[index].key for index in everyone[:2]]
+def test_listed_images_are_not_trained_on(tmp_path: Path) -> None:
+    root = folder(tmp_path / "own", images=5)
+    dataset, everyone, held = open_split([root], DENSEPOSE_COCO)
+    apart = [dataset.records[index].key for index in everyone[:2]]
     names = tmp_path / "apart.txt"
     names.write_text("\n".join(apart), encoding="utf-8")
     assert open_split([root], DENSEPOSE_COCO, names)[1:] == (everyone[2:], held)
-    names.write_text("\n".join(photo.key for photo in photos.photos), encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"no photos to train on in .*own"):
+    names.write_text("\n".join(record.key for record in dataset.records), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"no images to train on in .*own"):
         open_split([root], DENSEPOSE_COCO, names)

@@ -27,7 +27,7 @@ JOINTS = "PersonJoints/2008_000000.mat"
 
 
 def one(form: Callable[..., Path], root: Path, people: int = 2, joints: bool = True) -> Sample:
-    """A miniature of one training and one test photo; the first one's sample."""
+    """A miniature of one training and one test image; the first one's sample."""
     sample = draw_figures(PASCAL_PERSON_PART, SIZE, people)
     form(root, [sample], [draw_figures(PASCAL_PERSON_PART, SIZE, 1)], joints)
     return sample
@@ -55,7 +55,7 @@ def test_what_was_written_is_read(tmp_path: Path, form: Callable[..., Path]) -> 
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name), name)
         np.testing.assert_array_equal(sample.joints_labelled, expected.keypoints[:, :, 2] > 0)
         assert np.abs(sample.image.astype(int) - expected.image).mean() < 5
-        assert sample.key == dataset.photos[index].key
+        assert sample.key == dataset.records[index].key
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -67,7 +67,7 @@ def test_without_joint_files_no_joint_is_labelled(tmp_path: Path, form: Callable
     assert sample.has_mask.all()
 
 
-def test_a_photo_without_its_joint_file_is_read(tmp_path: Path) -> None:
+def test_an_image_without_its_joint_file_is_read(tmp_path: Path) -> None:
     one(pascal_person_part, tmp_path)
     (tmp_path / JOINTS).unlink()
     dataset = PascalPersonPart(tmp_path)
@@ -75,7 +75,7 @@ def test_a_photo_without_its_joint_file_is_read(tmp_path: Path) -> None:
     assert dataset.load(1).joints_labelled.any()
 
 
-def test_opening_reads_no_photo(tmp_path: Path) -> None:
+def test_opening_reads_no_image(tmp_path: Path) -> None:
     for form in FORMS:
         one(form, tmp_path / form.__name__)
         for path in (tmp_path / form.__name__).rglob("*.*"):
@@ -157,7 +157,7 @@ def test_other_places_of_the_lists(tmp_path: Path) -> None:
         (tmp_path / f"{split}_id.txt").unlink()
         (folder / f"{split}.txt").write_text(f"/JPEGImages/{number}.jpg /pascal_person_part_gt/{number}.png\n")
     dataset = PascalPersonPart(tmp_path)
-    assert [photo.key for photo in dataset.photos] == ["2008_000000", "2008_000500"]
+    assert [record.key for record in dataset.records] == ["2008_000000", "2008_000500"]
     assert dataset.load(1).joints_labelled.any()
 
 
@@ -213,7 +213,7 @@ def test_who_has_joints_but_no_mask_makes_the_box_unknown(tmp_path: Path) -> Non
         ((40, 50, 0), 0),
         ((np.nan, np.nan, np.nan), 0),
         ((-3, 50, 1), 0),
-        ((100, 50, 1), 0),  # beside a photo 100 pixels wide
+        ((100, 50, 1), 0),  # beside an image 100 pixels wide
     ],
 )
 def test_flags_of_joints(tmp_path: Path, written: tuple[float, float, float], visibility: int) -> None:
@@ -257,7 +257,7 @@ HUMANS, CATEGORIES = MAPS.format("Human_ids"), MAPS.format("Category_ids")
         (
             FORMS[0],
             lambda root: write_maps(root, np.zeros((9, 8)), np.zeros(SIZE)),
-            r"Category_ids/2008_000000\.png is 9 pixels high and 8 wide, its photo 120 and 100: unpack",
+            r"Category_ids/2008_000000\.png is 9 pixels high and 8 wide, its image 120 and 100: unpack",
         ),
         (FORMS[0], lambda root: cut(root / JOINTS), r"PersonJoints/2008_000000\.mat cannot be read.*unpack"),
         (FORMS[0], lambda root: savemat(root / JOINTS, {"joints": 1}), r"000000\.mat is no file of joints.*unpack"),
@@ -278,7 +278,7 @@ HUMANS, CATEGORIES = MAPS.format("Human_ids"), MAPS.format("Category_ids")
         (
             FORMS[1],
             lambda root: pascal_part_file(root / MASKS, [("person", np.ones((9, 8), bool), np.zeros((9, 8)))]),
-            r"000000\.mat has a mask of \(9, 8\), its photo is \(120, 100\): unpack",
+            r"000000\.mat has a mask of \(9, 8\), its image is \(120, 100\): unpack",
         ),
         (
             FORMS[1],
@@ -289,7 +289,7 @@ HUMANS, CATEGORIES = MAPS.format("Human_ids"), MAPS.format("Category_ids")
         ),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_photo_alone(
+def test_a_broken_file_is_named_and_stops_its_image_alone(
     tmp_path: Path, form: Callable[..., Path], damage: Callable[[Path], object], message: str
 ) -> None:
     one(form, tmp_path)

@@ -35,7 +35,7 @@ def test_the_contour_of_a_square_is_its_outermost_pixels() -> None:
     assert (points[:, 1:].max(axis=0) == 44).all()
 
 
-def test_neither_the_photos_border_nor_unknown_pixels_make_a_contour() -> None:
+def test_neither_the_images_border_nor_unknown_pixels_make_a_contour() -> None:
     assert len(contours(np.ones((6, 7), np.uint8))) == 0
     corner = square(0, 0, side=5)
     assert len(contours(corner)) == 9  # two of its four sides

@@ -1,4 +1,4 @@
-"""Two answers on one photo: against a naive count, and cases worked out by hand."""
+"""Two answers on one image: against a naive count, and cases worked out by hand."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ seeds = pytest.mark.parametrize("seed", range(60))
 
 
 def random_tables(seed: int) -> list[Instances]:
-    """Photos of up to four people and five predictions; similarities and thresholds are the same few numbers."""
+    """Images of up to four people and five predictions; similarities and thresholds are the same few numbers."""
     rng = np.random.default_rng(seed)
-    photos = []
+    images = []
     for _ in range(int(rng.integers(1, 7))):
         n, m = int(rng.integers(0, 5)), int(rng.integers(0, 6))
-        photos.append(
+        images.append(
             Instances(
                 similarity=rng.choice([0.0, 0.1, 0.3, 0.5, 0.5, 0.55, 0.6, 0.7, 0.9], (n, m)),
                 score=np.sort(rng.choice([0.9, 0.7, 0.7, 0.4], m))[::-1].astype(np.float32),
@@ -27,43 +27,43 @@ def random_tables(seed: int) -> list[Instances]:
                 dt_ignore=rng.random(m) < 0.2,
             )
         )
-    return photos
+    return images
 
 
-def ranked(photos: list[Instances]) -> list[tuple[int, int]]:
-    """Photo and row of all predictions by falling score, of equals in the order in which they come."""
-    entries = [(-float(score), p, j) for p, photo in enumerate(photos) for j, score in enumerate(photo.score)]
+def ranked(images: list[Instances]) -> list[tuple[int, int]]:
+    """Image and row of all predictions by falling score, of equals in the order in which they come."""
+    entries = [(-float(score), p, j) for p, image in enumerate(images) for j, score in enumerate(image.score)]
     return [(p, j) for _, p, j in sorted(entries, key=lambda entry: entry[0])]
 
 
-def judge(photos: list[Instances], threshold: float, rule: str) -> float:
+def judge(images: list[Instances], threshold: float, rule: str) -> float:
     """Average precision where `rule` says which people a prediction may take."""
     used: set[tuple[int, int]] = set()
     hits = []
-    for p, j in ranked(photos):
-        photo = photos[p]
-        people = np.flatnonzero(photo.countable).tolist()
+    for p, j in ranked(images):
+        image = images[p]
+        people = np.flatnonzero(image.countable).tolist()
         if rule == "best unless taken":  # MHP v2
-            best = max(people, key=lambda i: (photo.similarity[i, j], -i), default=None)
+            best = max(people, key=lambda i: (image.similarity[i, j], -i), default=None)
             best = None if (p, best) in used else best
         elif rule == "best of the free":  # SDS
-            best = max((i for i in people if (p, i) not in used), key=lambda i: photo.similarity[i, j], default=None)
+            best = max((i for i in people if (p, i) not in used), key=lambda i: image.similarity[i, j], default=None)
         else:  # CIHP_PGN
-            best = max(people, key=lambda i: photo.similarity[i, j], default=None)
-        hit = best is not None and photo.similarity[best, j] > threshold
+            best = max(people, key=lambda i: image.similarity[i, j], default=None)
+        hit = best is not None and image.similarity[best, j] > threshold
         if hit:
             used.add((p, best))
-        if hit or not photo.dt_ignore[j]:
+        if hit or not image.dt_ignore[j]:
             hits.append(bool(hit))
-    return naive.average_precision(hits, sum(int(photo.countable.sum()) for photo in photos))
+    return naive.average_precision(hits, sum(int(image.countable.sum()) for image in images))
 
 
 @seeds
 def test_people(seed: int) -> None:
-    photos = random_tables(seed)
+    images = random_tables(seed)
     for threshold in VOLUME:
-        found = average_precision(photos, threshold)
-        np.testing.assert_allclose(found, judge(photos, threshold, "best unless taken"), rtol=0, atol=1e-12)
+        found = average_precision(images, threshold)
+        np.testing.assert_allclose(found, judge(images, threshold, "best unless taken"), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("one_to_one", "rule"), [(True, "best of the free"), (False, "best")])
@@ -73,15 +73,15 @@ def test_part_instances(seed: int, one_to_one: bool, rule: str) -> None:
     first = random_tables(seed)
     rng = np.random.default_rng(seed)
     second, parts = [], []
-    for photo in first:
-        n, m = photo.similarity.shape
+    for image in first:
+        n, m = image.similarity.shape
         score = rng.choice([0.9, 0.6, 0.6, 0.2], m).astype(np.float32)
-        second.append(Instances(photo.similarity, score, np.ones(n, bool), np.zeros(m, bool)))
-        pair = (photo, second[-1])
+        second.append(Instances(image.similarity, score, np.ones(n, bool), np.zeros(m, bool)))
+        pair = (image, second[-1])
         parts.append(
             PersonParts(
-                people=photo,
-                ious=np.stack([np.zeros((n, m)), photo.similarity, photo.similarity], axis=-1),
+                people=image,
+                ious=np.stack([np.zeros((n, m)), image.similarity, image.similarity], axis=-1),
                 present=np.stack([part.countable for part in pair], axis=-1),
                 found=np.ones((m, 2), bool),
                 dt_ignore=np.stack([part.dt_ignore for part in pair], axis=-1),
@@ -94,19 +94,19 @@ def test_part_instances(seed: int, one_to_one: bool, rule: str) -> None:
 
 @seeds
 def test_masks_as_coco(seed: int) -> None:
-    photos = random_tables(seed)
-    positives = sum(int(photo.countable.sum()) for photo in photos)
+    images = random_tables(seed)
+    positives = sum(int(image.countable.sum()) for image in images)
     values = []
     for threshold in np.linspace(0.5, 0.95, 10):
-        free = {(p, i) for p, photo in enumerate(photos) for i in np.flatnonzero(photo.countable).tolist()}
+        free = {(p, i) for p, image in enumerate(images) for i in np.flatnonzero(image.countable).tolist()}
         hits = []
-        for p, j in ranked(photos):
-            rivals = [i for q, i in free if q == p and photos[p].similarity[i, j] >= threshold]
+        for p, j in ranked(images):
+            rivals = [i for q, i in free if q == p and images[p].similarity[i, j] >= threshold]
             if rivals:
-                free.remove((p, max(rivals, key=lambda i: (photos[p].similarity[i, j], i))))  # the last of equals
-            if rivals or not photos[p].dt_ignore[j]:
+                free.remove((p, max(rivals, key=lambda i: (images[p].similarity[i, j], i))))  # the last of equals
+            if rivals or not images[p].dt_ignore[j]:
                 hits.append(bool(rivals))
         points = [(sum(hits[: k + 1]) / positives, sum(hits[: k + 1]) / (k + 1)) for k in range(len(hits)) if positives]
         samples = [max((p for r, p in points if r >= recall), default=0.0) for recall in np.linspace(0, 1, 101)]
         values.append(np.mean(samples) if positives else np.nan)
-    np.testing.assert_allclose(coco_ap(photos)["AP"], np.mean(values), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(coco_ap(images)["AP"], np.mean(values), rtol=0, atol=1e-12)

@@ -60,7 +60,7 @@ def test_an_excused_prediction_is_not_false_but_may_be_right() -> None:
     assert average_precision([instances([[0.0, 0.9]])], 0.5) == 0.5
 
 
-def test_scores_rank_across_photos() -> None:
+def test_scores_rank_across_images() -> None:
     right, wrong = instances([[0.9]]), instances([[0.0]])
     low = Instances(wrong.similarity, np.array([0.1], np.float32), wrong.countable, wrong.dt_ignore)
     assert average_precision([low, right], 0.5) == pytest.approx(0.5)  # the false one comes last

@@ -42,8 +42,8 @@ def poses(gt: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.ndarra
     )
 
 
-def ap(photo: Poses, name: str = "AP") -> float:
-    return keypoint_ap([photo], SIGMAS, resamples=2)[name]
+def ap(image: Poses, name: str = "AP") -> float:
+    return keypoint_ap([image], SIGMAS, resamples=2)[name]
 
 
 def nobody() -> np.ndarray:
@@ -101,8 +101,8 @@ def test_a_blurred_pose_passes_some_thresholds() -> None:
     spread = np.sqrt(-2 * np.log(0.72) * area[0]) * 2 * np.array(SIGMAS)  # OKS .72: .50 to .70, five of ten thresholds
     found = gt.copy()
     found[0, :, 0] += spread
-    photo = poses(gt, area, height, found)
-    assert (ap(photo), ap(photo, "AP50"), ap(photo, "AP75")) == pytest.approx((0.5, 1, 0))
+    image = poses(gt, area, height, found)
+    assert (ap(image), ap(image, "AP50"), ap(image, "AP75")) == pytest.approx((0.5, 1, 0))
 
 
 def test_a_joint_that_was_not_found_is_not_at_the_origin() -> None:
@@ -110,16 +110,16 @@ def test_a_joint_that_was_not_found_is_not_at_the_origin() -> None:
     gt[0, :2] = (0, 0, 2), (50, 50, 2)
     found = gt.copy()
     found[0, 0] = 0
-    photo = poses(gt, np.array([5000.0]), np.array([150.0]), found)
-    assert ap(photo) == pytest.approx(0.1)  # OKS .5: the lowest of ten thresholds
+    image = poses(gt, np.array([5000.0]), np.array([150.0]), found)
+    assert ap(image) == pytest.approx(0.1)  # OKS .5: the lowest of ten thresholds
 
 
 def test_false_people_cost_unless_they_are_excused() -> None:
     gt, area, height = scene(1)
     away = np.add(gt, (300, 0, 0))
-    photo = poses(gt, area, height, np.concatenate([away, gt]))
-    assert ap(photo) == pytest.approx(0.5)
-    dt_ignore = replace(photo, dt_ignore=np.array([True, True]))
+    image = poses(gt, area, height, np.concatenate([away, gt]))
+    assert ap(image) == pytest.approx(0.5)
+    dt_ignore = replace(image, dt_ignore=np.array([True, True]))
     assert ap(dt_ignore) == pytest.approx(1)
 
 
@@ -127,23 +127,23 @@ def test_a_false_person_of_one_joint_counts() -> None:
     gt, area, height = scene(1)
     speck = np.zeros((1, K, 3))
     speck[0, 0] = 250, 250, 0.8
-    photo = poses(gt, area, height, np.concatenate([speck, gt]))
-    photo = replace(photo, found_height=np.array([0.0, 150.0]), found_area=np.array([0.0, 5000.0]))
-    assert ap(photo) == pytest.approx(0.5)
+    image = poses(gt, area, height, np.concatenate([speck, gt]))
+    image = replace(image, found_height=np.array([0.0, 150.0]), found_area=np.array([0.0, 5000.0]))
+    assert ap(image) == pytest.approx(0.5)
 
 
 def test_short_people_do_not_count_as_tall() -> None:
     gt, area, _ = scene(2)
-    photo = poses(gt, area, np.array([150.0, 96.0]), gt[:1])
-    assert ap(photo, "AP_h96") == pytest.approx(1)
-    assert ap(photo) == pytest.approx(51 / 101)
+    image = poses(gt, area, np.array([150.0, 96.0]), gt[:1])
+    assert ap(image, "AP_h96") == pytest.approx(1)
+    assert ap(image) == pytest.approx(51 / 101)
 
 
 def test_sizes_follow_the_labelled_area() -> None:
     gt, _, height = scene(2)
-    photo = poses(gt, np.array([5000.0, 20000.0]), height, gt[:1])
-    assert ap(photo, "AP_medium") == pytest.approx(1)
-    assert ap(photo, "AP_large") == 0
+    image = poses(gt, np.array([5000.0, 20000.0]), height, gt[:1])
+    assert ap(image, "AP_medium") == pytest.approx(1)
+    assert ap(image, "AP_large") == 0
 
 
 def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
@@ -151,21 +151,21 @@ def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
     gt = gt.copy()
     found = gt[:1].copy()
     gt[1, :, 2] = 0
-    photo = poses(gt, area, height, found)
-    assert ap(photo) == pytest.approx(1)
-    assert person_errors([photo], SIGMAS, FLIP) == PersonErrors(notable=1, labelled=1, matched=1)
+    image = poses(gt, area, height, found)
+    assert ap(image) == pytest.approx(1)
+    assert person_errors([image], SIGMAS, FLIP) == PersonErrors(notable=1, labelled=1, matched=1)
 
 
-def test_the_interval_spans_photos_that_differ() -> None:
+def test_the_interval_spans_images_that_differ() -> None:
     good, bad = scene(1, seed=1), scene(1, seed=2)
-    photos = [poses(*good, good[0])] * 10 + [poses(*bad, nobody())] * 10
-    figures = keypoint_ap(photos, SIGMAS)
+    images = [poses(*good, good[0])] * 10 + [poses(*bad, nobody())] * 10
+    figures = keypoint_ap(images, SIGMAS)
     low, high = figures["AP_interval"]
     assert 0.2 < low < figures["AP"] < high < 0.8
 
 
-def errors(photo: Poses) -> PersonErrors:
-    return person_errors([photo], SIGMAS, FLIP)
+def errors(image: Poses) -> PersonErrors:
+    return person_errors([image], SIGMAS, FLIP)
 
 
 def test_errors_of_perfect_people() -> None:
@@ -175,17 +175,17 @@ def test_errors_of_perfect_people() -> None:
 
 def test_a_missed_person_and_a_short_one() -> None:
     gt, area, _ = scene(3)
-    photo = poses(gt, area, np.array([150.0, 150.0, 64.0]), gt[:1])
-    assert errors(photo) == PersonErrors(notable=2, missed=1, labelled=3, matched=1)
+    image = poses(gt, area, np.array([150.0, 150.0, 64.0]), gt[:1])
+    assert errors(image) == PersonErrors(notable=2, missed=1, labelled=3, matched=1)
 
 
 def test_a_double_and_a_false_person() -> None:
     gt, area, height = scene(2)
     found = np.concatenate([gt, gt[:1], np.add(gt[:1], (500, 0, 0))])
-    photo = poses(gt, area, height, found)
+    image = poses(gt, area, height, found)
     expected = PersonErrors(notable=2, labelled=2, duplicates=1, matched=2, false_positives=1)
-    assert errors(photo) == expected
-    assert errors(replace(photo, dt_ignore=np.ones(4, bool))) == replace(expected, false_positives=0)
+    assert errors(image) == expected
+    assert errors(replace(image, dt_ignore=np.ones(4, bool))) == replace(expected, false_positives=0)
 
 
 def test_swapped_sides() -> None:
@@ -199,8 +199,8 @@ def test_swapped_sides() -> None:
 def test_a_person_with_sides_exchanged_is_missed_and_is_no_false_person() -> None:
     gt = np.zeros((1, K, 3))
     gt[0, [9, 10]] = (0, 50, 2), (100, 50, 2)  # wrists alone
-    photo = poses(gt, np.array([5000.0]), np.array([150.0]), gt[:, list(FLIP)])
-    assert errors(photo) == PersonErrors(notable=1, missed=1, labelled=1, matched=1, inversions=1)
+    image = poses(gt, np.array([5000.0]), np.array([150.0]), gt[:, list(FLIP)])
+    assert errors(image) == PersonErrors(notable=1, missed=1, labelled=1, matched=1, inversions=1)
 
 
 def test_one_prediction_is_not_matched_to_two_people() -> None:
@@ -246,17 +246,17 @@ def test_joints_that_are_labelled_on_nobody_have_no_figures() -> None:
     assert np.isnan(unfound["median_error"]).all()
 
 
-def test_a_difference_of_ap_is_of_the_same_photos() -> None:
-    """Photos that are all right or all wrong, for both parsers alike, except that the second fails at one more."""
+def test_a_difference_of_ap_is_of_the_same_images() -> None:
+    """Images that are all right or all wrong, for both parsers alike, except that the second fails at one more."""
     gt, area, height = scene()
     right, wrong = poses(gt, area, height, gt), poses(gt, area, height, gt + 500)
     first = [right, right, right, wrong, wrong, right]
     second = [right, right, right, wrong, wrong, wrong]
     difference, (low, high) = ap_difference(first, second, SIGMAS, resamples=60)
-    both = [keypoint_ap(photos, SIGMAS, resamples=2) for photos in (first, second)]
+    both = [keypoint_ap(images, SIGMAS, resamples=2) for images in (first, second)]
     assert difference == pytest.approx(both[0]["AP"] - both[1]["AP"])
     assert difference > 0.1
-    assert low == 0  # a draw without the sixth photo: nothing else moves the difference
+    assert low == 0  # a draw without the sixth image: nothing else moves the difference
     assert 0.2 < high < 1
     assert ap_difference(first, first, SIGMAS, resamples=5) == (0, [0, 0])
     nothing, interval = ap_difference([], [], SIGMAS)
@@ -268,7 +268,7 @@ def test_ap50_of_tall_people() -> None:
     gt, area, height = scene()
     found = gt.copy()
     found[..., 0] += 0.8 * 2 * np.asarray(SIGMAS) * np.sqrt(area)[:, None]  # OKS exp(-0.32) = .726
-    photo = poses(gt, area, height, found)
-    assert ap(photo, "AP50_h96") == pytest.approx(1)
-    assert ap(photo, "AP_h96") == pytest.approx(0.5)
-    assert ap(replace(photo, height=np.full(2, 90.0)), "AP50_h96") != ap(photo, "AP50_h96")
+    image = poses(gt, area, height, found)
+    assert ap(image, "AP50_h96") == pytest.approx(1)
+    assert ap(image, "AP_h96") == pytest.approx(0.5)
+    assert ap(replace(image, height=np.full(2, 90.0)), "AP50_h96") != ap(image, "AP50_h96")

@@ -58,29 +58,29 @@ def bundle() -> OpenVinoStages:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
 def test_a_crowd_has_so_many_whole_people(person: Sample, count: int) -> None:
-    photo = tile_person(person, count)
-    assert photo.size == SIZE
-    assert len(photo.keypoints) == len(photo.boxes) == count
-    assert set(np.unique(photo.people)) == set(range(count + 1))
-    pixels = np.bincount(photo.people.ravel())[1:]
+    scene = tile_person(person, count)
+    assert scene.size == SIZE
+    assert len(scene.keypoints) == len(scene.boxes) == count
+    assert set(np.unique(scene.people)) == set(range(count + 1))
+    pixels = np.bincount(scene.people.ravel())[1:]
     assert pixels.min() == pixels.max()
-    np.testing.assert_array_equal(photo.people > 0, photo.parts > 0)
-    sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).round()
+    np.testing.assert_array_equal(scene.people > 0, scene.parts > 0)
+    sides = (scene.boxes[:, 2:] - scene.boxes[:, :2]).round()
     assert len(np.unique(sides, axis=0)) == 1
     scale = sides[0, 1] / (person.boxes[0, 3] - person.boxes[0, 1])
     assert sides[0, 0] == pytest.approx(scale * (person.boxes[0, 2] - person.boxes[0, 0]), abs=3)
-    for row, joints in enumerate(photo.keypoints):  # as many seen joints as the person, inside its own box
+    for row, joints in enumerate(scene.keypoints):  # as many seen joints as the person, inside its own box
         seen = joints[joints[:, 2] > 0]
         assert len(seen) == (person.keypoints[0, :, 2] > 0).sum()
-        (x0, y0), (x1, y1) = photo.boxes[row, :2], photo.boxes[row, 2:]
+        (x0, y0), (x1, y1) = scene.boxes[row, :2], scene.boxes[row, 2:]
         margin = 0.1 * (y1 - y0)
         assert ((seen[:, :2] > [x0 - margin, y0 - margin]) & (seen[:, :2] < [x1 + margin, y1 + margin])).all()
-    shown = [photo.image[y0 : y1 + 1, x0 : x1 + 1] for x0, y0, x1, y1 in photo.boxes.astype(int)]
+    shown = [scene.image[y0 : y1 + 1, x0 : x1 + 1] for x0, y0, x1, y1 in scene.boxes.astype(int)]
     assert all((other == shown[0]).all() for other in shown)
-    assert (photo.image[photo.people > 0] != GREY).any()
+    assert (scene.image[scene.people > 0] != GREY).any()
 
 
-def test_a_crowd_fills_the_photo_as_well_as_a_grid_can(person: Sample) -> None:
+def test_a_crowd_fills_the_image_as_well_as_a_grid_can(person: Sample) -> None:
     one, two = tile_person(person, 1), tile_person(person, 2)
     tall = person.boxes[0, 3] - person.boxes[0, 1]
     assert one.boxes[0, 3] - one.boxes[0, 1] == pytest.approx(tall * SIZE[0] / 200, rel=0.01)
@@ -94,10 +94,10 @@ def test_no_crowd_of_nobody_nor_of_more_than_maps_hold(person: Sample, count: in
 
 
 def test_crops_show_one_person_each(person: Sample) -> None:
-    photo = tile_person(person, 5)
-    photo.image[photo.people > 0] = [40, 0, 0]
-    photo.image[photo.people == 4] = [0, 200, 0]
-    shown = crops(photo, CROP)
+    scene = tile_person(person, 5)
+    scene.image[scene.people > 0] = [40, 0, 0]
+    scene.image[scene.people == 4] = [0, 200, 0]
+    shown = crops(scene, CROP)
     assert shown.shape == (5, *CROP, 3)
     assert [int(crop[..., 1].max()) == 200 and int(crop[..., 0].min()) == 0 for crop in shown] == [
         i == 3 for i in range(5)
@@ -105,10 +105,10 @@ def test_crops_show_one_person_each(person: Sample) -> None:
 
 
 def test_the_largest_person_is_cut_out_with_its_labels(tmp_path: Path) -> None:
-    """Two figures in a photo; the parser finds a spot of the first, and all of the second."""
-    photo = draw_figures(T, size=(360, 480), people=2, seed=3, height=0.6)
-    Image.fromarray(photo.image).save(tmp_path / "two.png")
-    fitted, _ = letterbox(photo, CANVASES["high"][2])
+    """Two figures in an image; the parser finds a spot of the first, and all of the second."""
+    scene = draw_figures(T, size=(360, 480), people=2, seed=3, height=0.6)
+    Image.fromarray(scene.image).save(tmp_path / "two.png")
+    fitted, _ = letterbox(scene, CANVASES["high"][2])
     own = fitted.people == 2
     spot = (fitted.people == 1) & (np.arange(512)[:, None] < fitted.boxes[0, 1] + 9)
     own[2:4, 500:503] = True  # and a few pixels far away
@@ -121,19 +121,19 @@ def test_the_largest_person_is_cut_out_with_its_labels(tmp_path: Path) -> None:
         return CanvasPeople(**values, overflow=0)
 
     person = cut_person(tmp_path / "two.png", parse, CANVASES["high"][2:3], T)
-    x0, y0, x1, y1 = photo.boxes[1]
+    x0, y0, x1, y1 = scene.boxes[1]
     assert person.size == pytest.approx((y1 - y0 + 1, x1 - x0 + 1), abs=3)
     assert person.boxes[0] == pytest.approx([0, 0, person.size[1] - 1, person.size[0] - 1], abs=1)
-    joints = photo.keypoints[1]
+    joints = scene.keypoints[1]
     seen = (joints[:, :2] > [x0 + 2, y0 + 2]).all(axis=1) & (joints[:, :2] < [x1 - 2, y1 - 2]).all(axis=1)
     assert seen.sum() > 12
     assert (person.keypoints[0, seen, 2] > 0).all()
     np.testing.assert_allclose(person.keypoints[0, seen, :2], joints[seen, :2] - [x0, y0], atol=2)
     assert set(np.unique(person.people)) == {0, 1}
-    assert set(np.unique(person.parts)) == {0, *np.unique(photo.parts[photo.people == 2])}
+    assert set(np.unique(person.parts)) == {0, *np.unique(scene.parts[scene.people == 2])}
 
 
-def test_a_photo_of_nobody_is_refused(tmp_path: Path, bundle: OpenVinoStages) -> None:
+def test_an_image_of_nobody_is_refused(tmp_path: Path, bundle: OpenVinoStages) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "black.png")
     with pytest.raises(ValueError, match=r"nobody is found in .*black\.png"):
         cut_person(tmp_path / "black.png", bundle.parse, ((192, 256),), T)
@@ -217,11 +217,11 @@ def _check(report: dict, series: list[str], counts: list[int], rounds: int) -> N
 
 
 def test_a_checkpoint(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    photo = str(BUNDLE / "sample.jpg")
-    arguments = [str(checkpoint), "--photo", photo, "--people", "3", "1", "--rounds", "2"]
+    scene = str(BUNDLE / "sample.jpg")
+    arguments = [str(checkpoint), "--image", scene, "--people", "3", "1", "--rounds", "2"]
     report = _report(arguments, tmp_path)
     _check(report, [*SERIES, "top_down_batch"], [1, 3], 2)
-    assert (report["kind"], report["precision"], report["photo"]) == ("checkpoint", "float32", "sample.jpg")
+    assert (report["kind"], report["precision"], report["image"]) == ("checkpoint", "float32", "sample.jpg")
     assert report["runtime"] == f"torch {torch.__version__}"
     assert report["canvas"] == [192, 352]
     assert capsys.readouterr().out.startswith("| people | found | found in labels | whole | network | decoder |")
@@ -246,16 +246,16 @@ def test_a_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["CHECKPOINT"], "is a checkpoint: name a photo of a person with --photo"),
+        (["CHECKPOINT"], "is a checkpoint: name an image of a person with --image"),
         (["BUNDLE", "--precision", "bfloat16"], "is timed in float32"),
         (
-            ["CHECKPOINT", "--photo", "SAMPLE", "--detail", "high", "--people", "255"],
+            ["CHECKPOINT", "--image", "SAMPLE", "--detail", "high", "--people", "255"],
             "255 people: choose from 1 to 254",
         ),
         (["FIGURES"], "ends at red, green, blue"),
-        (["CHECKPOINT", "--photo", "none.jpg"], "none.jpg is missing"),
-        (["CHECKPOINT", "--photo", "SAMPLE", "--rounds", "0"], "at least one round"),
-        (["CHECKPOINT", "--photo", "SAMPLE", "--people", "0"], "0 people: choose from 1 to 254"),
+        (["CHECKPOINT", "--image", "none.jpg"], "none.jpg is missing"),
+        (["CHECKPOINT", "--image", "SAMPLE", "--rounds", "0"], "at least one round"),
+        (["CHECKPOINT", "--image", "SAMPLE", "--people", "0"], "0 people: choose from 1 to 254"),
     ],
 )
 def test_what_cannot_be_timed(
