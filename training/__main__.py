@@ -1,4 +1,4 @@
-"""`python -m training`: look at data, train on it, measure what was trained."""
+"""Command line `python -m training`: inspect data, train, evaluate."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 2 for a `UserError`."""
+    """Run one command. Returns the exit status: 2 for a `UserError`."""
     chosen = build_parser().parse_args(arguments)
     try:
         run: Callable[[argparse.Namespace], int] = chosen.run_command

@@ -14,7 +14,7 @@ from model.taxonomy import TAXONOMIES, get_taxonomy
 from training.data.convert.coco import read_instances, read_panoptic
 from training.data.convert.label_studio import read_label_studio
 from training.data.convert.labels import ClassMap, read_class_map
-from training.data.convert.rasterize import paint
+from training.data.convert.rasterize import rasterize
 from training.data.convert.writer import FolderWriter
 from training.data.samples import DatasetError
 
@@ -52,7 +52,7 @@ def run(chosen: argparse.Namespace) -> int:
     for entry in tqdm(entries, unit="image", disable=None):
         try:
             labels = entry.read()
-            writer.add(labels.image, paint(labels, names, taxonomy, chosen.one_person))
+            writer.add(labels.image, rasterize(labels, names, taxonomy, chosen.one_person))
         except DatasetError as error:
             broken.append(f"{entry.name}: {error}")
             if chosen.strict:

@@ -1,1 +1,1 @@
-"""Everything that a training run depends on but its data, and the recipes that set it."""
+"""Settings of a training run, apart from its data, and recipes that define them."""

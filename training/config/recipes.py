@@ -1,4 +1,4 @@
-"""Recipes: functions that return a whole `TrainConfig`; those of the paper's ablations come from `ABLATIONS`."""
+"""Recipes: functions that return a complete `TrainConfig`; `ABLATIONS` defines those of the paper's ablations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Change = Callable[[TrainConfig], TrainConfig]
 
 
 def default_weights() -> TrainConfig:
-    """The default bundle from MoveNet's public weights: two hours on two cores, with `precision=bfloat16`.
+    """Train the default bundle from MoveNet's public weights: two hours on two cores with `precision=bfloat16`.
 
-    New layers learn first, on a backbone that stays as it is. Crops of 384 px then show people as large as the
-    canvases of detail fast to high do; the last ones are of 512 px, because a tall person does not fit into 384 px at
-    that scale. The voting radius is half the paper's, because it has to tell small people's joints apart. Pose maps
-    start at MoveNet's. Joints that a teacher guessed are shown less often than human work.
+    The first stage trains new layers on a frozen backbone. Crops of 384 px then show people as large as the canvases of
+    detail fast to high do. The last stage has crops of 512 px, because a tall person does not fit into 384 px at that
+    scale. The voting radius is half the paper's, to separate the joints of small people. Pose maps start at MoveNet's.
+    Images with pseudo-labelled joints are sampled less often than human-annotated ones.
     """
     return TrainConfig(
         stages=(
@@ -45,7 +45,7 @@ def default_weights() -> TrainConfig:
 
 
 def fine_tuning() -> TrainConfig:
-    """The default weights for images of one's own: from the default bundle, at a fifth of the rate, ten epochs."""
+    """Fine-tune the default bundle on your own images: ten epochs at a fifth of the learning rate."""
     stages = (
         Stage(epochs=9, learning_rate=3e-4, lr_schedule="cosine", warmup_steps=50),
         Stage(epochs=1, learning_rate=6e-5, lr_schedule="cosine", warmup_steps=5, matching=True),
@@ -89,7 +89,7 @@ def paper_pascal_person_part() -> TrainConfig:
 
 
 def short() -> TrainConfig:
-    """Twenty minutes on one CPU core: long enough to compare variants of the method, not to use the weights."""
+    """Compare variants of the method in twenty minutes on one CPU core; the weights are not meant for use."""
     return TrainConfig(
         stages=(
             Stage(steps=480, learning_rate=2e-3, lr_schedule="cosine", warmup_steps=40),
@@ -106,7 +106,7 @@ def short() -> TrainConfig:
 
 
 def smoke() -> TrainConfig:
-    """Two minutes on a CPU: shows that data, losses, checkpoints and pictures work."""
+    """Test data, losses, checkpoints and previews in two minutes on a CPU."""
     return TrainConfig(
         stages=(Stage(steps=16, learning_rate=1e-3, warmup_steps=5), Stage(steps=4, learning_rate=1e-4, matching=True)),
         model=ModelConfig(backbone="resnet18", hidden_dim=64),

@@ -1,1 +1,1 @@
-"""Labelled images: what a sample is, the layouts on disk, converters, checks and statistics."""
+"""Labelled images: samples, layouts on disk, converters, checks and statistics."""

@@ -9,12 +9,12 @@ from training.data.datasets.base import ImageDataset
 from training.data.licenses import count_licenses
 from training.data.samples import Sample
 
-CANDIDATES = (20, 32)  # joints of a kind that the decoder looks at: N of the graph contract, and what it might be
-SLOTS = 32  # people: P
+CANDIDATES = (20, 32)  # decoder candidates per joint class: N of the graph contract, and a larger one
+SLOTS = 32  # people that the decoder can return: P
 
 
 class DatasetStats:
-    """Counts over the images that were added."""
+    """Counts over all images passed to `add`."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
@@ -22,8 +22,8 @@ class DatasetStats:
         joints = len(taxonomy.joint_names)
         self.visible, self.occluded, self.unlabelled = (np.zeros(joints, np.int64) for _ in range(3))  # [K]
         self.pixels = np.zeros(256, np.int64)  # by part id
-        self.unknown_people = 0  # pixels that may be anybody's
-        self.crowds: list[tuple[int, int]] = []  # of images with people: their number, and the most joints of a kind
+        self.unknown_people = 0  # pixels of unknown people
+        self.crowds: list[tuple[int, int]] = []  # per image with people: their number, most joints of one class
 
     def add(self, sample: Sample) -> None:
         """Count one image."""
@@ -41,7 +41,7 @@ class DatasetStats:
             self.crowds.append((len(sample.keypoints), int(joints.max())))
 
     def table(self) -> str:
-        """The counts as lines of text."""
+        """Format the counts as text."""
         pixels = max(int(self.pixels.sum()), 1)
         lines = [
             f"people    {self.people:,}, {self.masks:,} with a mask; {self.empty:,} images show nobody",
@@ -62,8 +62,8 @@ class DatasetStats:
     def _crowd_lines(self) -> list[str]:
         """Tabulate people and joints per class in images with people, and how many exceed the decoder's limits.
 
-        Beyond a limit are images with more, and of their people those in excess: at least so many lack a joint, or a
-        slot.
+        An image exceeds a limit if it has more. The share of people is the sum of the excess over all images: at least
+        so many lack a joint, or a slot.
         """
         if not self.crowds:
             return []
@@ -81,7 +81,7 @@ class DatasetStats:
 
 
 def license_table(dataset: ImageDataset) -> str:
-    """Images by license, of the whole set and of its two parts; needs no image to be read."""
+    """Tabulate images by license, for the whole set and both parts of its split. Reads no image."""
     parts = (range(len(dataset)), *dataset.split())
     total, training, validation = (count_licenses(dataset.records[i].license for i in part) for part in parts)
     lines = [f"{'license':<22}{'images':>9}{'to train on':>14}{'held out':>11}"]

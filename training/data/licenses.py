@@ -1,7 +1,7 @@
-"""The license of an image as a short code: read from numbers, texts and addresses, counted, and chosen by.
+"""License codes of images: parsed from numbers, names and URLs, counted and selected.
 
-A license's version and country are dropped. Whatever is not understood as a whole is unknown, never guessed from a
-part: "COCO image; annotations CC BY 4.0" says nothing of the image.
+Version and country of a license are dropped. A text must be understood as a whole, else its license is unknown: "COCO
+image; annotations CC BY 4.0" says nothing about the image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from model.errors import InputError
 
-UNKNOWN = "unknown"  # what tables and records call the empty code
+UNKNOWN = "unknown"  # name of the empty code in tables and records
 COCO = ("by-nc-sa", "by-nc", "by-nc-nd", "by", "by-sa", "by-nd", "no-known-restrictions", "us-government")  # 1, 2, ...
 CODES = ("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "cc0", "public-domain", *COCO[-2:])
 
@@ -22,7 +22,7 @@ CREATIVE_COMMONS = re.compile(
     r"(?:cc )?(by(?: nc)?(?: sa| nd)?)(?: v?[1-4](?:\.\d)?)?(?: (?:generic|unported|international))?"
     rf"(?: (?:{COUNTRIES}))?"
 )
-NAMES = (  # of the whole text in lower case, with one space between words
+NAMES = (  # match the whole text in lower case, with one space between words
     (r"cc ?(?:0|zero)(?: v?1\.0)?(?: universal)?", "cc0"),
     (r"public domain(?: mark)?(?: 1\.0)?", "public-domain"),
     (r"no known (?:copyright )?restrictions", "no-known-restrictions"),
@@ -49,7 +49,7 @@ COCO_TEXT = re.compile(r"coco image \([^()]*\blicen[cs]e id (\d{1,9})\b([^()]*)\
 
 
 def license_of_text(text: str) -> str:
-    """The code of a license's code, name or address (`by-sa`, "CC-BY-SA-4.0", "Attribution License"); else ""."""
+    """Return the code of a license's code, name or URL (`by-sa`, "CC-BY-SA-4.0", "Attribution License"), else ""."""
     text = " ".join(text.lower().split())
     if coco := COCO_TEXT.fullmatch(text):
         return _agreed(license_of_number(int(coco[1])), license_of_text(coco[2]))
@@ -68,12 +68,12 @@ def license_of_text(text: str) -> str:
 
 
 def license_of_number(number: int) -> str:
-    """The code of COCO's number; "" for one that COCO does not have."""
+    """Return the code of COCO's license number; "" if COCO has no such number."""
     return COCO[number - 1] if 1 <= number <= len(COCO) else ""
 
 
 def read_license_list(value: Any) -> dict[int, str]:
-    """Codes by number, from the `licenses` of a COCO file (`id`, `url`, `name`); what is no such list has none."""
+    """Return codes by number, from the `licenses` of a COCO file (`id`, `url`, `name`); skips what is no such entry."""
     codes: dict[int, str] = {}
     for entry in value if isinstance(value, list) else []:
         if isinstance(entry, dict) and (number := _number(entry.get("id"))) is not None:
@@ -83,7 +83,7 @@ def read_license_list(value: Any) -> dict[int, str]:
 
 
 def image_license(image: dict[str, Any], listed: dict[int, str]) -> str:
-    """The code of an image's record; "" where it says none, nothing that is known, or two that differ.
+    """Return the code of an image record; "" if its license is missing, unknown or contradictory.
 
     `license_id` is COCO's number. `license` is a text, or a number in the file's own list (`read_license_list`).
     """
@@ -95,12 +95,12 @@ def image_license(image: dict[str, Any], listed: dict[int, str]) -> str:
 
 
 def count_licenses(codes: Iterable[str]) -> dict[str, int]:
-    """How many images have each license, most first, those with "" as `unknown`."""
+    """Count images by license, most frequent first; "" counts as `unknown`."""
     return dict(Counter(code or UNKNOWN for code in codes).most_common())
 
 
 def chosen_licenses(text: str) -> tuple[str, ...]:
-    """The codes of a list with commas, in the order of CODES. Raises InputError for others, and for none."""
+    """Parse a comma-separated list of codes, in the order of CODES. Raises InputError for an unknown code or none."""
     names = {name.strip().lower() for name in text.split(",")} - {""}
     if strangers := sorted(names - set(CODES)):
         raise InputError(f"--licenses: {', '.join(strangers)}: no such license; choose from {', '.join(CODES)}")
@@ -110,18 +110,18 @@ def chosen_licenses(text: str) -> tuple[str, ...]:
 
 
 def is_within(counts: dict[str, int], licenses: Sequence[str]) -> bool:
-    """Whether images were counted, and all of them have one of these licenses."""
+    """Return whether `counts` is not empty and has only these licenses."""
     return bool(counts) and set(counts) <= set(licenses)
 
 
 def _agreed(*codes: str) -> str:
-    """The one code that is said, once or more often."""
+    """Return the code that all non-empty `codes` agree on, else ""."""
     said = {code for code in codes if code}
     return said.pop() if len(said) == 1 else ""
 
 
 def _number(value: Any) -> int | None:
-    """A whole number of JSON, also as text."""
+    """Return a JSON integer, also if written as text, else None."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"\d{1,9}", value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, int):

@@ -23,11 +23,11 @@ class DatasetError(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One image with everything that is known about its n people.
+    """One image with its labels; n people.
 
-    What is *not* known is said three ways, so that a loss never takes it for "not there":
-        a pixel is 255 in both maps (crowds, people without a mask); a pixel has a person but part 255 (whose it is
-        is known, which part is not); a joint has v = 0 and `joints_labelled` False.
+    Unknown labels are marked in three ways, so that no loss takes them for "absent":
+        a pixel is 255 in both maps (crowds, people without a mask); a pixel has a person but part 255 (unknown part of
+        a known person); a joint has v = 0 and `joints_labelled` False.
     A joint with v = 0 and `joints_labelled` True is known to lie outside the image.
     """
 
@@ -35,9 +35,9 @@ class Sample:
     parts: UInt8  # [H, W], 0 background, 1..C part, 255 unknown
     people: UInt8  # [H, W], 0 nobody, i = row i-1 of the arrays below, 255 unknown
     keypoints: Float32  # [n, K, 3], x, y in pixels of `image`; v is 0 absent, 1 occluded, 2 visible
-    joints_labelled: Bool  # [n, K], False: nobody looked for this joint
+    joints_labelled: Bool  # [n, K], False: this joint was not annotated
     has_mask: Bool  # [n], False: no pixel carries this person's index, its region is 255
-    boxes: Float32  # [n, 4], x0, y0, x1, y1 around the visible person; used where there is no mask
+    boxes: Float32  # [n, 4], x0, y0, x1, y1 around the visible person; used if there is no mask
     key: str  # names the image within its data set
     source: str  # the collection it comes from
 
@@ -53,12 +53,12 @@ class Sample:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         return self.parts.shape[0], self.parts.shape[1]
 
 
 def mask_boxes(people: UInt8, count: int) -> Float32:
-    """Boxes [count, 4] (x0, y0, x1, y1) around the pixels of person 1..count; zeros where a person has none."""
+    """Return boxes [count, 4] (x0, y0, x1, y1) around the pixels of person 1..count; zeros if a person has none."""
     boxes = np.zeros((count, 4), np.float32)
     for row in range(count):
         mask = people == row + 1

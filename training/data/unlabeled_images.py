@@ -1,4 +1,4 @@
-"""Images without labels: finding them, reading them as they are meant to be seen."""
+"""Images without labels: find and read them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are named, and of folders the images by name. Raises DatasetError where there is none."""
+    """List the given files, and the images in the given folders by name. Raises DatasetError if there are none."""
     paths = list(paths)
     found: list[Path] = []
     for path in paths:
@@ -28,9 +28,9 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_upright(path: Path) -> UInt8:
-    """Pixels [H, W, 3] of an image as it is meant to be seen: upright by its EXIF, transparent pixels white.
+    """Read an image as RGB uint8 [H, W, 3], rotated by its EXIF orientation, with transparent pixels white.
 
-    Raises DatasetError for a missing or undecodable file.
+    Raises DatasetError if the file is missing or cannot be decoded.
     """
     try:
         with Image.open(path) as file:
@@ -43,7 +43,7 @@ def read_upright(path: Path) -> UInt8:
 
 
 def unlabelled(image: UInt8, key: str, taxonomy: Taxonomy) -> Sample:
-    """An image of which nothing is known."""
+    """Return a sample without labels: all pixels unknown, no people."""
     unknown = np.full(image.shape[:2], IGNORE, np.uint8)
     return Sample(
         image=image,

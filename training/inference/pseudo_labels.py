@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from model.taxonomy import IGNORE
-from training.data.convert.rasterize import Painted, person_record
+from training.data.convert.rasterize import RasterizedLabels, person_record
 from training.data.datasets.folder_records import TEACHER
 from training.data.samples import mask_boxes
 from training.inference.predictions import Prediction
 
 
-def make_pseudo_labels(people: Prediction, least: float) -> Painted:
+def make_pseudo_labels(people: Prediction, least: float) -> RasterizedLabels:
     """Maps and records of the people whose score is at least `least`; pixels of the others become unknown.
 
     Joints that were not found stay unlabelled. People without pixels are left out.
@@ -32,4 +32,4 @@ def make_pseudo_labels(people: Prediction, least: float) -> Painted:
         person_record(row, area, (x0, y0, x1, y1), joints, TEACHER)
         for row, (area, (x0, y0, x1, y1), joints) in enumerate(rows, start=1)
     ]
-    return Painted(parts, owners, records)
+    return RasterizedLabels(parts, owners, records)

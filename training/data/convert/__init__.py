@@ -1,1 +1,1 @@
-"""From annotation tools' exports to folders that can be trained on."""
+"""Converters from annotation tools' exports to folders for training."""

@@ -1,7 +1,7 @@
-"""COCO exports: panoptic segments that are parts, or instances with polygons and run lengths.
+"""COCO exports: panoptic segments that are parts, or instances with polygons or run-length encoding (RLE).
 
-Panoptic: https://cocodataset.org/#format-data, with a `person_id` for each segment, or with the people of a second
-file of COCO instances or keypoints. COCO knows no persons behind parts, so one of the two has to be there.
+Panoptic: https://cocodataset.org/#format-data, with a `person_id` for each segment, or with people from a second file
+of COCO instances or keypoints. COCO does not link parts to people, so one of the two is required.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 
 def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Path | None) -> list[Entry]:
-    """The images of a panoptic file. Its PNGs lie beside it in the folder of its name, as COCO lays them out."""
+    """List the images of a panoptic file. Its PNGs lie beside it in the folder of its name, as in COCO."""
     value = _read(source)
     categories = {
         key: str(records[0].get("name", "")) for key, records in _by(source, value["categories"], "id").items()
@@ -36,7 +36,7 @@ def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Pa
         instances = _read(people)
         kinds = _by(people, instances["categories"], "id")
         others = _by(people, instances["annotations"], "image_id")
-    # Where the background has a category, a pixel of no segment is COCO's void; else it is the background.
+    # If the background has a category, a pixel without a segment is COCO's void; else it is background.
     void = names.knows_background(list(categories.values()))
     folder = image_folder(source, value["images"], images)
 
@@ -65,7 +65,7 @@ def read_panoptic(source: Path, names: ClassMap, images: Path | None, people: Pa
 
 
 def read_instances(source: Path, names: ClassMap, images: Path | None) -> list[Entry]:
-    """The images of a file of COCO instances whose categories are parts and the person."""
+    """List the images of a file of COCO instances whose categories are parts and the person."""
     value = _read(source)
     kinds = _by(source, value["categories"], "id")
     annotations = _by(source, value["annotations"], "image_id")
@@ -80,7 +80,7 @@ def read_instances(source: Path, names: ClassMap, images: Path | None) -> list[E
 
 
 def image_folder(source: Path, images: list[Record], named: Path | None) -> Path:
-    """The folder of the images: the one that was named, else one beside the file that has the first image."""
+    """Return `named` if given, else the first folder near the file that contains the first image."""
     if named is not None:
         return named
     beside, above = source.parent, source.parent.parent
@@ -95,7 +95,7 @@ def _entry(image: Record, read: Callable[[Record], ImageLabels]) -> Entry:
 
 
 def _by(path: Path, records: list[Record], name: str) -> dict[Any, list[Record]]:
-    """Records by the value of a field that each of them needs."""
+    """Group records by the value of a required field."""
     groups: dict[Any, list[Record]] = defaultdict(list)
     for record in records:
         if name not in record:
@@ -137,7 +137,7 @@ def _person_id(record: Record) -> str | None:
 
 
 def _segment_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """[H, W] ids of a panoptic PNG: R + 256 G + 65536 B."""
+    """Read ids [H, W] of a panoptic PNG: R + 256 G + 65536 B."""
     try:
         with Image.open(path) as file:
             colors = np.asarray(file.convert("RGB"), np.uint32)  # [H, W, 3]

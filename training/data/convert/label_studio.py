@@ -1,8 +1,8 @@
 """Label Studio's JSON export (not JSON-MIN): https://labelstud.io/guide/task_format.
 
 A person is a region labelled "person", drawn as rectangle, brush or polygon. Parts and joints belong to the region
-under which they were dragged in the panel of regions, which the export writes as `parentID`: how Label Studio itself
-groups joints for its COCO and YOLO exports.
+under which they were dragged in the panel of regions, exported as `parentID`. Label Studio groups joints the same way
+for its COCO and YOLO exports.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from training.data.samples import Bool, DatasetError
 
 Record = dict[str, Any]
 
-UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the names of uploaded files
+UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of uploaded files
 OCCLUDED = "occluded"  # a choice for the region of a joint
 
 
 def read_label_studio(source: Path, names: ClassMap, images: Path | None) -> list[Entry]:
-    """The tasks of an export that somebody annotated."""
+    """List the tasks of an export."""
     tasks = read_export(source)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "annotations" in task for task in tasks):
         raise DatasetError(f"{source} is no list of tasks with annotations; export as JSON, not as JSON-MIN")
@@ -34,7 +34,7 @@ def read_label_studio(source: Path, names: ClassMap, images: Path | None) -> lis
 
 
 def _read_task(task: Record, names: ClassMap, folder: Path) -> ImageLabels:
-    """The task's last annotation that was not cancelled, or the last that is marked as ground truth."""
+    """Read a task's last annotation that was not cancelled, or the last that is marked as ground truth."""
     done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
     if not done:
         raise DatasetError("it has no annotation; submit one, or export annotated tasks only")
@@ -57,7 +57,7 @@ def _read_task(task: Record, names: ClassMap, folder: Path) -> ImageLabels:
 
 
 def _image_file(task: Record, folder: Path) -> Path:
-    """The file of a task's image, found by its name: exports name addresses on the server."""
+    """Find a task's image file by its name: exports contain addresses on the server."""
     data = task["data"]
     address = data.get("image") or next((value for value in data.values() if isinstance(value, str)), "")
     parts = urlsplit(address)
@@ -70,7 +70,7 @@ def _image_file(task: Record, folder: Path) -> Path:
 
 
 def _label(record: Record) -> str | None:
-    """The label of a region; None of results that only say something about another region."""
+    """Return the label of a region; None for results that describe another region."""
     said = record.get("value", {}).get(record["type"]) if record["type"].endswith("labels") else None
     if said is None:
         return None
@@ -80,7 +80,7 @@ def _label(record: Record) -> str | None:
 
 
 def _add(labels: ImageLabels, record: Record, parent: str | None, names: ClassMap, hidden: bool) -> None:
-    """A region: a person, a part or a joint."""
+    """Add a region: a person, a part or a joint."""
     name, value, (height, width) = str(_label(record)), record["value"], labels.size
     if record.get("image_rotation"):
         raise DatasetError(f"its {name} {record['id']} was drawn on a turned image; turn it back in Label Studio")
@@ -102,7 +102,7 @@ def _add(labels: ImageLabels, record: Record, parent: str | None, names: ClassMa
 
 
 def _shape(record: Record, size: tuple[int, int]) -> tuple[Bool | None, tuple[float, float, float, float] | None]:
-    """Mask [H, W] or box of a region; positions are percent of the image."""
+    """Return the mask [H, W] or the box of a region; positions are percent of the image."""
     value, (height, width) = record["value"], size
     if "rle" in value:
         return brush_mask(value["rle"], size), None

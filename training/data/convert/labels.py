@@ -20,11 +20,11 @@ SPECIAL = {"background": BACKGROUND, "ignore": IGNORE}
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels of an image under a tool's name for them."""
+    """A mask under the tool's class name."""
 
     name: str
     mask: Bool  # [H, W]
-    person: str | None = None  # key of whom it belongs to; None: nobody said
+    person: str | None = None  # key of its person; None: not specified
 
 
 @dataclass
@@ -38,25 +38,25 @@ class Person:
 
 @dataclass
 class ImageLabels:
-    """One image: later regions are in front of earlier ones, and all regions in front of the masks of people."""
+    """Labels of one image. Later regions cover earlier ones, and all regions cover the masks of people."""
 
     image: Path
     size: tuple[int, int]  # height and width that the labels are for
     people: dict[str, Person] = field(default_factory=dict)  # by a key that is unique in the image
     regions: list[Region] = field(default_factory=list)
-    joints: dict[str, Joint] = field(default_factory=dict)  # those of which nobody said whose they are
-    void: Bool | None = None  # [H, W], pixels that nobody labelled, where that is known
+    joints: dict[str, Joint] = field(default_factory=dict)  # joints without a person
+    void: Bool | None = None  # [H, W], pixels known to be unlabelled
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image of an export whose labels are yet to be read."""
+    """An image of an export whose labels are not read yet."""
 
     name: str
     reader: Callable[[], ImageLabels]
 
     def read(self) -> ImageLabels:
-        """Its labels. Raises DatasetError where they are broken, or lack what their format demands."""
+        """Read the labels. Raises DatasetError if they are broken or lack required fields."""
         try:
             return self.reader()
         except KeyError as error:
@@ -66,9 +66,9 @@ class Entry:
 
 
 class ClassMap:
-    """From a tool's names to the ids of a taxonomy, counting those that nobody can tell.
+    """Maps a tool's class names to the ids of a taxonomy and counts unknown names.
 
-    Names match whatever their case, and with spaces or hyphens for underscores. `renamed` maps a tool's names to the
+    Names match in any case, and with spaces or hyphens for underscores. `renamed` maps a tool's names to the
     taxonomy's, to "person", "background" or "ignore".
     """
 
@@ -90,7 +90,7 @@ class ClassMap:
         return self._ours(name) == PERSON
 
     def part(self, name: str) -> int:
-        """Part id of a name, 0 or 255 for "background" and "ignore", and 255 for an unknown one."""
+        """Return the part id of a name: 0 for "background", 255 for "ignore" and for an unknown name."""
         part = self._parts.get(self._ours(name))
         if part is None:
             self.unknown_parts[name] += 1
@@ -98,7 +98,7 @@ class ClassMap:
         return part
 
     def joint(self, name: str) -> int | None:
-        """Index of a joint; None for an unknown one, or one to be ignored."""
+        """Return the index of a joint; None if it is unknown or ignored."""
         ours = self._ours(name)
         if ours not in self._joints and ours not in SPECIAL:
             self.unknown_joints[name] += 1
@@ -114,7 +114,7 @@ class ClassMap:
 
 
 def read_export(path: Path) -> Any:
-    """The JSON value of an export. Raises DatasetError for what is no file of JSON."""
+    """Read the JSON of an export. Raises DatasetError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except IsADirectoryError:
@@ -124,7 +124,7 @@ def read_export(path: Path) -> Any:
 
 
 def read_class_map(path: Path) -> dict[str, str]:
-    """A JSON object from a tool's names to ours. Raises DatasetError for anything else."""
+    """Read a JSON object from a tool's names to ours. Raises DatasetError for anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Masks as annotation tools write them: polygons, COCO run lengths, Label Studio's brush."""
+"""Decode masks of annotation tools: polygons, COCO's run-length encoding (RLE), Label Studio's brush."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANNELS = 4  # a brush stroke is an RGBA picture whose last channel is the stro
 
 
 def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> Bool:
-    """[H, W]: the pixels inside any of some polygons, each x0, y0, x1, y1, ... from the image's upper left corner.
+    """Rasterize polygons, each x0, y0, x1, y1, ... from the image's upper left corner, to one mask [H, W].
 
     Raises DatasetError for a polygon of fewer than three points.
     """
@@ -24,30 +24,30 @@ def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> Bool:
 
 
 def coco_mask(segmentation: Any, size: tuple[int, int]) -> Bool:
-    """[H, W]: a COCO `segmentation`: polygons, or run lengths, compressed or not. Raises DatasetError otherwise."""
+    """Decode a COCO `segmentation`, polygons or RLE (compressed or not), to a mask [H, W]; else raise DatasetError."""
     if isinstance(segmentation, list):
         return polygon_mask(segmentation, size)
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
-        raise DatasetError("its segmentation is neither polygons nor run lengths")
+        raise DatasetError("its segmentation is neither polygons nor RLE")
     if list(segmentation["size"]) != list(size):
-        raise DatasetError(f"its run lengths are of {list(segmentation['size'])} pixels, not of {list(size)}")
+        raise DatasetError(f"its RLE is of {list(segmentation['size'])} pixels, not of {list(size)}")
     counts = segmentation["counts"]
     if isinstance(counts, list):
         if sum(counts) != size[0] * size[1]:
-            raise DatasetError(f"its run lengths cover {sum(counts)} pixels of {size[0] * size[1]}")
+            raise DatasetError(f"its RLE covers {sum(counts)} pixels of {size[0] * size[1]}")
         segmentation = coco.frPyObjects(segmentation, *size)
     try:
         return coco.decode(segmentation).astype(bool)
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"its run lengths cannot be decoded ({error})") from error
+        raise DatasetError(f"its RLE cannot be decoded ({error})") from error
 
 
 def brush_mask(rle: list[int], size: tuple[int, int]) -> Bool:
-    """[H, W]: Label Studio's `value.rle`. Raises DatasetError where it is cut off or of another size.
+    """Decode Label Studio's `value.rle` to a mask [H, W]. Raises DatasetError if it is truncated or of another size.
 
-    The bytes are a stream of bits, most significant first: the number of values (32 bits), the width of a value minus
-    one (5), four widths of run lengths minus one (4 each). Then packets: a bit that tells a run from literals, which of
-    the four widths the length has (2), the length minus one, and one value or as many as the length says.
+    The bytes are a bit stream, most significant first: the number of values (32 bits), the width of a value minus one
+    (5), four widths of run lengths minus one (4 each). Then packets: a bit that tells a run from literals, the index of
+    the length's width (2), the length minus one, and one value or as many as the length.
     Source: thi.ng/rle-pack, which Label Studio uses.
     """
     try:

@@ -1,4 +1,4 @@
-"""From what a tool said of an image to the maps and people of a folder."""
+"""Rasterize the exported labels of an image to the maps and people of a folder."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from training.data.convert.labels import ClassMap, ImageLabels, Joint, Person, R
 from training.data.datasets.folder_records import GROUND_TRUTH
 from training.data.samples import Bool, DatasetError, Float32, UInt8, mask_boxes
 
-JOINT_MARGIN = 0.1  # of the larger side of a box around joints, for people who have nothing else
-MOST = 0.5  # more than this share of a region lies in the person it is given to
+JOINT_MARGIN = 0.1  # of a box around joints, relative to its larger side; for people without mask and box
+MOST = 0.5  # a region belongs to the person who contains more than this share of it
 
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1; it ends behind its last pixel
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1; the end is exclusive
 
 
-class Painted(NamedTuple):
-    """The label maps of an image and the COCO records of its people, in the order of their indices."""
+class RasterizedLabels(NamedTuple):
+    """Label maps of an image and the COCO records of its people, in the order of their indices."""
 
     parts: UInt8  # [H, W]
     people: UInt8  # [H, W]
     records: list[dict[str, Any]]
 
 
-def paint(labels: ImageLabels, names: ClassMap, taxonomy: Taxonomy, one_person: bool = False) -> Painted:
-    """Paint the masks of people, then parts over them, and number the people 1..n.
+def rasterize(labels: ImageLabels, names: ClassMap, taxonomy: Taxonomy, one_person: bool = False) -> RasterizedLabels:
+    """Draw the masks of people, then parts over them, and number the people 1..n.
 
-    A part that names nobody goes to the person whose mask (box, without a mask) holds more than half of it; if there
-    is none, its pixels are unknown. In images that name nobody at all, `one_person` gives all parts to one person.
+    A part without a person goes to the person whose mask (box, without a mask) contains more than half of it; if there
+    is none, its pixels are unknown. If an image names no person at all, `one_person` gives all parts to one person.
 
-    Raises DatasetError for parts or joints that cannot be given to a person, and for a person with neither pixels, box
-    nor joints.
+    Raises DatasetError if parts or joints cannot be assigned to a person, or a person has neither pixels, box nor
+    joints.
     """
     parts, owners = np.zeros(labels.size, np.uint8), np.zeros(labels.size, np.uint8)
     if labels.void is not None:
@@ -73,11 +73,11 @@ def paint(labels: ImageLabels, names: ClassMap, taxonomy: Taxonomy, one_person: 
         if not area:
             _forget(parts, owners, box)
         records.append(person_record(row, area, box, keypoints))
-    return Painted(parts, owners, records)
+    return RasterizedLabels(parts, owners, records)
 
 
 def _people(labels: ImageLabels, names: ClassMap) -> dict[str, Person]:
-    """Everybody whom the image or one of its regions names, with the masks of regions that are whole people."""
+    """Return all people that the image or a region names, with the masks of regions that are whole people."""
     people = {key: Person(person.mask, person.box, person.joints) for key, person in labels.people.items()}
     for region in labels.regions:
         if region.person is not None:
@@ -88,7 +88,7 @@ def _people(labels: ImageLabels, names: ClassMap) -> dict[str, Person]:
 
 
 def _regions(labels: ImageLabels, names: ClassMap) -> list[tuple[Region, int]]:
-    """Regions and their part ids, without those that only say where a person is."""
+    """Return regions and their part ids, without regions that are whole people."""
     regions = []
     for region in labels.regions:
         if not names.is_person(region.name):
@@ -99,7 +99,7 @@ def _regions(labels: ImageLabels, names: ClassMap) -> list[tuple[Region, int]]:
 
 
 def _owner(region: Region, part: int, people: dict[str, Person]) -> str | None:
-    """Key of the person a region belongs to. What is to be ignored belongs to nobody unless it says so itself."""
+    """Return the key of the person a region belongs to. An ignored region has one only if it names it."""
     if region.person is not None or part == IGNORE:
         return region.person
     owners = [key for key, person in people.items() if _share(region.mask, person) > MOST]
@@ -121,7 +121,7 @@ def _share(mask: Bool, person: Person) -> float:
 
 
 def _keypoints(joints: dict[str, Joint], names: ClassMap, taxonomy: Taxonomy) -> Float32:
-    """[K, 3], zero where a joint is not labelled."""
+    """Return keypoints [K, 3]; zero if a joint is not labelled."""
     keypoints = np.zeros((len(taxonomy.joint_names), 3), np.float32)
     for name, joint in joints.items():
         if (k := names.joint(name)) is not None:
@@ -139,7 +139,7 @@ def _box_of_joints(key: str, keypoints: Float32) -> Box:
 
 
 def _forget(parts: UInt8, owners: UInt8, box: Box) -> None:
-    """Make what nobody labelled in the box of a person without pixels unknown."""
+    """Set background pixels in the box of a person without pixels to unknown."""
     x0, y0, x1, y1 = (max(round(v), 0) for v in box)
     area = slice(y0, y1), slice(x0, x1)
     nobody = owners[area] == BACKGROUND
@@ -147,7 +147,7 @@ def _forget(parts: UInt8, owners: UInt8, box: Box) -> None:
 
 
 def person_record(row: int, area: int, box: Box, keypoints: Float32, labelled_by: str = GROUND_TRUTH) -> dict[str, Any]:
-    """The COCO record of a person of `area` pixels; its box ends behind its last pixel."""
+    """Return the COCO record of a person of `area` pixels; the end of `box` is exclusive."""
     x0, y0, x1, y1 = box
     return {
         "person_index": row,

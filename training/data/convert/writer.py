@@ -1,4 +1,4 @@
-"""Writing a folder of one's own images as `training.data.datasets.folders` reads it."""
+"""Write a training folder as `training.data.datasets.folders` reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image, ImageOps
 
 from model.taxonomy import Taxonomy
-from training.data.convert.rasterize import Painted
+from training.data.convert.rasterize import RasterizedLabels
 from training.data.datasets.folder_records import ANNOTATIONS
 from training.data.samples import DatasetError
 
@@ -22,10 +22,10 @@ UPRIGHT = 1  # EXIF orientation of an image that is stored as it is shown
 
 
 class FolderWriter:
-    """Images and their maps into `images/`, `parts/`, `people/`; `finish` writes the annotations.
+    """Writes images and maps into `images/`, `parts/`, `people/`; `finish` writes the annotations.
 
-    Images are copied, or hard-linked where `link`; one that its camera stored turned is written upright.
-    Raises DatasetError where `out` already holds something.
+    Images are copied, or hard-linked if `link`; images with an EXIF rotation are written upright.
+    Raises DatasetError if `out` is not empty.
     """
 
     def __init__(self, out: Path, taxonomy: Taxonomy, link: bool = False) -> None:
@@ -38,23 +38,23 @@ class FolderWriter:
         self.annotations: list[dict[str, Any]] = []
         self._keys: set[str] = set()
 
-    def add(self, path: Path, painted: Painted, complete: bool = True) -> None:
-        """Write one image; unless its labels are `complete`, that they name nobody does not mean that it shows nobody.
+    def add(self, path: Path, labels: RasterizedLabels, complete: bool = True) -> None:
+        """Write one image. Unless its labels are `complete`, an image without people does not count as person-free.
 
-        Raises DatasetError, having written nothing, where it is unreadable or of another size.
+        Raises DatasetError, before writing, if the image cannot be read or its size is not that of the labels.
         """
         key, number = path.stem, 2
         while key.casefold() in self._keys:  # file systems may not tell cases apart
             key, number = f"{path.stem}_{number}", number + 1
-        name = self._write_image(path, key, painted.parts.shape)
+        name = self._write_image(path, key, labels.parts.shape)
         self._keys.add(key.casefold())
-        for folder, array in (("parts", painted.parts), ("people", painted.people)):
+        for folder, array in (("parts", labels.parts), ("people", labels.people)):
             Image.fromarray(array).save(self.out / folder / f"{key}.png", optimize=True)
-        height, width = painted.parts.shape
+        height, width = labels.parts.shape
         image = len(self.images) + 1
         record = {"id": image, "file_name": f"images/{name}", "width": width, "height": height}
         self.images.append(record if complete else {**record, "negative": False})
-        for record in painted.records:
+        for record in labels.records:
             self.annotations.append({"id": len(self.annotations) + 1, "image_id": image, **record})
 
     def finish(self) -> Path:
@@ -70,7 +70,7 @@ class FolderWriter:
         return path
 
     def _write_image(self, path: Path, key: str, size: tuple[int, ...]) -> str:
-        """The file's name in `images/`."""
+        """Write the image; returns the file's name in `images/`."""
         with open_image(path) as file:
             turned = file.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
             upright = ImageOps.exif_transpose(file)
@@ -92,7 +92,7 @@ class FolderWriter:
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """An image, decoded. Raises DatasetError where it is missing or broken."""
+    """Open and decode an image. Raises DatasetError if it is missing or broken."""
     try:
         with Image.open(path) as file:
             file.load()
@@ -104,7 +104,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image as viewers show it. Raises DatasetError where it is missing or broken."""
+    """Return height and width of an image after EXIF rotation. Raises DatasetError if it is missing or broken."""
     with open_image(path) as file:
         width, height = ImageOps.exif_transpose(file).size
     return height, width

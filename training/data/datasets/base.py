@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from model.taxonomy import Taxonomy
 from training.data.samples import DatasetError, Sample, UInt8
 
-SYNTHETIC = "synthetic"  # source of rendered images: every label is exact, an absent joint is outside the frame
-OWN = "own"  # source of images in folders that name none
+SYNTHETIC = "synthetic"  # source of synthetic images: every label is exact, an absent joint is outside the frame
+OWN = "own"  # source of images in folders without another source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +23,15 @@ class ImageRecord:
 
     key: str  # names the image within its data set
     source: str  # the collection it comes from
-    negative: bool = False  # known to show nobody
-    ground_truth: bool = True  # every person's joints are human work
-    license: str = ""  # what its record says, one of `training.data.licenses.CODES`; else empty: unknown
+    negative: bool = False  # known to be person-free
+    ground_truth: bool = True  # every person's joints are human-annotated
+    license: str = ""  # one of `training.data.licenses.CODES`; empty: unknown
 
 
 class ImageDataset(ABC):
-    """Labelled images on disk. Opening one is cheap: files of images are read by `load` alone.
+    """Labelled images on disk. Opening is cheap: only `load` reads image files.
 
-    A data set's constructor raises DatasetError where what describes it as a whole (lists, annotation files) is
-    missing or damaged.
+    The constructor raises DatasetError if lists or annotation files are missing or damaged.
     """
 
     taxonomy: Taxonomy
@@ -43,17 +42,17 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def load(self, index: int) -> Sample:
-        """Read one image and its labels. Raises DatasetError, naming the file, for a missing or broken one."""
+        """Read one image and its labels. Raises DatasetError, naming the file, if one is missing or broken."""
 
     @abstractmethod
     def split(self) -> tuple[list[int], list[int]]:
-        """Indices for training and for validation: the official split where the data set has one."""
+        """Return indices for training and for validation: the official split if the data set has one."""
 
 
 def read_image(path: Path, mode: str | None) -> UInt8:
-    """Pixels [H, W] or [H, W, 3] of a file, converted to Pillow's `mode`; None keeps stored values (label maps).
+    """Read pixels uint8 [H, W] or [H, W, 3], converted to Pillow's `mode`; None keeps stored values (label maps).
 
-    Raises DatasetError for a missing or undecodable file.
+    Raises DatasetError if the file is missing or cannot be decoded.
     """
     try:
         with Image.open(path) as file:

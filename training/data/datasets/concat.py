@@ -13,7 +13,7 @@ from training.data.samples import DatasetError, Sample
 class ConcatDataset(ImageDataset):
     """The images of all sets, one set after the other.
 
-    Raises DatasetError where there is no set or their taxonomies differ.
+    Raises DatasetError if there is no set or their taxonomies differ.
     """
 
     def __init__(self, sets: Sequence[ImageDataset]) -> None:
@@ -28,14 +28,14 @@ class ConcatDataset(ImageDataset):
         self._starts = [0, *accumulate(len(dataset) for dataset in sets)][:-1]  # index of each set's first image
 
     def load(self, index: int) -> Sample:
-        """Read one image and its labels. Raises DatasetError as its set does, IndexError where there is no image."""
+        """Read one image and its labels. Raises DatasetError as its set does, IndexError for an index out of range."""
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         which = bisect_right(self._starts, index) - 1
         return self._sets[which].load(index - self._starts[which])
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The union of the sets' own splits."""
+        """Return the union of the sets' own splits."""
         training: list[int] = []
         validation: list[int] = []
         for start, dataset in zip(self._starts, self._sets, strict=True):

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as run_lengths
+from pycocotools import mask as rle
 
 from model.taxonomy import DENSEPOSE_COCO, IGNORE
 from training.data.datasets.base import ImageDataset, ImageRecord, read_image
@@ -33,24 +33,24 @@ ANNOTATION_FOLDERS = ("annotations", "annotations/DensePose_COCO", "DensePose_CO
 IMAGE_FOLDERS = ("{}2014", "images/{}2014", "coco_{}2014")
 GRID = 256  # side of a part mask
 PERSON = 1  # COCO's category
-SURFACE_POINTS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y", "dp_vertex")  # most of a file, and not used
+SURFACE_POINTS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y", "dp_vertex")  # most of the file; not used
 
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """One annotation, kept small: there are 130,000."""
+    """One annotation, stored compactly: there are 130,000."""
 
     id: int
     box: Float32  # [4], x, y, width, height
-    outline: Any  # polygons as float32 arrays, or a COCO run length
+    outline: Any  # polygons as float32 arrays, or COCO's run-length encoding (RLE)
     keypoints: Float32  # [17, 3]
-    part_masks: tuple[bytes, ...]  # 14 compressed run lengths, empty where the part is absent; or none at all
+    part_masks: tuple[bytes, ...]  # 14 compressed RLEs, empty if the part is absent; or none at all
     crowd: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class DensePoseRecord(ImageRecord):
-    """An image, its split, and everybody on it."""
+    """An image record with its split and people."""
 
     image: Path
     annotations: Path
@@ -59,9 +59,9 @@ class DensePoseRecord(ImageRecord):
 
 
 class DensePoseCoco(ImageDataset):
-    """The images with at least one DensePose person, of every annotation file under `root`.
+    """Images with at least one DensePose person, from every annotation file under `root`.
 
-    Raises DatasetError where there is no annotation file, one is damaged, or its folder of images is missing.
+    Raises DatasetError if there is no annotation file, one is damaged, or its image folder is missing.
     """
 
     taxonomy = DENSEPOSE_COCO
@@ -82,7 +82,7 @@ class DensePoseCoco(ImageDataset):
         return bool(_annotation_files(root))
 
     def split(self, valminusminival: bool = False) -> tuple[list[int], list[int]]:
-        """`train` for training and `minival` (1,508 images) for validation.
+        """Return `train` for training and `minival` (1,508 images) for validation.
 
         The paper counts 26,151 and 1,508 images. `train` has 26,437 before images without a DensePose person are left
         out, `train` and `valminusminival` together 32,421: so the paper trained on `train` alone. DensePose itself
@@ -93,11 +93,11 @@ class DensePoseCoco(ImageDataset):
         return training, [i for i, record in enumerate(self.records) if record.split == MINIVAL]
 
     def load(self, index: int) -> Sample:
-        """Read one image and draw its labels.
+        """Read one image and rasterize its labels.
 
-        A pixel belongs to the person whose segmentation has it (the later one of two), or else whose part masks have
-        it. Where a person has no part mask its parts are 255; a crowd is 255 in both maps.
-        Raises DatasetError for a missing or broken image and for masks that cannot be decoded.
+        A pixel belongs to the person whose segmentation contains it (the later one of two), or else whose part masks
+        do. If a person has no part masks, its parts are 255. A crowd is 255 in both maps. Raises DatasetError if the
+        image is missing or broken, or masks cannot be decoded.
         """
         record = self.records[index]
         image = read_image(record.image, "RGB")
@@ -133,7 +133,7 @@ class DensePoseCoco(ImageDataset):
 
 
 def _annotation_files(root: Path) -> dict[str, Path]:
-    """The first file found for each split."""
+    """Return the first file found for each split."""
     found = {}
     for split in (TRAIN, REST, MINIVAL):
         paths = (root / folder / name.format(split) for folder in ANNOTATION_FOLDERS for name in ANNOTATIONS)
@@ -201,17 +201,17 @@ def _person(annotation: Mapping[str, Any]) -> _Person:
 
 
 def _counts(mask: Mapping[str, Any] | Sequence[Any] | str) -> bytes:
-    """The compressed run lengths of a part mask; an absent part is [] or ""."""
+    """Return the compressed RLE of a part mask; an absent part is [] or ""."""
     if not isinstance(mask, Mapping):
         return b""
     if list(mask["size"]) != [GRID, GRID]:
         raise ValueError(f"a part mask is {mask['size']}, not {GRID}x{GRID}")
     counts = mask["counts"]
-    return counts.encode() if isinstance(counts, str) else run_lengths.frPyObjects(dict(mask), GRID, GRID)["counts"]
+    return counts.encode() if isinstance(counts, str) else rle.frPyObjects(dict(mask), GRID, GRID)["counts"]
 
 
 def _draw(everybody: Sequence[_Person], rows: Sequence[_Person], size: tuple[int, int]) -> tuple[UInt8, UInt8]:
-    """Maps [H, W] of parts and people."""
+    """Rasterize maps [H, W] of parts and people."""
     parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     for row, person in enumerate(rows, start=1):
         people[_outline(person, size)] = row
@@ -229,27 +229,27 @@ def _draw(everybody: Sequence[_Person], rows: Sequence[_Person], size: tuple[int
 
 
 def _outline(person: _Person, size: tuple[int, int]) -> Bool:
-    """COCO's segmentation as a mask [H, W]."""
+    """Decode COCO's segmentation as a mask [H, W]."""
     outline = person.outline
     if not outline:
         return np.zeros(size, bool)
     if isinstance(outline, Mapping):
         compressed = isinstance(outline["counts"], str)
-        coded = dict(outline) if compressed else run_lengths.frPyObjects(dict(outline), *size)
+        coded = dict(outline) if compressed else rle.frPyObjects(dict(outline), *size)
     else:
-        coded = run_lengths.merge(run_lengths.frPyObjects([ring.tolist() for ring in outline], *size))
-    mask: Bool = run_lengths.decode(coded).astype(bool)
+        coded = rle.merge(rle.frPyObjects([ring.tolist() for ring in outline], *size))
+    mask: Bool = rle.decode(coded).astype(bool)
     if mask.shape != size:
         raise ValueError(f"the segmentation of annotation {person.id} is {mask.shape}, the image {size}")
     return mask
 
 
 def _parts(person: _Person, size: tuple[int, int]) -> tuple[tuple[slice, slice], UInt8]:
-    """The person's parts, and the window of the image that they fill: the nearest cell of the grid for every pixel."""
+    """Return the window of the image that a person's part grid covers, and each pixel's part in the nearest cell."""
     grid = np.zeros((GRID, GRID), np.uint8)
     for part, counts in enumerate(person.part_masks, start=1):
         if counts:
-            grid[run_lengths.decode({"size": [GRID, GRID], "counts": counts}) > 0] = part
+            grid[rle.decode({"size": [GRID, GRID], "counts": counts}) > 0] = part
     x, y, width, height = person.box.tolist()
     rows, row_cells = _cells(y, height, size[0])
     columns, column_cells = _cells(x, width, size[1])
@@ -257,7 +257,7 @@ def _parts(person: _Person, size: tuple[int, int]) -> tuple[tuple[slice, slice],
 
 
 def _cells(start: float, length: float, limit: int) -> tuple[slice, NDArray[np.int64]]:
-    """The pixels of 0..limit-1 in a side of a box, and the cell of the grid that is nearest to each.
+    """Return the pixels of 0..limit-1 along a side of a box, and the grid cell nearest to each.
 
     In COCO's boxes a pixel is a square: its center is half a pixel from its corner.
     """

@@ -1,6 +1,6 @@
-"""The `annotations.json` of a folder: what it says of each image and each person, checked.
+"""Read and check a folder's `annotations.json`.
 
-Everything but `file_name` and ids has a default; `docs/own-data.md` lists them.
+All fields but `file_name` and ids have defaults; `docs/own-data.md` lists them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.data.samples import Bool, DatasetError, Float32
 ANNOTATIONS = "annotations.json"
 GROUND_TRUTH, TEACHER = "ground_truth", "teacher"
 TRAIN, VALIDATION = "train", "val"
-NAMES_SHOWN = 5  # of those that differ between a file and a taxonomy
+NAMES_SHOWN = 5  # of names that differ between a file and a taxonomy
 FACE = ("nose", "left_eye", "right_eye")
 SHOULDERS = ("left_shoulder", "right_shoulder")
 
@@ -31,23 +31,23 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRecord(ImageRecord):
-    """An image, its files and its n people. Arrays as in `Sample`."""
+    """An image record with its files and n people. Arrays as in `Sample`."""
 
     image: Path
     parts: Path
     people: Path
-    original_id: str  # names the image across data sets; of a rendered frame, its own key
-    background: str  # of a rendered frame, the original id of the image behind it; else empty
-    split: str  # "train" or "val" where the annotations decide; else empty
+    original_id: str  # identifies the image across data sets; of a synthetic image, its own key
+    background: str  # of a synthetic image, the original id of its background image; else empty
+    split: str  # "train" or "val" if the annotations decide; else empty
     keypoints: Float32
     joints_labelled: Bool
     has_mask: Bool
-    mask_assumed: Bool  # [n], nothing says whether the person has a mask; `has_mask` is True
-    boxes: Float32  # NaN where the annotations have none
+    mask_assumed: Bool  # [n], the record does not say whether the person has a mask; `has_mask` is True
+    boxes: Float32  # NaN if the annotations have none
 
     @property
     def person_count(self) -> int:
-        """Annotated people."""
+        """Number of annotated people."""
         return len(self.keypoints)
 
     @property
@@ -57,10 +57,9 @@ class FolderRecord(ImageRecord):
 
 
 def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderRecord]:
-    """The images of a folder, in the file's order.
+    """Read the records of a folder's images, in the file's order.
 
-    Raises DatasetError naming the file, and the image where there is one, for what is missing, damaged or of another
-    taxonomy.
+    Raises DatasetError, naming the file and the image, if something is missing, damaged or of another taxonomy.
     """
     path = root / ANNOTATIONS
     value = _read_json(path)
@@ -98,9 +97,9 @@ def read_annotations(root: Path, taxonomy: Taxonomy) -> list[FolderRecord]:
 
 
 def folder_taxonomy(root: Path) -> Taxonomy:
-    """The built-in taxonomy whose part names the folder's `info.part_names` are.
+    """Return the built-in taxonomy whose part names equal the folder's `info.part_names`.
 
-    Raises DatasetError where the annotations are missing or damaged, name no parts, or name those of no taxonomy.
+    Raises DatasetError if the annotations are missing or damaged, have no part names, or those of no taxonomy.
     """
     path = root / ANNOTATIONS
     value = _read_json(path)
@@ -127,7 +126,7 @@ def _read_json(path: Path) -> Record:
 
 
 def _part_names(path: Path, value: Record) -> tuple[str, ...] | None:
-    """Names of parts 1..C, or None where the file has none."""
+    """Return the names of parts 1..C; None if the file has none."""
     names = (value.get("info") or {}).get("part_names")
     if names is None:
         return None
@@ -171,7 +170,10 @@ def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy,
         raise ValueError(f"{len(people)} people; a map has room for {IGNORE - 1}")
     source = image.get("source", OWN)
     split = image.get("split", "")
-    if split not in (TRAIN, VALIDATION):  # other data sets' notes; where some images are marked, the others train
+    if split not in (
+        TRAIN,
+        VALIDATION,
+    ):  # if some images have a split, the rest trains
         split = TRAIN if marked else ""
     key = str(image.get("key", name.stem))
     keypoints = np.array([_keypoints(i, p, taxonomy) for i, p in enumerate(people, 1)], np.float32)
@@ -189,7 +191,7 @@ def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy,
         original_id=str(image.get("original_id", key)),
         background=image.get("background", ""),
         split=split,
-        # One's own images without people show nobody; other sources have images whose people nobody labelled.
+        # Own images without people are person-free; in other sources people may be unlabelled.
         negative=bool(image.get("negative", source == OWN and not people)),
         ground_truth=all(person.get("keypoints_source", GROUND_TRUTH) == GROUND_TRUTH for person in people),
         keypoints=keypoints,
@@ -201,7 +203,7 @@ def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy,
 
 
 def _keypoints(number: int, person: Record, taxonomy: Taxonomy) -> Float32:
-    """[K, 3]; all zero, hence not labelled, where the record has none."""
+    """Parse keypoints [K, 3]; all zero (not labelled) if the record has none."""
     joints = len(taxonomy.joint_names)
     values = person.get("keypoints") or [0] * 3 * joints
     if len(values) != 3 * joints:
@@ -213,12 +215,12 @@ def _keypoints(number: int, person: Record, taxonomy: Taxonomy) -> Float32:
 
 
 def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonomy) -> Float32:
-    """[n, K, 3] with v = 0 for nose and eyes of the `guessed` people [n] who turn their back on the camera.
+    """Return keypoints [n, K, 3] with v = 0 for nose and eyes of `guessed` people [n] seen from behind.
 
-    A pose model gives everybody a face; on the back of a head it is mirrored, the left eye left of the right one. In a
-    profile the eyes coincide and may be mirrored too, with a nose where it belongs: shoulders that are given and not
-    mirrored keep it. A profile with mirrored shoulders is given up, since no label is better than a wrong one. Ears
-    stay: they are seen from behind.
+    Pose models predict a face for everybody. On the back of a head it is mirrored: the left eye lies left of the right
+    one. In a profile the eyes coincide and may be mirrored too, but the nose is correct: labelled shoulders that are
+    not mirrored keep the face. A profile with mirrored shoulders loses it, since no label is better than a wrong one.
+    Ears stay: they are visible from behind.
     """
     names = taxonomy.joint_names
     if not {*FACE, *SHOULDERS} <= set(names):
@@ -239,7 +241,7 @@ def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonom
 
 
 def _box(number: int, person: Record) -> Float32:
-    """[4], x0, y0, x1, y1; NaN where the record has none."""
+    """Parse a box [4], x0, y0, x1, y1; NaN if the record has none."""
     if person.get("bbox") is None:
         return np.full(4, np.nan, np.float32)
     box = np.array(person["bbox"], np.float32)

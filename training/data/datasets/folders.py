@@ -1,4 +1,4 @@
-"""Images in folders: `images/`, `parts/`, `people/` and a COCO-keypoints `annotations.json` in each.
+"""Image folders: `images/`, `parts/`, `people/` and a COCO-keypoints `annotations.json` in each.
 
 `docs/own-data.md` describes the format; `training.data.datasets.folder_records` reads its annotations.
 """
@@ -17,15 +17,15 @@ from training.data.datasets.base import SYNTHETIC, ImageDataset, read_image
 from training.data.datasets.folder_records import TRAIN, VALIDATION, FolderRecord, read_annotations
 from training.data.samples import DatasetError, Sample, mask_boxes
 
-HELD_PEOPLE, HELD_NEGATIVES = 150, 50  # images with people and without that the rule holds out
-HELD_SHARE = 10  # and never more than one image in ten
-NEGATIVE_SHARE = 4  # of which at most one in four shows nobody
+HELD_PEOPLE, HELD_NEGATIVES = 150, 50  # most held-out images with people, and person-free
+HELD_SHARE = 10  # at most one image in ten is held out
+NEGATIVE_SHARE = 4  # at most one held-out image in four is person-free
 
 
 class FolderDataset(ImageDataset):
-    """Every image of some folders, in the order of their annotation files.
+    """All images of some folders, in the order of their annotation files.
 
-    Raises DatasetError where an annotation file is missing, damaged, or of another taxonomy.
+    Raises DatasetError if an annotation file is missing, damaged, or of another taxonomy.
     """
 
     def __init__(self, roots: Sequence[Path], taxonomy: Taxonomy) -> None:
@@ -37,8 +37,8 @@ class FolderDataset(ImageDataset):
     def load(self, index: int) -> Sample:
         """Read one image and its maps (AVIF, JPEG or PNG).
 
-        People of whom the annotations do not say whether they have a mask are looked up in the map, and missing boxes
-        are drawn around masks. Raises DatasetError for a missing or broken file, and for a person without box and mask.
+        If an annotation has no `mask_source`, the people map decides whether the person has a mask. Missing boxes are
+        computed from masks. Raises DatasetError if a file is missing or broken, or a person has neither box nor mask.
         """
         record = self.records[index]
         sample = Sample(
@@ -55,14 +55,13 @@ class FolderDataset(ImageDataset):
         return _complete(sample, record) if record.incomplete else sample
 
     def split(self) -> tuple[list[int], list[int]]:
-        """Indices for training and for validation.
+        """Return indices for training and for validation.
 
-        An image's own `split` wins, and where a folder marks some images the others are for training. Of the remaining
-        real images up to one in ten is held out: 150 with people, all of whose joints are ground truth (two people or
-        more before images of one), and 50 that show nobody; a quarter of them show nobody where that is fewer. Chosen
-        are those whose original id has the smallest SHA-256, so that other images in the folders hardly matter.
-        Training holds the rest, except an image with the same original id as a held-out one and rendered frames with
-        a held-out image behind them.
+        An image's own `split` wins; if a folder gives some images one, its other images are for training. Of the
+        remaining real images up to one in ten is held out: 150 whose people all have ground-truth joints (two or more
+        people first) and 50 person-free ones, or a quarter of the total if that is fewer. Images with the smallest
+        SHA-256 of the original id are chosen, so that other images in the folders hardly matter. Training gets the
+        rest, except images with the original id of a held-out one and synthetic images with a held-out background.
         """
         records = self.records
         free = [i for i, record in enumerate(records) if record.source != SYNTHETIC and not record.split]
@@ -87,9 +86,9 @@ class FolderDataset(ImageDataset):
 
 
 def _complete(sample: Sample, record: FolderRecord) -> Sample:
-    """Masks and boxes of the people of whom the annotations do not tell.
+    """Resolve the masks and boxes that the annotations leave open.
 
-    Around somebody who turns out to have no mask, pixels of nobody become unknown: they may be that person.
+    Inside the box of a person without a mask, background pixels become unknown: they may belong to the person.
     """
     drawn = np.bincount(sample.people.ravel(), minlength=256)[1 : record.person_count + 1] > 0  # [n]
     boxes = np.where(np.isnan(sample.boxes), mask_boxes(sample.people, record.person_count), sample.boxes)

@@ -1,4 +1,4 @@
-"""Lists of images in text files: one key a line, `#` begins a remark."""
+"""Image lists: text files with one key per line; `#` begins a comment."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from training.data.samples import DatasetError
 
 
 def listed(dataset: ImageDataset, path: Path) -> list[int]:
-    """Indices of the images that the file at `path` names. Names of other images do no harm.
+    """Return the indices of the images that the file at `path` lists. Keys of other images are ignored.
 
-    Raises DatasetError where the file cannot be read or names none of the images.
+    Raises DatasetError if the file cannot be read or lists none of the images.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Files that several published sets share: lists of ids, label maps in PNGs, MATLAB files."""
+"""Readers that several published sets share: lists of ids, label maps in PNGs, MATLAB files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_PEOPLE = IGNORE - 1  # a people map has 8 bits: 0 is nobody, 255 unknown
 
 
 def read_ids(path: Path) -> list[str]:
-    """The images a list file names: first word of each line, without folder and suffix.
+    """Read the image ids of a list file: the first word of each line, without folder and suffix.
 
-    Raises DatasetError for a missing or empty list.
+    Raises DatasetError if the list is missing or empty.
     """
     try:
         ids = [Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -32,7 +32,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def list_names(folder: Path) -> list[str]:
-    """Names of a folder's files, sorted; read once, so that opening a large set costs no look-up an image."""
+    """List a folder's file names, sorted. One call per folder: opening a large set needs no look-up per image."""
     try:
         return sorted(entry.name for entry in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -40,10 +40,10 @@ def list_names(folder: Path) -> list[str]:
 
 
 def read_labels(path: Path, size: tuple[int, int], highest: int) -> UInt8:
-    """Ids [H, W] of a grey, palette or color PNG (ids in its first channel).
+    """Read ids [H, W] of a gray, palette or color PNG (ids in its first channel).
 
-    Raises DatasetError where the file is missing or broken, is not of the image's `size`, or has an id that is neither
-    0..`highest` nor 255 (unknown).
+    Raises DatasetError if the file is missing or broken, is not of the image's `size`, or has an id other than
+    0..`highest` and 255 (unknown).
     """
     labels = read_image(path, None)
     labels = labels if labels.ndim == 2 else labels[:, :, 0]  # [H, W]
@@ -59,7 +59,7 @@ def read_labels(path: Path, size: tuple[int, int], highest: int) -> UInt8:
 
 
 def read_mat(path: Path, **options: Any) -> dict[str, Any]:
-    """Variables of a MATLAB file. Raises DatasetError for a missing or broken one."""
+    """Read the variables of a MATLAB file. Raises DatasetError if it is missing or broken."""
     if not path.is_file():
         raise DatasetError(f"{path} is missing: unpack its archive again")
     try:
@@ -76,7 +76,7 @@ def inside(x: Float32, y: Float32, size: tuple[int, int]) -> Bool:
 
 
 def ignore_box(parts: UInt8, people: UInt8, box: Float32) -> None:
-    """Make nobody's pixels in a box (x0, y0, x1, y1, inclusive) unknown, in place: a person without a mask is there."""
+    """Set background pixels in a box (x0, y0, x1, y1, inclusive) to 255, in place: a person without a mask is there."""
     x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
     x1, y1 = np.ceil(np.maximum(box[2:], 0)).astype(int)
     window = np.s_[y0 : y1 + 1, x0 : x1 + 1]

@@ -1,4 +1,4 @@
-"""A run's images, restricted to those whose stated license is among some."""
+"""Restrict the images of a run by license."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from training.data.samples import DatasetError
 
 
 def with_licenses(dataset: ImageDataset, indices: Sequence[int], licenses: Sequence[str]) -> tuple[list[int], str]:
-    """Those of `indices` whose image states one of `licenses`, and a sentence about how many are left out.
+    """Return those of `indices` whose image has one of `licenses`, and a sentence on how many are left out.
 
-    Raises DatasetError where none is left.
+    Raises DatasetError if none is left.
     """
     kept = [index for index in indices if dataset.records[index].license in licenses]
     left = count_licenses(dataset.records[index].license for index in indices)

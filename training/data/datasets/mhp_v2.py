@@ -1,7 +1,7 @@
 """Multi-Human Parsing v2 (Zhao et al., 2018) as it is unpacked: 58 parts, 16 joints.
 
 LV-MHP-v2/
-    list/train.txt, list/val.txt             an id a line
+    list/train.txt, list/val.txt             one id per line
     train/images/ID.jpg                      and the same in val/
     train/parsing_annos/ID_NN_II.png         person II (from 01) of NN: its parts, in the first of three channels
     train/pose_annos/ID.mat                  `person_{II-1}` [20, 3]: x, y, flag; rows 0-15 are the joints in the
@@ -41,7 +41,7 @@ PERSON_BOX = slice(18, 20)  # rows of the two corners
 
 @dataclass(frozen=True, kw_only=True)
 class MhpRecord(ImageRecord):
-    """An image, its split's folder, and the files of its people in order."""
+    """An image record with its split's folder and the files of its people in order."""
 
     folder: Path
     number: str
@@ -49,9 +49,9 @@ class MhpRecord(ImageRecord):
 
 
 class MhpV2(ImageDataset):
-    """Every image of the training and the validation list. `root` is LV-MHP-v2 or the folder that holds it.
+    """All images of the training and the validation list. `root` is LV-MHP-v2 or the folder that contains it.
 
-    Raises DatasetError where a list or a folder of parts is missing.
+    Raises DatasetError if a list or a folder of parts is missing.
     """
 
     taxonomy = MHP_V2
@@ -81,14 +81,14 @@ class MhpV2(ImageDataset):
         return any((_base(root) / split / "parsing_annos").is_dir() for split in SPLITS)
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The official lists: 15,403 images for training, 5,000 for validation."""
+        """Return the official lists: 15,403 images for training, 5,000 for validation."""
         training = [i for i, record in enumerate(self.records) if record.folder.name == SPLITS[0]]
         return training, list(range(len(training), len(self.records)))
 
     def load(self, index: int) -> Sample:
-        """Read one image; where two people claim a pixel, the later one has it, as in the official evaluation.
+        """Read one image. If two people claim a pixel, the later one has it, as in the official evaluation.
 
-        Raises DatasetError, naming the file, for a missing or broken one.
+        Raises DatasetError, naming the file, if one is missing or broken.
         """
         record = self.records[index]
         image = read_image(record.folder / "images" / f"{record.number}.jpg", "RGB")
@@ -131,7 +131,7 @@ def _base(root: Path) -> Path:
 
 
 def _count(record: MhpRecord) -> int:
-    """Number of people. Raises DatasetError where files of people are missing or there are too many."""
+    """Return the number of people. Raises DatasetError if files of people are missing or there are too many."""
     folder = record.folder / "parsing_annos"
     if not record.people:
         raise DatasetError(f"{folder}/{record.number}_NN_01.png is missing: unpack the data set again")
@@ -150,7 +150,7 @@ def _count(record: MhpRecord) -> int:
 
 
 def _pose(record: MhpRecord, poses: dict[str, Any], row: int) -> Float32:
-    """Rows [20, 3] of a person; NaN where the file does not have the person. Raises DatasetError for other shapes."""
+    """Return the rows [20, 3] of a person; NaN if the file lacks the person. Raises DatasetError for other shapes."""
     pose = np.asarray(poses.get(f"person_{row}", np.full((20, 3), np.nan)))
     if pose.shape != (20, 3) or pose.dtype.kind not in "iuf":
         path = record.folder / "pose_annos" / f"{record.number}.mat"
@@ -159,11 +159,11 @@ def _pose(record: MhpRecord, poses: dict[str, Any], row: int) -> Float32:
 
 
 def _joints(pose: Float32, size: tuple[int, int]) -> tuple[Float32, Bool]:
-    """Keypoints [K, 3] and which of them are labelled [K].
+    """Return keypoints [K, 3] and which of them are labelled [K].
 
     The annotation tool wrote -1 for joints that are not visible, and 7.7 % of the points in the official test file are
-    -1 though marked visible: a flag without a place in the image says nothing of where the joint is. Only flag 2 says
-    that it is outside.
+    -1 though marked visible: a flag without a position does not say where the joint is. Only flag 2 says that it is
+    outside.
     """
     x, y, flag = pose[:JOINTS].T
     placed = inside(x, y, size)

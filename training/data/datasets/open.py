@@ -1,4 +1,4 @@
-"""From paths to a data set: which layout each is in is seen from the files. `docs/datasets.md` shows the layouts."""
+"""Open data sets: the layout of each path is recognized from its files. `docs/datasets.md` shows the layouts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LAYOUTS = (
 
 
 def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> ImageDataset:
-    """The images of all roots as one data set; plain folders split as one, other sets as they are published.
+    """Open all roots as one data set; plain folders share one split, published sets keep theirs.
 
-    Without a taxonomy it is the sets' own: of a plain folder, the built-in one whose parts its annotations name.
-    Raises DatasetError for a root in no known layout, and where a set's taxonomy is not the given one.
+    The default taxonomy is the sets' own; of a plain folder, the built-in one with the part names of its annotations.
+    Raises DatasetError if a root has no known layout or another taxonomy than the given one.
     """
     folders: list[Path] = []
     sets: list[ImageDataset] = []
@@ -49,10 +49,10 @@ def open_dataset(roots: Sequence[Path], taxonomy: Taxonomy | None = None) -> Ima
 def open_split(
     roots: Sequence[Path], taxonomy: Taxonomy, exclude: Path | None = None
 ) -> tuple[ImageDataset, list[int], list[int]]:
-    """The images of all roots, with the indices to train on and those held out.
+    """Open all roots; returns the data set, the indices to train on and the held-out indices.
 
-    Images that the file `exclude` lists are not trained on. Raises DatasetError as `open_dataset` and `listed` do,
-    and where no image is left to train on.
+    Images listed in the file `exclude` are not trained on. Raises DatasetError as `open_dataset` and `listed` do, and
+    if no image is left to train on.
     """
     dataset = open_dataset(roots, taxonomy)
     training, validation = dataset.split()

@@ -1,9 +1,9 @@
-"""The 14 joints that Xia et al. (CVPR 2017) added to PASCAL-Person-Part, one MATLAB file an image.
+"""The 14 joints that Xia et al. (CVPR 2017) added to PASCAL-Person-Part, one MATLAB file per image.
 
-A file has two cell arrays with one cell a person: `boxes` [1, 4] (x0, y0, x1, y1) and `joints` [14, 3] (x, y, flag).
-The archive came without a description. Two public loaders agree on the above and on the order below up to which side
-comes first, for which one of them says left; they read flag 1 as visible and 2 as occluded, and 0 or NaN where a
-joint has no place. The files do not say which human of the label maps a person is: boxes do.
+A file has two cell arrays with one cell per person: `boxes` [1, 4] (x0, y0, x1, y1) and `joints` [14, 3] (x, y, flag).
+The archive has no description. Two public loaders agree on the above and on the order below, but only one says which
+side comes first: left. They read flag 1 as visible and 2 as occluded, and 0 or NaN if a joint has no position. The
+files do not say which human of the label maps a person is; their boxes are matched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME_PERSON = 0.5  # least IoU of a person's box and the box around a human's ma
 
 
 def joint_files(root: Path) -> dict[str, Path]:
-    """The file of each image that has one, by the image's id."""
+    """Return the joint file of each image that has one, by image id."""
     for folder in FOLDERS:
         if (root / folder).is_dir():
             return {Path(name).stem: root / folder / name for name in list_names(root / folder)}
@@ -34,10 +34,10 @@ def joint_files(root: Path) -> dict[str, Path]:
 
 
 def read_joints(path: Path, boxes: Float32, size: tuple[int, int]) -> tuple[Float32, Float32, Bool]:
-    """Joints of the humans with the given boxes [n, 4], and of people who have joints but no mask.
+    """Read the joints of the humans with the given boxes [n, 4], and of people who have joints but no mask.
 
     Returns boxes [m, 4], keypoints [m, K, 3] and which of them are labelled [m, K]: the n humans first, then the
-    m - n people whom no mask fits. Raises DatasetError for a missing or broken file.
+    m - n people without a matching mask. Raises DatasetError if the file is missing or broken.
     """
     content = read_mat(path)
     try:
@@ -61,7 +61,7 @@ def read_joints(path: Path, boxes: Float32, size: tuple[int, int]) -> tuple[Floa
 
 
 def _keypoints(pose: Float32, size: tuple[int, int]) -> Float32:
-    """Keypoints [K, 3] in the taxonomy's order; v = 0 where the file gives no place in the image."""
+    """Return keypoints [K, 3] in the taxonomy's order; v = 0 if the file gives no position inside the image."""
     x, y, flag = pose[FROM_FILE].T
     placed = inside(x, y, size)
     visibility = np.select([placed & (flag == VISIBLE), placed & (flag == OCCLUDED)], [2, 1], 0)
@@ -69,7 +69,7 @@ def _keypoints(pose: Float32, size: tuple[int, int]) -> Float32:
 
 
 def _iou(a: Float32, b: Float32) -> Float32:
-    """Intersection over union [len(a), len(b)] of boxes whose corners are pixels."""
+    """Return the intersection over union [len(a), len(b)] of boxes whose corners are pixels."""
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.maximum(high - low + 1, 0).prod(axis=2)  # [a, b]
     area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1) for boxes in (a, b))

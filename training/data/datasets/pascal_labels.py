@@ -1,4 +1,4 @@
-"""The two forms in which PASCAL-Person-Part's people and parts are stored, and what both become: two maps."""
+"""The two forms in which PASCAL-Person-Part stores people and parts. Both are read as two maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.taxonomy import IGNORE, PASCAL_PERSON_PART
 from training.data.datasets.label_files import MAX_PEOPLE, read_labels, read_mat
 from training.data.samples import Bool, DatasetError, UInt8
 
-# Pascal-Part's names of a person's parts and the six that they became; {} is l or r.
+# Pascal-Part's part names and the six that they are merged into; {} is l or r.
 PARTS = {
     **dict.fromkeys(("head", "{}eye", "{}ear", "{}ebrow", "nose", "mouth", "hair"), "head"),
     **dict.fromkeys(("torso", "neck"), "torso"),
@@ -37,9 +37,9 @@ class LabelMaps:
     order: tuple[str, ...]
 
     def read(self, size: tuple[int, int]) -> tuple[UInt8, UInt8]:
-        """Maps [H, W] of parts and people; a part of no human, or a human without a part, is unknown there.
+        """Read maps [H, W] of parts and people. Pixels with a part but no human, or the reverse, are unknown.
 
-        Raises DatasetError for a missing or broken map and for an unknown id.
+        Raises DatasetError if a map is missing or broken, or has an unknown id.
         """
         part_of = np.full(IGNORE + 1, IGNORE, np.uint8)
         part_of[0] = 0
@@ -53,14 +53,14 @@ class LabelMaps:
 
 @dataclass(frozen=True)
 class PartMasks:
-    """Pascal-Part's `anno` of one image: a mask for every object and for every part of it, in a MATLAB file."""
+    """Pascal-Part's `anno` of one image: a mask for every object and each of its parts, in a MATLAB file."""
 
     path: Path
 
     def read(self, size: tuple[int, int]) -> tuple[UInt8, UInt8]:
-        """Maps [H, W] of parts and people; a person's pixels without a part have part 255.
+        """Read maps [H, W] of parts and people; a person's pixels without a part have part 255.
 
-        Raises DatasetError for a missing or broken file, an unknown name of a part, and masks of another size.
+        Raises DatasetError if the file is missing or broken, or has an unknown part name or masks of another size.
         """
         parts, people = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
         row = 0
@@ -93,7 +93,7 @@ class PartMasks:
 
 
 def _renumber(people: UInt8) -> UInt8:
-    """The same people numbered 1..n without gaps, in the same order; 0 and 255 stay."""
+    """Renumber people 1..n without gaps, in the same order; 0 and 255 stay."""
     present = np.unique(people)
     present = present[(present > 0) & (present < IGNORE)]
     number = np.zeros(IGNORE + 1, np.uint8)

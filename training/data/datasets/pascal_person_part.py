@@ -1,15 +1,15 @@
-"""PASCAL-Person-Part (Chen et al., 2014; joints: Xia et al., 2017) in the two forms that are handed round.
+"""PASCAL-Person-Part (Chen et al., 2014; joints: Xia et al., 2017) in the two forms that are in use.
 
 Label maps:                                          MATLAB files of Pascal-Part:
 ROOT/                                                ROOT/
     Training/Images/ID.jpg       and in Testing/         JPEGImages/ID.jpg          images of PASCAL VOC 2010
     Training/Category_ids/ID.png parts                   Annotations_Part/ID.mat    masks of objects and their parts
-    Training/Human_ids/ID.png    people                  train_id.txt, val_id.txt   an id a line; see `LISTS`
+    Training/Human_ids/ID.png    people                  train_id.txt, val_id.txt   one id per line; see `LISTS`
     categories.txt               optional                PersonJoints/ID.mat        optional
     PersonJoints/ID.mat          optional
 
-Category ids are those of M2FP's release. Where they are not (SCHP's differ), `categories.txt` names the parts of ids
-1, 2, ... one a line in the taxonomy's words. `pascal_joints` describes the joints.
+Category ids are those of M2FP's release. If they are not (SCHP's differ), `categories.txt` names the parts of ids
+1, 2, ... one per line, with the taxonomy's names. `pascal_joints` describes the joints.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ M2FP_ORDER = ("lower_arms", "head", "upper_legs", "torso", "lower_legs", "upper_
 
 @dataclass(frozen=True, kw_only=True)
 class PascalRecord(ImageRecord):
-    """An image and the files of its labels."""
+    """An image record with the files of its labels."""
 
     image: Path
     labels: LabelMaps | PartMasks
-    joints: Path | None  # None: nobody looked for them
+    joints: Path | None  # None: not annotated
     split: str
 
 
 class PascalPersonPart(ImageDataset):
-    """Every image of the training and the test split.
+    """All images of the training and the test split.
 
-    Raises DatasetError where a list or a folder of images is missing, or `categories.txt` names other parts.
+    Raises DatasetError if a list or an image folder is missing, or `categories.txt` names other parts.
     """
 
     taxonomy = PASCAL_PERSON_PART
@@ -75,14 +75,14 @@ class PascalPersonPart(ImageDataset):
         return any((root / folder).is_dir() for folder in folders)
 
     def split(self) -> tuple[list[int], list[int]]:
-        """The official split: 1,716 images for training, 1,817 for testing."""
+        """Return the official split: 1,716 images for training, 1,817 for testing."""
         training = [i for i, record in enumerate(self.records) if record.split == "train"]
         return training, list(range(len(training), len(self.records)))
 
     def load(self, index: int) -> Sample:
         """Read one image. A person who has joints but no mask gets a row, and its box becomes unknown.
 
-        Raises DatasetError, naming the file, for a missing or broken one and for an unknown id or name of a part.
+        Raises DatasetError, naming the file, if one is missing or broken, or has an unknown id or part name.
         """
         record = self.records[index]
         image = read_image(record.image, "RGB")

@@ -45,7 +45,7 @@ def write_panoptic(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy, gr
 
 
 def write_people(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy) -> Path:
-    """annotations/person_keypoints_own.json: whole people as compressed run lengths, with joints."""
+    """annotations/person_keypoints_own.json: whole people as compressed RLE, with joints."""
     images = [_image(number, sample) for number, sample in enumerate(samples, start=1)]
     people = [
         _person(100 * number + row, number, row, sample)
@@ -57,7 +57,7 @@ def write_people(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy) -> P
 
 
 def write_instances(root: Path, samples: Sequence[Sample], taxonomy: Taxonomy) -> Path:
-    """instances.json beside images/: people as in `write_people`, parts as uncompressed run lengths."""
+    """instances.json beside images/: people as in `write_people`, parts as uncompressed RLE."""
     (root / "images").mkdir(parents=True)
     images, annotations = [], []
     for number, sample in enumerate(samples, start=1):
@@ -148,7 +148,7 @@ def brush_strokes(mask: Bool, widths: tuple[int, int, int, int] = (3, 4, 8, 16))
 
 
 def run_lengths(mask: Bool) -> list[int]:
-    """Uncompressed COCO run lengths: column by column, zeros first."""
+    """Uncompressed COCO RLE counts: column by column, zeros first."""
     flat = mask.ravel(order="F")
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(int)))
     counts = np.diff(np.concatenate([[0], edges]))

@@ -17,7 +17,7 @@ from tests.figures import draw_figures
 from tests.training.data.convert.exports import write_instances, write_panoptic, write_people
 from training.data.convert.coco import read_instances, read_panoptic
 from training.data.convert.labels import ClassMap
-from training.data.convert.rasterize import Painted, paint
+from training.data.convert.rasterize import RasterizedLabels, rasterize
 from training.data.samples import DatasetError, Sample
 
 T = DENSEPOSE_COCO
@@ -34,14 +34,14 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(value))
 
 
-def panoptic(source: Path, people: Path | None = None) -> Painted:
+def panoptic(source: Path, people: Path | None = None) -> RasterizedLabels:
     names = ClassMap(T, {})
-    return paint(read_panoptic(source, names, None, people)[0].read(), names, T)
+    return rasterize(read_panoptic(source, names, None, people)[0].read(), names, T)
 
 
-def instances(source: Path) -> Painted:
+def instances(source: Path) -> RasterizedLabels:
     names = ClassMap(T, {})
-    return paint(read_instances(source, names, None)[0].read(), names, T)
+    return rasterize(read_instances(source, names, None)[0].read(), names, T)
 
 
 def segment(value: dict[str, Any], **fields: object) -> None:
@@ -79,10 +79,10 @@ def test_a_broken_panoptic_file_is_named(
 def test_crowds_are_unknown(tmp_path: Path, sample: Sample) -> None:
     source = write_panoptic(tmp_path, [sample], T)
     edit(source, lambda v: [s.update(iscrowd=1) for s in v["annotations"][0]["segments_info"] if s["person_id"] == 2])
-    painted = panoptic(source)
-    np.testing.assert_array_equal(painted.people, np.where(sample.people == 2, 255, sample.people))
-    np.testing.assert_array_equal(painted.parts, np.where(sample.people == 2, 255, sample.parts))
-    assert len(painted.records) == 1
+    rasterized = panoptic(source)
+    np.testing.assert_array_equal(rasterized.people, np.where(sample.people == 2, 255, sample.people))
+    np.testing.assert_array_equal(rasterized.parts, np.where(sample.people == 2, 255, sample.parts))
+    assert len(rasterized.records) == 1
 
 
 def test_without_a_segment_is_background_unless_that_has_a_category(tmp_path: Path, sample: Sample) -> None:
@@ -98,11 +98,11 @@ def test_without_a_segment_is_background_unless_that_has_a_category(tmp_path: Pa
         value["annotations"][0]["segments_info"].append({"id": 9, "category_id": 1})
 
     edit(source, name_background)
-    painted = panoptic(source)
+    rasterized = panoptic(source)
     nobody = sample.parts == 0
-    assert (painted.people[:20][nobody[:20]] == 0).all()
-    assert (painted.people[20:][nobody[20:]] == 255).all()
-    assert (painted.parts[20:][nobody[20:]] == 255).all()
+    assert (rasterized.people[:20][nobody[:20]] == 0).all()
+    assert (rasterized.people[20:][nobody[20:]] == 255).all()
+    assert (rasterized.parts[20:][nobody[20:]] == 255).all()
 
 
 def test_person_ids_are_ids_in_the_file_of_people(tmp_path: Path, sample: Sample) -> None:
@@ -110,10 +110,10 @@ def test_person_ids_are_ids_in_the_file_of_people(tmp_path: Path, sample: Sample
     people = write_people(tmp_path, [sample], T)  # 100 and 101
     ids = {1: 101, 2: 100}
     edit(source, lambda v: [s.update(person_id=ids[s["person_id"]]) for s in v["annotations"][0]["segments_info"]])
-    painted = panoptic(source, people)
+    rasterized = panoptic(source, people)
     # What a segment says wins over the mask that holds it.
-    np.testing.assert_array_equal(painted.people, np.array([0, 2, 1], np.uint8)[sample.people])
-    assert len(painted.records) == 2
+    np.testing.assert_array_equal(rasterized.people, np.array([0, 2, 1], np.uint8)[sample.people])
+    assert len(rasterized.records) == 2
 
 
 def annotation(**fields: object) -> Callable[[dict[str, Any]], object]:
@@ -144,9 +144,9 @@ def test_a_crowd_of_instances_is_unknown(tmp_path: Path, sample: Sample) -> None
     source = write_instances(tmp_path, [sample], T)
     edit(source, lambda v: v["annotations"][0].update(iscrowd=1))
     edit(source, lambda v: [v["annotations"].remove(a) for a in v["annotations"][1:15] if a["category_id"] != 1])
-    painted = instances(source)
-    assert (painted.people[sample.people == 1] == 255).all()
-    assert len(painted.records) == 1
+    rasterized = instances(source)
+    assert (rasterized.people[sample.people == 1] == 255).all()
+    assert len(rasterized.records) == 1
 
 
 def test_attributes_may_name_the_person(tmp_path: Path) -> None:
@@ -166,6 +166,6 @@ def test_attributes_may_name_the_person(tmp_path: Path) -> None:
     }
     source = tmp_path / "instances.json"
     source.write_text(json.dumps(value))
-    painted = instances(source)
-    assert (painted.people[2:4, 2:4] == 2).all()
-    assert [record["mask_source"] for record in painted.records] == ["none", "ground_truth"]
+    rasterized = instances(source)
+    assert (rasterized.people[2:4, 2:4] == 2).all()
+    assert [record["mask_source"] for record in rasterized.records] == ["none", "ground_truth"]

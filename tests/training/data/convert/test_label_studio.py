@@ -14,7 +14,7 @@ from model.taxonomy import DENSEPOSE_COCO
 from tests.training.data.convert.exports import brush_strokes, region
 from training.data.convert.label_studio import read_label_studio
 from training.data.convert.labels import ClassMap
-from training.data.convert.rasterize import Painted, paint
+from training.data.convert.rasterize import RasterizedLabels, rasterize
 from training.data.samples import DatasetError
 
 T = DENSEPOSE_COCO
@@ -40,18 +40,18 @@ def export(root: Path, *results: Record, **task: Any) -> Path:
     return root / "export.json"
 
 
-def convert(source: Path, images: Path | None = None) -> Painted:
+def convert(source: Path, images: Path | None = None) -> RasterizedLabels:
     names = ClassMap(T, {})
-    return paint(read_label_studio(source, names, images)[0].read(), names, T)
+    return rasterize(read_label_studio(source, names, images)[0].read(), names, T)
 
 
 def test_polygons_under_a_person(tmp_path: Path) -> None:
-    painted = convert(export(tmp_path, PERSON, head()))
+    rasterized = convert(export(tmp_path, PERSON, head()))
     expected = np.zeros(SIZE, np.uint8)
     expected[4:12, 10:20] = 1
-    np.testing.assert_array_equal(painted.people, expected)
-    np.testing.assert_array_equal(painted.parts, expected * HEAD)
-    assert painted.records[0]["bbox"] == [10, 4, 10, 8]
+    np.testing.assert_array_equal(rasterized.people, expected)
+    np.testing.assert_array_equal(rasterized.parts, expected * HEAD)
+    assert rasterized.records[0]["bbox"] == [10, 4, 10, 8]
 
 
 def test_a_part_outside_the_panels_groups_goes_to_the_box_around_it(tmp_path: Path) -> None:
@@ -62,26 +62,26 @@ def test_a_person_may_be_painted(tmp_path: Path) -> None:
     mask = np.zeros(SIZE, bool)
     mask[2:15, 4:30] = True
     person = region("p", "brushlabels", "person", SIZE, {"format": "rle", "rle": brush_strokes(mask)})
-    painted = convert(export(tmp_path, person, head()))
-    np.testing.assert_array_equal(painted.people, mask)
-    assert (painted.parts[mask & (painted.parts != HEAD)] == 255).all()
+    rasterized = convert(export(tmp_path, person, head()))
+    np.testing.assert_array_equal(rasterized.people, mask)
+    assert (rasterized.parts[mask & (rasterized.parts != HEAD)] == 255).all()
 
 
 def test_joints_are_percent_of_the_image(tmp_path: Path) -> None:
     nose = region("n", "keypointlabels", "nose", SIZE, POINT, "p")
     eye = region("e", "keypointlabels", "left_eye", SIZE, POINT)  # of the only person
     hidden = {**eye, "type": "choices", "value": {**POINT, "choices": ["occluded"]}}
-    painted = convert(export(tmp_path, PERSON, nose, eye, hidden))
-    assert painted.records[0]["keypoints"][:6] == [19.5, 9.5, 2, 19.5, 9.5, 1]
-    assert painted.records[0]["mask_source"] == "none"
-    assert painted.records[0]["bbox"] == [4, 2, 20, 16]
+    rasterized = convert(export(tmp_path, PERSON, nose, eye, hidden))
+    assert rasterized.records[0]["keypoints"][:6] == [19.5, 9.5, 2, 19.5, 9.5, 1]
+    assert rasterized.records[0]["mask_source"] == "none"
+    assert rasterized.records[0]["bbox"] == [4, 2, 20, 16]
 
 
 def test_an_image_without_regions_shows_nobody(tmp_path: Path) -> None:
-    painted = convert(export(tmp_path))
-    assert painted.parts.shape == SIZE
-    assert not painted.people.any()
-    assert not painted.records
+    rasterized = convert(export(tmp_path))
+    assert rasterized.parts.shape == SIZE
+    assert not rasterized.people.any()
+    assert not rasterized.records
 
 
 def test_other_results_are_passed_over(tmp_path: Path) -> None:

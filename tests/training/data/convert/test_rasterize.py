@@ -9,7 +9,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from training.data.convert.labels import ClassMap, ImageLabels, Person, Region
-from training.data.convert.rasterize import Painted, paint
+from training.data.convert.rasterize import RasterizedLabels, rasterize
 from training.data.samples import Bool, DatasetError
 
 T = DENSEPOSE_COCO
@@ -23,20 +23,20 @@ def columns(start: int, stop: int) -> Bool:
     return mask
 
 
-def row(painted: Painted) -> tuple[list[int], list[int]]:
+def row(rasterized: RasterizedLabels) -> tuple[list[int], list[int]]:
     """Parts and people of an image whose labels are columns."""
-    for array in (painted.parts, painted.people):
+    for array in (rasterized.parts, rasterized.people):
         assert (array == array[0]).all()
-    return painted.parts[0].tolist(), painted.people[0].tolist()
+    return rasterized.parts[0].tolist(), rasterized.people[0].tolist()
 
 
-def painted(one_person: bool = False, **values: object) -> Painted:
+def rasterized(one_person: bool = False, **values: object) -> RasterizedLabels:
     labels = ImageLabels(Path("me.jpg"), SIZE, **values)  # type: ignore[arg-type]
-    return paint(labels, ClassMap(T, {}), T, one_person)
+    return rasterize(labels, ClassMap(T, {}), T, one_person)
 
 
 def test_later_regions_are_in_front_and_a_persons_rest_is_of_unknown_part() -> None:
-    result = painted(
+    result = rasterized(
         people={"a": Person(mask=columns(0, 8))},
         regions=[Region("torso", columns(2, 6), "a"), Region("head", columns(5, 7), "a")],
     )
@@ -47,7 +47,7 @@ def test_later_regions_are_in_front_and_a_persons_rest_is_of_unknown_part() -> N
 
 
 def test_a_part_goes_to_whom_it_lies_in() -> None:
-    result = painted(
+    result = rasterized(
         people={"a": Person(mask=columns(0, 4)), "b": Person(box=(6, 0, 12, 6))},
         regions=[Region("torso", columns(1, 3)), Region("head", columns(3, 8)), Region("head", columns(8, 11))],
     )
@@ -59,34 +59,34 @@ def test_a_part_goes_to_whom_it_lies_in() -> None:
 def test_a_part_in_two_people_must_say_whose_it_is() -> None:
     people = {"a": Person(box=(0, 0, 8, 6)), "b": Person(box=(4, 0, 12, 6))}
     with pytest.raises(DatasetError, match="its head lies in 2 people"):
-        painted(people=people, regions=[Region("head", columns(5, 7))])
-    assert painted(people=people, regions=[Region("head", columns(5, 7), "b")]).people[0, 5] == 2
+        rasterized(people=people, regions=[Region("head", columns(5, 7))])
+    assert rasterized(people=people, regions=[Region("head", columns(5, 7), "b")]).people[0, 5] == 2
 
 
 def test_what_is_ignored_is_nobodys_unless_it_says_so() -> None:
     people = {"a": Person(mask=columns(0, 4))}
-    both = painted(people=people, regions=[Region("ignore", columns(2, 6))])
+    both = rasterized(people=people, regions=[Region("ignore", columns(2, 6))])
     assert row(both) == ([255] * 6 + [0] * 6, [1] * 4 + [255] * 2 + [0] * 6)
-    own = painted(people=people, regions=[Region("ignore", columns(2, 6), "a")])
+    own = rasterized(people=people, regions=[Region("ignore", columns(2, 6), "a")])
     assert row(own) == ([255] * 6 + [0] * 6, [1] * 6 + [0] * 6)
 
 
 def test_background_and_void() -> None:
-    result = painted(
+    result = rasterized(
         people={"a": Person(mask=columns(0, 4))}, regions=[Region("Background", columns(3, 6))], void=columns(8, 12)
     )
     assert row(result) == ([255] * 3 + [0] * 5 + [255] * 4, [1] * 3 + [0] * 5 + [255] * 4)
 
 
 def test_a_person_without_pixels_makes_the_box_unknown() -> None:
-    result = painted(people={"a": Person(mask=columns(0, 3)), "b": Person(box=(2, 0, 7, 6))})
+    result = rasterized(people={"a": Person(mask=columns(0, 3)), "b": Person(box=(2, 0, 7, 6))})
     assert row(result) == ([255] * 7 + [0] * 5, [1] * 3 + [255] * 4 + [0] * 5)
     assert [record["mask_source"] for record in result.records] == ["ground_truth", "none"]
     assert result.records[1]["bbox"] == [2, 0, 5, 6]
 
 
 def test_a_person_of_joints_alone_gets_a_box_around_them() -> None:
-    result = painted(people={"a": Person(joints={"nose": (2, 0, 2), "Left Eye": (7, 5, 1)})})
+    result = rasterized(people={"a": Person(joints={"nose": (2, 0, 2), "Left Eye": (7, 5, 1)})})
     assert result.records[0]["bbox"] == [1.5, -0.5, 7, 7]
     assert result.records[0]["num_keypoints"] == 2
     assert result.records[0]["keypoints"][:6] == [2, 0, 2, 7, 5, 1]
@@ -99,18 +99,18 @@ def test_regions_of_whole_people_are_masks() -> None:
         Region("person", columns(3, 5), "a"),
         Region("head", columns(1, 2), "b"),
     ]
-    assert row(painted(regions=regions)) == ([255, HEAD, 0, 255, 255] + [0] * 7, [1, 2, 0, 1, 1] + [0] * 7)
+    assert row(rasterized(regions=regions)) == ([255, HEAD, 0, 255, 255] + [0] * 7, [1, 2, 0, 1, 1] + [0] * 7)
 
 
 def test_one_person_takes_what_names_nobody() -> None:
-    result = painted(
+    result = rasterized(
         one_person=True,
         regions=[Region("torso", columns(0, 2)), Region("head", columns(2, 3)), Region("ignore", columns(5, 6))],
         joints={"nose": (2, 2, 2)},
     )
     assert row(result) == ([TORSO] * 2 + [HEAD, 0, 0, 255] + [0] * 6, [1] * 3 + [0, 0, 255] + [0] * 6)
     assert result.records[0]["num_keypoints"] == 1
-    assert not painted(one_person=True).records
+    assert not rasterized(one_person=True).records
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_one_person_takes_what_names_nobody() -> None:
 )
 def test_what_cannot_be_given_to_people_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        painted(**values)
+        rasterized(**values)
 
 
 def test_names_are_mapped_and_a_wrong_mapping_is_refused() -> None:

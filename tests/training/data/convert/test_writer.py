@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import DENSEPOSE_COCO
-from training.data.convert.rasterize import Painted
+from training.data.convert.rasterize import RasterizedLabels
 from training.data.convert.writer import FolderWriter, upright_size
 from training.data.datasets.folders import FolderDataset
 from training.data.samples import DatasetError
@@ -18,8 +18,8 @@ T = DENSEPOSE_COCO
 ORIENTATION = 0x0112
 
 
-def labels(height: int, width: int) -> Painted:
-    return Painted(np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8), [])
+def labels(height: int, width: int) -> RasterizedLabels:
+    return RasterizedLabels(np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8), [])
 
 
 def write_image(path: Path, orientation: int = 1, size: tuple[int, int] = (20, 30)) -> Path:
