@@ -1,1 +1,1 @@
-"""Checkpoints and bundles as predictors, their predictions in an image, and pseudo-labels made of them."""
+"""Predictors for checkpoints and bundles, their predictions in image pixels, and pseudo-labels."""

@@ -1,4 +1,4 @@
-"""A parser's people in an image: run it on the canvas that fits, bring the answer back to the image's pixels."""
+"""Run a parser on the canvas that fits an image, and map its prediction to the image's pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.transforms.augment import letterbox
 
 @dataclass(frozen=True)
 class Prediction:
-    """A parser's m people in an image. Maps [H, W] as in `CanvasPeople`, points in the image's pixels."""
+    """A parser's m people in an image. Maps [H, W] as in `CanvasPeople`, points in image pixels."""
 
     part_map: UInt8
     person_map: UInt8  # 0 nobody, i = row i-1
@@ -30,12 +30,12 @@ class Prediction:
 
 
 def parse_image(parse: Parse, sample: Sample, scales: Scales) -> Prediction:
-    """Run a parser on the canvas of each scale that shows the image largest, and bring its people back to the image."""
+    """Run a parser on the canvas of each scale that shows the image largest, and map its people to the image."""
     return to_image(*parse_scales(parse, sample, scales), sample.size)
 
 
 def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPeople, Letterbox]:
-    """The people in the frame of the finest scale's canvas, and where the image lies in it."""
+    """Return the people in the frame of the finest scale's canvas, and the position of the image in it."""
     fitted = [letterbox(sample, best_canvas(sample.size, canvases)) for canvases in scales]
     found = [(parse(canvas.image), box) for canvas, box in fitted]
     if len(found) == 1:
@@ -45,7 +45,7 @@ def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPe
 
 
 def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> Prediction:
-    """The filled slots of a canvas in the image, contours smoothed as the service does; points clamped to the image."""
+    """Map the filled slots of a canvas to the image, with smoothed contours as in the service; points are clamped."""
     count = int((people.person_score > 0).sum())
     height, width = size_image
     ids = enlarge(people.ids(box), size_image).painted()

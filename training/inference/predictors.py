@@ -1,4 +1,4 @@
-"""Checkpoints and bundles as one thing: a function from a canvas to people, with what it takes to use it."""
+"""Predictors: checkpoints and bundles behind one interface, a function from a canvas to people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model.taxonomy import Taxonomy
 from training.data.samples import UInt8
 
 Parse = Callable[[UInt8], CanvasPeople]  # of a canvas [H, W, 3]
-Scales = Sequence[Sequence[Size]]  # the canvases to choose from: of one scale, or of a coarse and of a fine one
+Scales = Sequence[Sequence[Size]]  # the canvases to choose from: of one scale, or of a coarse and a fine one
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Predictor:
 
 
 def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Predictor:
-    """A bundle where `path` is a folder with a manifest, else a checkpoint; both in float32.
+    """Open a bundle if `path` is a folder with a manifest, else a checkpoint; both in float32.
 
-    `decoder` sets fields of a checkpoint's `DecoderConfig` by NAME=VALUE; a bundle's graph is fixed.
-    Raises BundleError or CheckpointError for unusable files, InputError for a level of detail it does not have.
+    `decoder` overrides fields of a checkpoint's `DecoderConfig` by NAME=VALUE; a bundle's graph is fixed.
+    Raises BundleError or CheckpointError for unusable files, InputError for an unknown level of detail.
     """
     if path.is_dir() or path.name == MANIFEST:
         if decoder:
@@ -54,9 +54,9 @@ def open_predictor(path: Path, detail: str, decoder: Sequence[str] = ()) -> Pred
 
 
 def parse_with(parser: HumanParser, views: int = 1) -> Parse:
-    """Canvases one by one through a parser, which is in evaluation mode, on the device where its weights are.
+    """Return a function that runs a parser in evaluation mode on one canvas, on the device of its weights.
 
-    With two views each canvas is seen in a mirror, too.
+    `views` = 2 adds horizontal-flip test-time augmentation.
     """
     device = next(parser.parameters()).device
 

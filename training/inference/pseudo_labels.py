@@ -12,13 +12,13 @@ from training.inference.predictions import Prediction
 
 
 def make_pseudo_labels(people: Prediction, least: float) -> RasterizedLabels:
-    """Maps and records of the people whose score is at least `least`; pixels of the others become unknown.
+    """Return maps and records of the people with a score of at least `least`; pixels of the others become unknown.
 
     Joints that were not found stay unlabelled. People without pixels are left out.
     """
     pixels = np.bincount(people.person_map.ravel(), minlength=256)[1 : len(people.score) + 1]
     sure = (people.score >= least) & (pixels > 0)  # [m]
-    number = np.full(256, IGNORE, np.uint8)  # by slot of the answer
+    number = np.full(256, IGNORE, np.uint8)  # by slot of the prediction
     number[0] = 0
     number[1 : len(sure) + 1][sure] = np.arange(1, sure.sum() + 1)
     owners = number[people.person_map]

@@ -1,1 +1,1 @@
-"""Losses, the matching loss, and their weighted sum."""
+"""Losses per task, the matching loss, and their weighted sum."""

@@ -1,4 +1,4 @@
-"""Losses of people's centers and of the ways from them to the joints (CenterNet: Zhou et al., 2019).
+"""Losses of people's centers and of the vectors from them to the joints (CenterNet: Zhou et al., 2019).
 
 Not in the paper, which has no centers.
 """
@@ -13,15 +13,15 @@ from model.frames import canvas_to_cell, cell_grid
 from training.transforms.targets import Batch
 
 SPREAD = 0.035  # standard deviation of a center's target, in units of the box's scale
-NARROWEST = 0.7  # and in cells at least
-SMALLEST = 2.0  # scale in cells that errors of the smallest people are divided by
-NEAR = 1  # cells around a center's, in rows and columns, that learn the way to the joints
-_EASY = 2.0  # exponent that takes weight off cells that are right already (focal loss)
-_CLOSE = 4.0  # exponent that takes weight off background close to a center
+NARROWEST = 0.7  # least standard deviation, in cells
+SMALLEST = 2.0  # least scale in cells that errors are divided by
+NEAR = 1  # cells around a center's, in rows and columns, that learn the vectors to the joints
+_EASY = 2.0  # exponent that reduces the weight of well-classified cells (focal loss)
+_CLOSE = 4.0  # exponent that reduces the weight of background close to a center
 
 
 def centers_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """The labelled people's box centers [B, M, 2] and scales [B, M] in cells, and which rows are people [B, M].
+    """Return the labelled people's box centers [B, M, 2] and scales [B, M] in cells, and which rows are people [B, M].
 
     A person's scale is the square root of the box's area.
     """
@@ -32,9 +32,9 @@ def centers_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def center_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Sum of the penalty-reduced focal loss of center logits [B, 1, h, w].
+    """Return the sum of the penalty-reduced focal loss of center logits [B, 1, h, w].
 
-    Cells where nothing is known of any joint count only where a center is.
+    Cells without any known joint label count only at a center.
     """
     center, scale, exists = centers_of(batch)
     x, y = cell_grid(logits)
@@ -53,7 +53,7 @@ def center_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def regression_loss(regression: Tensor, batch: Batch) -> Tensor:
-    """Sum over people of the mean l1 error of the ways to their labelled joints, in units of the person's scale.
+    """Return the sum over people of the mean l1 error of the vectors to their labelled joints, relative to their scale.
 
     regression: [B, K, 2, h, w], in cells; read in the cells around each center.
     """

@@ -1,8 +1,8 @@
 """The paper's losses (section 3.4) and their homoscedastic weights.
 
-Every loss is a mean over the cells whose label is known; unknown cells (ignore regions, unlabelled joints) never
-count as negatives. The mean is over all images of a step: losses of a part of them are sums divided by `Normalizers` of
-the whole, so that the parts add up however a step is spread over forward passes and processes.
+Every loss is a mean over the cells whose label is known; unknown cells (ignore regions, unlabelled joints) never count
+as negatives. The mean is over all images of a step: losses of a part of them are sums divided by `Normalizers` of the
+whole, so the parts add up for any number of forward passes and processes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.taxonomy import IGNORE
 from training.losses.center_losses import center_loss, regression_loss
 from training.transforms.targets import Batch
 
-# Each loss's typical size after a few hundred steps. A task's log-variance starts at the logarithm, where the
+# Each loss's typical size after a few hundred steps. A task's log-variance starts at its logarithm, where the
 # weighted sum is balanced: learning it from zero would take longer than a short run lasts.
 TYPICAL = {
     "parts": 0.35, "projection": 0.25, "heatmap": 0.03, "offset": 0.2, "limb": 0.04, "matching": 0.3,
@@ -40,7 +40,7 @@ class Normalizers(NamedTuple):
 
 
 def count_labels(batch: Batch, levels: int) -> Normalizers:
-    """Counts of a batch; those of several batches add up."""
+    """Count the labels of a batch; counts of several batches add up."""
     weight = batch.projection_weight.float()
     counts = (
         torch.tensor(len(batch.image)), (batch.parts != IGNORE).sum(),
@@ -51,10 +51,10 @@ def count_labels(batch: Batch, levels: int) -> Normalizers:
 
 
 class Criterion(nn.Module):
-    """Sum over tasks of exp(-s) * loss + s, where s, the task's log-variance, is learnt (Kendall et al., 2018).
+    """Sum over tasks of exp(-s) * loss + s, with a learned log-variance s per task (Kendall et al., 2018).
 
-    All tasks then have gradients of equal size, whatever their losses are multiplied by. `loss_weights` multiplies
-    the whole term of a task instead.
+    All tasks then have gradients of equal size, whatever factor their losses have. `loss_weights` multiplies the whole
+    term of a task instead.
     """
 
     def __init__(self, loss_weights: dict[str, float] | None = None) -> None:
@@ -64,9 +64,9 @@ class Criterion(nn.Module):
         self.log_variance = nn.ParameterDict({k: nn.Parameter(s) for k, s in zip(TYPICAL, start, strict=True)})
 
     def forward(self, losses: dict[str, Tensor], share: float = 1.0) -> Tensor:
-        """The scalar to minimize, from some of the tasks' losses; s counts `share` times.
+        """Return the scalar to minimize, from some of the tasks' losses; s counts `share` times.
 
-        Every log-variance takes part, with factor 0 where its task does not: processes must agree on what has a
+        Log-variances of missing tasks enter with factor 0: all processes must agree on which parameters have a
         gradient.
         """
         terms = [s * 0.0 for task, s in self.log_variance.items() if task not in losses]
@@ -76,16 +76,16 @@ class Criterion(nn.Module):
         return torch.stack(terms).sum()
 
     def weights(self) -> dict[str, float]:
-        """The factor of each task now, for the log."""
+        """Return the current factor of each task, for the log."""
         return {k: float(torch.exp(-s.detach())) for k, s in self.log_variance.items()}
 
 
 def dense_losses(
     maps: HeadMaps, fields: list[Tensor], batch: Batch, counts: Normalizers, centers: bool = False
 ) -> dict[str, Tensor]:
-    """Losses of every head; of centers only if `centers`.
+    """Return the losses of every head; of centers only if `centers`.
 
-    Distances are in units of R, so that all pyramid levels count alike.
+    Distances are in units of R, so that all pyramid levels have equal weight.
     """
     logits = canvas_logits(maps.part_logits.float())  # [B, C+1, H, W]
     heatmap = batch.heatmap.float()  # [B, K, h, w]
@@ -104,7 +104,7 @@ def dense_losses(
 
 
 def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts: Normalizers) -> Tensor:
-    """Mean over the pyramid levels of the l1 error of D_l, in units of R.
+    """Return the mean over the pyramid levels of the l1 error of D_l, in units of R.
 
     fields: D_1.. in cells of their own level; target [B, 2, h, w] in cells of level 1; weight [B, h, w] 0 or 1.
     """
@@ -118,15 +118,15 @@ def projection_loss(fields: list[Tensor], target: Tensor, weight: Tensor, counts
 
 
 def _pooled(value: Tensor, level: int) -> Tensor:
-    """Means [B, ., h / 2^level, w / 2^level] of [B, (.,) h, w]."""
+    """Average [B, (.,) h, w] to [B, ., h / 2^level, w / 2^level]."""
     return F.avg_pool2d(value if value.ndim == 4 else value[:, None], 2**level)
 
 
 def _entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Sum of the binary cross-entropy of [B, N, h, w] logits over the cells of weight 1."""
+    """Return the sum of the binary cross-entropy of [B, N, h, w] logits over the cells of weight 1."""
     return (F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none") * weight).sum()
 
 
 def _over(total: Tensor, count: Tensor) -> Tensor:
-    """A mean; 0 where nothing is labelled."""
+    """Return a mean; 0 if nothing is labelled."""
     return total / count.clamp(min=1.0)

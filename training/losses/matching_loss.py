@@ -1,4 +1,4 @@
-"""The grouping error that the paper propagates through the matcher (section 3.3, "Differentiable Matching")."""
+"""Matching loss: the grouping error that the paper propagates through the matcher (section 3.3)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MARGIN = 1e-3  # keeps the cross-entropy finite at assignments of exactly 0 and 
 
 
 def matching_loss(maps: HeadMaps, joints: Tensor, decoder: Decoder) -> Tensor:
-    """Cross-entropy between the soft assignment Y of every limb and the labels' assignment.
+    """Return the cross-entropy between the soft assignment Y of every limb and the labels' assignment.
 
     A labelled joint owns the candidate of its class nearest to it, if that lies within half the voting radius. Only
-    pairs of owned candidates count: an unowned one may belong to somebody nobody labelled.
+    pairs of owned candidates count: an unowned one may belong to an unlabelled person.
 
     Args:
         maps: head maps [B, ..., h, w].
         joints: [B, M, K, 3], x, y in canvas pixels and v of M labelled people (v = 0: no such joint).
         decoder: of the taxonomy and configuration that the parser will have.
 
-    Returns the mean over each image's pairs [B], 0 where none counts; differentiable in heatmaps, offsets and limb
-    maps. An image's own mean, because how many pairs there are depends on the network: the losses of a step's parts
-    could not add up otherwise.
+    Returns the mean over each image's pairs [B], 0 if there is none; differentiable in heatmaps, offsets and limb
+    maps. The mean is per image, because the number of pairs depends on the network: the losses of a step's parts could
+    not add up otherwise.
 
     Differs from the paper, which does not say how Y's labels are made.
     """
@@ -48,10 +48,10 @@ def matching_loss(maps: HeadMaps, joints: Tensor, decoder: Decoder) -> Tensor:
 
 
 def owners(candidates: Candidates, joints: Tensor, reach: float) -> Tensor:
-    """[B, K, N] int64: the person (row of `joints`) whose joint a candidate is, -1 for nobody's.
+    """Return [B, K, N] int64: the person (row of `joints`) whose joint a candidate is, -1 if there is none.
 
-    `reach` is the farthest a candidate may lie from the joint it stands for, in canvas pixels. A candidate claimed by
-    two people belongs to the nearer one.
+    `reach` is the largest distance of a candidate from its joint, in canvas pixels. A candidate claimed by two people
+    belongs to the nearer one.
     """
     radius = canvas_to_cell(torch.tensor(reach)) - canvas_to_cell(torch.tensor(0.0))
     labelled = joints[..., 2].permute(0, 2, 1) > 0  # [B, K, M]

@@ -1,6 +1,6 @@
 """The network, its losses and their weights as one module, whose output a training step minimizes.
 
-One module, because DistributedDataParallel averages the gradients of whatever runs inside its forward.
+It is one module because DistributedDataParallel averages the gradients of what runs inside its forward.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class ModelWithLoss(nn.Module):
     def forward(
         self, batch: Batch, counts: Normalizers, matching: bool, share: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A part of a step's images.
+        """Compute the losses of a part of a step's images.
 
         Args:
             batch: these images.
-            counts: what is labelled in *all* images of the step, so that the results of its parts add up to the step's.
-            matching: whether wrong limb assignments count.
-            share: of the step's forward passes, over all processes; what does not depend on images is counted so often.
+            counts: label counts of *all* images of the step, so that the results of its parts add up to the step's.
+            matching: whether to add the matching loss.
+            share: of the step's forward passes, over all processes; terms that do not depend on images count so much.
 
         Returns the scalar to differentiate and each task's loss, detached.
         """

@@ -1,1 +1,1 @@
-"""From a labelled image to what the network sees and should say: augmentation, copy-paste, targets."""
+"""Network inputs and targets from labelled images: augmentation, copy-paste, target encoding."""

@@ -1,4 +1,4 @@
-"""From an image to a training or evaluation canvas: one warp for the image and all of its labels.
+"""Warp an image with all of its labels to a canvas, for training or evaluation.
 
 Frames: `_image` are the image's pixels, `_canvas` the result's. An affine map here is [2, 3] and works on *edge*
 coordinates (pixel i covers i..i+1), in which a change of scale needs no half-pixel terms.
@@ -21,7 +21,7 @@ Affine = NDArray[np.float64]  # [2, 3], from image to canvas, edge coordinates
 Colors = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
-FULL_HUE = 50.0  # degrees either way at color jitter 1
+FULL_HUE = 50.0  # largest hue rotation in degrees, at color jitter 1
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Augmentation:
     """Augmentation parameters: the paper's flip, scale, rotation and color jitter (section 4.1).
 
     Scale is relative to the image fitted into the canvas, log-uniform in its range. Brightness, contrast and
-    saturation change by a factor of 1 +- `color_jitter`, hues turn by up to `color_jitter` times `FULL_HUE`.
+    saturation change by a factor of 1 +- `color_jitter`; the hue rotates by up to `color_jitter` times `FULL_HUE`.
     """
 
     hflip_prob: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
-    rotation: float = 10.0  # degrees either way
+    rotation: float = 10.0  # largest angle in degrees, in both directions
     color_jitter: float = 0.3
 
 
 def augment(
     sample: Sample, rng: np.random.Generator, size: tuple[int, int], taxonomy: Taxonomy, config: Augmentation
 ) -> Sample:
-    """A random view of `sample` on a canvas of `size` (height, width); the same `rng` state gives the same view.
+    """Return a random augmentation of `sample` on a canvas of `size` (height, width), a function of the state of `rng`.
 
-    Around the image lie bars of `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 (and stay
-    known to be absent), people without a pixel left are dropped.
+    The margin around the image is `LETTERBOX_COLOR`, labelled background. Joints outside the canvas get v = 0 and stay
+    known to be absent; people without a pixel left are dropped.
     """
     flip = rng.random() < config.hflip_prob
     affine = _random_affine(sample, rng, size, config, flip)
@@ -55,9 +55,9 @@ def augment(
 def letterbox(
     sample: Sample, size: tuple[int, int], resample: Image.Resampling = Image.Resampling.BILINEAR
 ) -> tuple[Sample, Letterbox]:
-    """`sample` fitted into a canvas of `size`, by default exactly as the service does it, and where it lies there.
+    """Fit `sample` into a canvas of `size`, by default exactly as the service does; also returns its position there.
 
-    Nobody is dropped: rows of the result are rows of `sample`.
+    No person is dropped: rows of the result are rows of `sample`.
     """
     box = letterbox_geometry(sample.size, size)
     resized = (box.width, box.height)
@@ -85,18 +85,18 @@ def letterbox(
 def _random_affine(
     sample: Sample, rng: np.random.Generator, size: tuple[int, int], config: Augmentation, flip: bool
 ) -> Affine:
-    """Scale and turn about a random focus, then place the focus in the canvas."""
+    """Scale and rotate about a random focus, then place the focus in the canvas."""
     size_image, size_canvas = np.array(sample.size[::-1], float), np.array(size[::-1], float)  # both (x, y)
     low, high = config.scale
     scale = (size_canvas / size_image).min() * math.exp(rng.uniform(math.log(low), math.log(high)))
     angle = math.radians(rng.uniform(-config.rotation, config.rotation))
 
-    region = np.array([[0.0, 0.0], size_image])  # the focus is a point of somebody's box, or else of the image
+    region = np.array([[0.0, 0.0], size_image])  # the focus is a point of a person's box, or else of the image
     if len(sample.boxes):
         region = sample.boxes[rng.integers(len(sample.boxes))].astype(float).reshape(2, 2)
     focus_image = rng.uniform(region.min(axis=0), region.max(axis=0))
 
-    # Where the focus lands: at the center as far as the image still covers the canvas; if it cannot, anywhere inside.
+    # The focus goes to the center as far as the image still covers the canvas; if it cannot cover it, anywhere inside.
     before, after = scale * focus_image, scale * (size_image - focus_image)  # canvas pixels either side of the focus
     if flip:
         before[0], after[0] = after[0], before[0]
@@ -112,19 +112,19 @@ def _random_affine(
 
 
 def warp(sample: Sample, affine: Affine, size: tuple[int, int], colors: Colors | None = None) -> Sample:
-    """Image bilinear, maps nearest, points exact; around the image `LETTERBOX_COLOR`, labelled background.
+    """Warp image (bilinear), maps (nearest) and points (exact); the margin is `LETTERBOX_COLOR`, labelled background.
 
-    `colors` as in `random_colors`, for the image but not what lies around it. Nobody is dropped, names stay: of a
-    mirrored image see `swap_left_right`.
+    `colors` as in `random_colors`; they do not apply to the margin. No person is dropped, and left and right are not
+    exchanged: see `swap_left_right`.
     """
     scale = math.sqrt(abs(np.linalg.det(affine[:, :2])))
     factor = max(1, int(1 / scale + 0.25))  # averaging whole blocks first keeps bilinear sampling from aliasing
     source = Image.fromarray(sample.image)
     reduced = source.reduce(factor) if factor > 1 else source
-    varied = reduced if colors is None else reduced.convert("RGB", colors)
+    jittered = reduced if colors is None else reduced.convert("RGB", colors)
     return replace(
         sample,
-        image=_transform(varied, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR),
+        image=_transform(jittered, affine * [factor, factor, 1], size, Image.Resampling.BILINEAR, LETTERBOX_COLOR),
         parts=_transform(Image.fromarray(sample.parts), affine, size, Image.Resampling.NEAREST, 0),
         people=_transform(Image.fromarray(sample.people), affine, size, Image.Resampling.NEAREST, 0),
         keypoints=_move_keypoints(sample.keypoints, affine, size),
@@ -158,7 +158,7 @@ def _transform(
 
 
 def _move_keypoints(keypoints: Float32, affine: Affine, size: tuple[int, int]) -> Float32:
-    """Joints in canvas pixels; those outside are zeroed."""
+    """Map joints to canvas pixels; zero those outside."""
     moved = keypoints.copy()  # [n, K, 3]
     moved[:, :, :2] = (keypoints[:, :, :2] + 0.5) @ affine[:, :2].T + affine[:, 2] - 0.5
     x, y = moved[:, :, 0], moved[:, :, 1]
@@ -168,7 +168,7 @@ def _move_keypoints(keypoints: Float32, affine: Affine, size: tuple[int, int]) -
 
 
 def _move_boxes(boxes: Float32, affine: Affine, size: tuple[int, int]) -> Float32:
-    """Upright boxes around the moved corners, cut at the canvas."""
+    """Return upright boxes around the mapped corners, clipped to the canvas."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)  # [n, 4, 2]
     moved = (corners + 0.5) @ affine[:, :2].T + affine[:, 2] - 0.5
     limits = np.array([size[1] - 1, size[0] - 1])
@@ -190,10 +190,10 @@ def swap_left_right(sample: Sample, taxonomy: Taxonomy) -> Sample:
 
 
 def random_colors(image: UInt8, rng: np.random.Generator, color: float) -> Colors:
-    """Brightness, contrast, saturation and hue as one map of `image`'s colors."""
+    """Return random brightness, contrast, saturation and hue as one affine map of `image`'s colors."""
     brightness, contrast, saturation = 1 + rng.uniform(-color, color, 3)
     angle = color * math.radians(rng.uniform(-FULL_HUE, FULL_HUE))
-    # A turn about the grey axis (Rodrigues): greys stay, colors go round.
+    # A rotation about the gray axis (Rodrigues): grays stay, hues rotate.
     cos, sin = math.cos(angle), math.sin(angle) / math.sqrt(3)
     turn = cos * np.eye(3) + (1 - cos) / 3 + sin * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     saturate = saturation * np.eye(3) + (1 - saturation) * LUMA

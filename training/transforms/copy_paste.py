@@ -1,7 +1,7 @@
 """Copy-paste augmentation: people of one image are pasted in front of or behind those of another.
 
-After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021);
-here places and sizes follow the people who are already there.
+After Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021).
+Differs from them: positions and sizes follow the people of the image.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
 from training.transforms.augment import Affine, Colors, drop_empty_instances, random_colors, swap_left_right, warp
 from training.transforms.fields import dilate
 
-MOST = 3  # people who are pasted into one view
-SMALLEST = 48  # pixels of an image: the longer side of somebody worth cutting out
-RING = 2  # pixels of an image: width of the outline around a mask, and how far off the mask a joint may lie
-CLEAR = 0.9  # share of the outline that shows nobody
-FOUND = 1 / 3  # share of the joints that must be known
-TINIEST = 24  # pixels: the longer side of somebody pasted
-SIZES = 0.6, 1.4  # longer side, relative to somebody in the image
-ENLARGED = 2.0  # largest scale: beyond it people are a blur
-APART = 0.3, 1.3  # distance beside somebody; at 1 the two boxes touch
-MIRRORED, BEHIND, ELSEWHERE = 0.5, 0.3, 0.2  # probabilities; who is not elsewhere is beside somebody
-SHOWN = 0.3  # share of a pasted person that must be seen
-LEAST = 0.05  # share of the pixels that somebody must keep to be still there
+MOST = 3  # people pasted into one sample
+SMALLEST = 48  # image pixels: least longer side of a person to crop
+RING = 2  # image pixels: width of the outline around a mask, and how far off the mask a joint may lie
+CLEAR = 0.9  # least share of the outline that is background
+FOUND = 1 / 3  # least share of the joints that lie on the mask
+TINIEST = 24  # pixels: least longer side of a pasted person
+SIZES = 0.6, 1.4  # longer side of a pasted person, relative to a person of the image
+ENLARGED = 2.0  # largest scale: beyond it people are blurred
+APART = 0.3, 1.3  # horizontal distance of two people; at 1 their boxes touch
+MIRRORED, BEHIND, ELSEWHERE = 0.5, 0.3, 0.2  # probabilities of a flip, of pasting behind others, of a random position
+SHOWN = 0.3  # least visible share of a pasted person
+LEAST = 0.05  # share of its pixels below which a covered person is dropped
 
 Point = tuple[int, int]
 
 
 def copy_paste(sample: Sample, source: Sample, rng: np.random.Generator, taxonomy: Taxonomy, color: float) -> Sample:
-    """`sample` with up to three whole people of `source`; the same `rng` state pastes the same.
+    """Paste up to three complete people of `source` into `sample`; the result is a function of the state of `rng`.
 
-    `Augmentation.color_jitter` varies their colors. Returns `sample` unchanged if it has no people or `source` has no
-    complete person.
+    `color` is the color jitter of the pasted people, as `Augmentation.color_jitter`. Returns `sample` unchanged if it
+    has no people or `source` has no complete person.
     """
     if not len(sample.keypoints):
         return sample
@@ -59,8 +59,8 @@ def copy_paste(sample: Sample, source: Sample, rng: np.random.Generator, taxonom
 def crop_instance(sample: Sample, row: int) -> Sample | None:
     """Crop one person with a margin of `RING` pixels around the mask; None if the person is not complete.
 
-    Whole is who has a mask that ends before the image does, with nobody else and nothing unknown along its outline.
-    Joints off the mask are behind something that is not cut out with the person: where they are is no longer known.
+    A person is complete if the mask ends before the image does and its outline is background. Joints off the mask are
+    behind something that is not cropped with the person: they become unlabelled.
     """
     mask = sample.people == row + 1  # [H, W]
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -95,17 +95,17 @@ def crop_instance(sample: Sample, row: int) -> Sample | None:
 
 
 def paste_instance(sample: Sample, person: Sample, corner: Point, behind: bool = False) -> Sample:
-    """`sample` with the one person of `person`, a sample no larger, in front of everybody or behind them.
+    """Paste the one person of `person`, a sample no larger than `sample`, in front of all others or behind them.
 
     Args:
-        sample: the people who are already there.
-        person: a frame with one person, all of it inside the image.
-        corner: x, y in the image of the frame's first pixel.
-        behind: pixels of others, and unknown ones, stay.
+        sample: the image to paste into.
+        person: a crop with one person, all of it inside the image.
+        corner: x, y in the image of the crop's first pixel.
+        behind: keep the pixels of others, and unknown ones.
 
-    What is covered of anybody's joints turns from visible to hidden. Who keeps less than `LEAST` of the pixels is
-    dropped, and what is left of them becomes unknown. The person comes last, unless too little would be seen: then
-    nobody is pasted.
+    Covered joints turn from visible to occluded. A person who keeps less than `LEAST` of the pixels is dropped, and
+    the remaining pixels become unknown. The pasted person is the last row. If too little of it would be visible,
+    `sample` is returned unchanged.
     """
     (x, y), (height, width) = corner, person.size
     window = slice(y, y + height), slice(x, x + width)
@@ -147,7 +147,7 @@ def paste_instance(sample: Sample, person: Sample, corner: Point, behind: bool =
 
 
 def _place(person: Sample, sample: Sample, rng: np.random.Generator) -> tuple[float, Point]:
-    """Scale and first pixel (x, y) of somebody beside or before somebody of the image, mostly on the same ground."""
+    """Return scale and first pixel (x, y) for a person beside a person of the image, mostly on the same ground."""
     x0, y0, x1, y1 = sample.boxes[rng.integers(len(sample.boxes))].tolist()
     factor = math.exp(rng.uniform(*np.log(SIZES)))
     longer = max(TINIEST, factor * max(x1 - x0 + 1, y1 - y0 + 1))
@@ -155,7 +155,7 @@ def _place(person: Sample, sample: Sample, rng: np.random.Generator) -> tuple[fl
     height, width = (scale * length for length in person.size)
     limits = sample.size[1] - 1, sample.size[0] - 1
     x = (x0 + x1) / 2 + rng.choice([-1, 1]) * rng.uniform(*APART) * (x1 - x0 + width) / 2
-    # Somebody whose feet are outside gives no ground to stand on: heads are at one height then.
+    # If the other person's feet are outside the image, heads are aligned instead.
     y = y0 + height / 2 if y1 >= limits[1] - 1 else y1 - height / 2
     y += rng.uniform(-0.15, 0.15) * height
     x, y = rng.uniform(0, limits) if rng.random() < ELSEWHERE else np.clip((x, y), 0, limits)
@@ -177,14 +177,14 @@ def _fit(
 
 
 def _mix(front: UInt8, back: UInt8, mask: Bool) -> UInt8:
-    """`front` [h, w, 3] where `mask` holds, elsewhere `back`; the outermost pixel of the mask is a mixture."""
+    """Return `front` [h, w, 3] where `mask` holds, else `back`; the outermost pixels of the mask are blended."""
     blurred = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1)))
     opacity = Image.fromarray(np.where(mask, blurred, 0).astype(np.uint8))
     return np.asarray(Image.composite(Image.fromarray(front), Image.fromarray(back), opacity))
 
 
 def _at(mask: Bool, keypoints: Float32, corner: Point) -> Bool:
-    """[n, K], whether `mask` [h, w], whose first pixel is `corner` (x, y), holds at the pixel of a joint."""
+    """Return [n, K]: whether `mask` [h, w], whose first pixel is `corner` (x, y), holds at the pixel of a joint."""
     x, y = (np.rint(keypoints[:, :, axis] - corner[axis]).astype(int) for axis in (0, 1))  # [n, K]
     inside = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0])
     return (keypoints[:, :, 2] > 0) & inside & mask[y.clip(0, mask.shape[0] - 1), x.clip(0, mask.shape[1] - 1)]

@@ -1,7 +1,7 @@
-"""Label maps on the grid of cells: heatmaps, offsets, projection field and limbs of known people.
+"""Target fields on the grid of cells: heatmaps, offsets, projection field, limbs and centers.
 
-Everything is in cells: joints are (x, y) with a cell's center at integers. Shapes: n people, K joints, L limbs,
-h x w cells.
+Everything is in cells: joints are (x, y) with a cell's center at integers. Shapes: n people, K joints, L limbs, h x w
+cells.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Size = tuple[int, int]  # height, width in cells
 
 
 def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tuple[UInt8, Float16]:
-    """Heatmaps M and offsets O of Eq. 8.
+    """Render the heatmaps M and offsets O of Eq. 8.
 
     Args:
-        joints: [n, K, 2] where each person's joints are.
+        joints: [n, K, 2] positions of each person's joints.
         present: [n, K], which of them exist.
         size: h, w.
         radius: R in cells.
@@ -34,7 +34,7 @@ def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tup
     (h, w), classes = size, joints.shape[1]
     reach = int(radius + 0.5)  # a disk fits into this many cells around the rounded joint
     margin = reach + 1
-    # A margin on all sides saves cutting windows at the border.
+    # With a margin on all sides, windows need no clipping at the border.
     nearest = np.full((classes, h + 2 * margin, w + 2 * margin), np.inf, np.float32)  # squared distances
     offsets = np.zeros((classes, 2, h + 2 * margin, w + 2 * margin), np.float16)
     window = np.arange(-reach, reach + 1)
@@ -56,11 +56,11 @@ def joint_maps(joints: Float32, present: Bool, size: Size, radius: float) -> tup
 
 
 def projection_map(people: UInt8, joints: Float32, present: Bool) -> tuple[Float32, UInt8]:
-    """The dense-to-sparse projection field D: from a person's cell to the nearest joint of the same person.
+    """Render the dense-to-sparse projection field D: from a person's cell to the nearest joint of the same person.
 
     Args:
         people: [h, w], 0 nobody, i = person i-1, 255 unknown.
-        joints: [n, K, 2] where each person's joints are.
+        joints: [n, K, 2] positions of each person's joints.
         present: [n, K], which of them exist.
 
     Returns the field [2, h, w] and its weight [h, w]: 1 on people with at least one joint, elsewhere both 0.
@@ -80,7 +80,7 @@ def projection_map(people: UInt8, joints: Float32, present: Bool) -> tuple[Float
 
 
 def limb_maps(joints: Float32, present: Bool, limbs: Sequence[tuple[int, int]], size: Size, sigma: float) -> Float32:
-    """The limb maps Q [L, h, w] in [0, 1], the largest response where limbs of several people meet.
+    """Render the limb maps Q [L, h, w] in [0, 1]; the largest response if limbs of several people meet.
 
     The response is exp(-d^2 / (2 sigma^2)), d being the distance to the *segment* between a limb's joints: 1 along the
     limb, a Gaussian of width `sigma` (cells) across it, and round caps past its ends; 0 beyond three sigma.
@@ -116,15 +116,15 @@ def limb_maps(joints: Float32, present: Bool, limbs: Sequence[tuple[int, int]], 
 
 
 def center_maps(joints: Float32, present: Bool, size: Size) -> tuple[UInt8, Float32]:
-    """Render people's centers and the vectors from them to their joints, as a network without error predicts them.
+    """Render people's centers and the vectors from cells to their joints, as a perfect network predicts them.
 
     Args:
-        joints: [n, K, 2] where each person's joints are.
+        joints: [n, K, 2] positions of each person's joints.
         present: [n, K], which of them exist; the center is the middle of the box around them.
         size: h, w.
 
-    Returns the centers [1, h, w], 1 at the cell of each, and the ways [K, 2, h, w] from a cell to the joints of the
-    person whose center is nearest; to absent ones, as to the center.
+    Returns the centers [1, h, w], 1 at the cell of each, and the vectors [K, 2, h, w] from a cell to the joints of the
+    person with the nearest center; for absent joints, to the center.
     """
     center = np.zeros((1, *size), np.uint8)
     ways = np.zeros((joints.shape[1], 2, *size), np.float32)

@@ -1,4 +1,4 @@
-"""From a labelled canvas to what the network should say about it, and batches of that.
+"""Training targets of labelled canvases, and batches of them.
 
 Cell (x, y) of the stride-4 grid has its center at canvas coordinates (4 x + 1.5, 4 y + 1.5).
 """
@@ -31,11 +31,11 @@ from training.transforms.fields import Float16, center_maps, dilate, joint_maps,
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
 _FIRST_CELL = np.float32((STRIDE - 1) / 2)  # center of cell 0, in canvas pixels
-TOLERATED = 16  # unreadable images at the start, before they count as too many
+TOLERATED = 16  # so many unreadable images never end a run
 
 
 class Targets(NamedTuple):
-    """Labels of one canvas, for C parts, K joints and L limbs. Weights are 1 where the label is known, else 0."""
+    """Targets of one canvas, for C parts, K joints and L limbs. Weights are 1 if the label is known, else 0."""
 
     parts: UInt8  # [H, W], 0 background, 1..C, 255 unknown
     heatmap: UInt8  # [K, h, w], 1 within R of a joint of class k
@@ -51,7 +51,7 @@ class Targets(NamedTuple):
 
 
 def ideal_centers(targets: Targets) -> tuple[UInt8, Float32]:
-    """`fields.center_maps` of the people of `targets`."""
+    """Return `fields.center_maps` of the people of `targets`."""
     joints = targets.joints[: int(targets.person_count)]
     xy_cell = (joints[:, :, :2] - _FIRST_CELL) / np.float32(STRIDE)
     return center_maps(xy_cell, joints[:, :, 2] > 0, targets.heatmap.shape[1:])
@@ -75,12 +75,12 @@ class Batch(NamedTuple):
 
 
 def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets:
-    """Targets of a canvas whose sides are multiples of the stride (InputError otherwise).
+    """Encode a canvas as targets. Raises InputError if a side is no multiple of the stride.
 
-    What nobody labelled has weight 0: heatmaps and limbs in ignored regions outside every labelled joint's disk, and
-    around a person the heatmap of each joint that was not looked for, with the limbs that end in it. A limb that the
-    canvas cuts is unknown as well. "Around" is the person's mask (its box, without a mask), grown by R, because that
-    is how far the disk of an unseen joint may reach.
+    Unknown labels have weight 0: heatmaps and limbs in ignore regions outside every labelled joint's disk, and around
+    a person the heatmap of each joint that is not labelled, with the limbs that end in it. A limb that the canvas cuts
+    is unknown as well. "Around" is the person's mask (its box, without a mask), dilated by R, because the disk of an
+    unlabelled joint may reach that far.
     """
     height, width = sample.size
     if height % STRIDE or width % STRIDE:
@@ -129,7 +129,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
 
 
 def _region(sample: Sample, row: int, people: UInt8) -> Bool:
-    """The cells [h, w] of a person's mask, or of its box where it has none."""
+    """Return the cells [h, w] of a person's mask, or of its box if there is no mask."""
     if sample.has_mask[row]:
         return people == row + 1
     x0, y0, x1, y1 = (sample.boxes[row] / STRIDE).astype(int)
@@ -139,7 +139,7 @@ def _region(sample: Sample, row: int, people: UInt8) -> Bool:
 
 
 class SampleSpec(NamedTuple):
-    """An image as an epoch shows it."""
+    """An image of an epoch, and the canvas size it is shown at."""
 
     epoch: int
     image: int  # index
@@ -152,15 +152,15 @@ Indices = NDArray[np.int_]
 class TrainingSet(Dataset[tuple[UInt8, Targets]]):
     """The samples of each epoch, their order and augmentation: a function of (seed, epoch, image) alone.
 
-    An epoch shows every human-annotated image once and a random `config.pseudo_label_fraction` of those with
+    An epoch has every human-annotated image once and a random `config.pseudo_label_fraction` of those with
     pseudo-labels. It adds a random subset of the synthetic ones so that they make up `config.synthetic_fraction` of
-    all. If there are no real or no synthetic images, all others are shown. Item (epoch, index) is the canvas of image
-    `index` of the data set and its targets (see `SampleSpec`). With probability `config.copy_paste_prob`, people of
-    another image of the epoch are pasted into it, of a real one if there are any, never of one outside of `indices`.
-    An image that cannot be read is reported and becomes a canvas without known labels. Its DatasetError ends the run
-    if `strict`, or if most images cannot be read.
+    all. If there are no real or no synthetic images, all others are used. Item (epoch, index) is the augmented canvas
+    of image `index` of the data set and its targets (see `SampleSpec`). With probability `config.copy_paste_prob`,
+    people of another image of the epoch are pasted into it: of a real image if there are any, never of one outside of
+    `indices`. An image that cannot be read is reported and becomes a canvas without known labels. Its DatasetError
+    ends the run if `strict`, or if most images cannot be read.
 
-    Raises InputError for shares and probabilities that are none.
+    Raises InputError if a fraction or probability is out of range.
     """
 
     def __init__(
@@ -198,22 +198,22 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self._read, self._unreadable = 0, set[int]()  # of this loading process
 
     def __len__(self) -> int:
-        """Images of an epoch."""
+        """Number of images per epoch."""
         return len(self._human) + self._taught_drawn + self._drawn
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of the optimizer in an epoch; images that do not fill a batch wait for another epoch."""
+        """Optimizer steps per epoch; images that do not fill a batch are left for another epoch."""
         return max(1, len(self) // self.config.batch_size)
 
     def order(self, epoch: int) -> list[int]:
-        """Indices into `dataset` in the order of this epoch."""
+        """Return indices into `dataset` in the order of this epoch."""
         rng = np.random.default_rng((self.config.seed, epoch))
         drawn = rng.permutation(self._rendered)[: self._drawn]
         return [int(i) for i in rng.permutation(np.concatenate([self._real_of(epoch), drawn]))]
 
     def canvas(self, view: SampleSpec | tuple[int, int]) -> Sample:
-        """An image as this epoch shows it, not yet encoded. Raises DatasetError where it cannot be read."""
+        """Return an image as augmented in this epoch, before encoding. Raises DatasetError if it cannot be read."""
         epoch, index, size = SampleSpec(*view)
         rng = np.random.default_rng((self.config.seed, epoch, index))
         sample = self.dataset.load(index)
@@ -225,14 +225,14 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         return _with_nobody(sample) if self.config.unlabeled_as == "background" else sample
 
     def _real_of(self, epoch: int) -> Indices:
-        """The real images of an epoch: all whose joints are human work, and a share of the others, drawn anew."""
+        """Return the real images of an epoch: all human-annotated ones and a random fraction of the others."""
         if self.config.pseudo_label_fraction == 1:
             return self._real
         rng = np.random.default_rng((self.config.seed, epoch)).spawn(1)[0]
         return np.sort(np.concatenate([self._human, rng.permutation(self._taught)[: self._taught_drawn]]))
 
     def _sources(self, epoch: int, index: int) -> Indices:
-        """Other images of an epoch that people may be cut out of: real ones, where there are any."""
+        """Return the other images of an epoch to paste people from: real ones if there are any."""
         candidates = self._real_of(epoch) if self._real.size else self._rendered
         return candidates[self._shows_people[candidates] & (candidates != index)]
 
@@ -253,7 +253,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
 
 
 def _with_nobody(sample: Sample) -> Sample:
-    """Unknown pixels become background, those of somebody whose part is unknown too."""
+    """Turn unknown pixels into background, including a person's pixels with an unknown part."""
     unknown = sample.parts == IGNORE
     return replace(
         sample,
@@ -263,7 +263,7 @@ def _with_nobody(sample: Sample) -> Sample:
 
 
 def _unknown(size: tuple[int, int], joints: int) -> Sample:
-    """A canvas that teaches nothing."""
+    """Return a canvas without known labels."""
     nobody = np.zeros((0, joints, 3), np.float32)
     return Sample(
         image=np.full((*size, 3), LETTERBOX_COLOR, np.uint8),
