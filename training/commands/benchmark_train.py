@@ -11,7 +11,7 @@ from model.taxonomy import get_taxonomy
 from training.config.recipes import RECIPES
 from training.data.datasets.open import open_split
 from training.studies.training_speed import measure_speed
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 HELP = "measure how fast a recipe trains on this machine"
 

@@ -18,7 +18,7 @@ from training.data.datasets.base import ImageDataset
 from training.data.datasets.open import open_dataset
 from training.data.label_checks import LeftRightCheck, check_labels
 from training.data.samples import DatasetError
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 from training.visualization.target_grid import Row, draw_sheet, fit
 
 HELP = "look at a data set: counts, what seems wrong, and a picture of what it teaches"

@@ -13,7 +13,7 @@ from training.data.datasets.license_filter import with_licenses
 from training.data.datasets.open import open_split
 from training.data.licenses import chosen_licenses
 from training.engine.loop import train
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 HELP = "train a recipe; run it again to continue where it was stopped"
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from model.checkpoint import read_checkpoint
 from model.manifest import read_bundle
 from training.data.licenses import count_licenses, is_within
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 
 def recorded_licenses(path: Path | None) -> dict[str, int]:

@@ -29,7 +29,7 @@ from training.engine.schedule import Schedule
 from training.engine.train_step import TrainStep
 from training.engine.unit_rms import load_plain_state, plain_state
 from training.engine.validation import Figures, validate
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 LOG_EVERY = 20
 LAST = "last.ckpt"

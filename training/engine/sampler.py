@@ -10,7 +10,8 @@ from model.errors import InputError
 from training.config.train_config import TrainConfig
 from training.engine.distributed import DistEnv
 from training.engine.schedule import Schedule
-from training.transforms.targets import Batch, SampleSpec, TrainingSet, collate
+from training.transforms.targets import Batch, collate
+from training.transforms.training_set import SampleSpec, TrainingSet
 
 AHEAD = 4  # batches that each loading process has ready
 

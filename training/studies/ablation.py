@@ -21,7 +21,8 @@ from training.engine.loop import LAST, train
 from training.evaluation.evaluate import evaluate
 from training.inference.predictors import parse_with
 from training.transforms.augment import letterbox
-from training.transforms.targets import TrainingSet, collate, encode
+from training.transforms.targets import collate, encode
+from training.transforms.training_set import TrainingSet
 
 REPORT = "metrics.json"
 

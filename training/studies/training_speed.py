@@ -25,7 +25,8 @@ from training.engine.sampler import AHEAD, load_batches
 from training.engine.schedule import Schedule
 from training.engine.train_step import TrainStep
 from training.studies.latency.machine import machine, synchronize
-from training.transforms.targets import Batch, TrainingSet
+from training.transforms.targets import Batch
+from training.transforms.training_set import TrainingSet
 
 WARM_UP = 3  # steps in which libraries choose their kernels
 

@@ -31,7 +31,7 @@ from training.inference.predictors import parse_with
 from training.studies.ablation import REPORT, MeasuredOn
 from training.studies.latency.machine import synchronize
 from training.studies.training_speed import measure_speed
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 TIMED = 10  # steps that are timed for each figure that a plan is made of
 NETWORK_RUNS = 15

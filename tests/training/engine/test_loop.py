@@ -29,7 +29,8 @@ from training.engine.sampler import load_batches
 from training.engine.schedule import Schedule
 from training.engine.train_step import TrainStep
 from training.losses.model_with_loss import ModelWithLoss
-from training.transforms.targets import TrainingSet, collate
+from training.transforms.targets import collate
+from training.transforms.training_set import TrainingSet
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from training.studies.variants import (
     seconds_a_step,
     variant_tables,
 )
-from training.transforms.targets import TrainingSet
+from training.transforms.training_set import TrainingSet
 
 SMALL = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
 TWO = """
