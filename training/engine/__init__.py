@@ -1,1 +1,1 @@
-"""The training loop and what it runs on: sampler, schedule, processes, initial weights, log, validation."""
+"""The training loop and its parts: sampler, schedule, processes, initial weights, log, validation."""

@@ -1,4 +1,4 @@
-"""Dead channels: whether what the backbone knew before training is still alive during it."""
+"""Dead channels: checks that pretrained features stay alive during training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from model.backbones.base import Backbone
 from model.errors import UserError
 from model.network import Network
 
-LEAST_ALIVE = 0.95  # share of the channels below which a run is stopped
-_SHARE = 1e-3  # of its deviation before training that a living channel keeps at least
+LEAST_ALIVE = 0.95  # share of living channels below which a run stops
+_SHARE = 1e-3  # a living channel keeps at least so much of its deviation before training
 
 
 class DeadBackboneError(UserError):
-    """Training has killed pretrained features. The message names the layers and the remedy."""
+    """Training has destroyed pretrained features. The message names the layers and the remedy."""
 
 
 class ChannelHealth:
-    """Follows every pretrained channel: the inputs of the backbone's layers, i.e. what activations let through.
+    """Tracks every pretrained channel: the inputs of the backbone's layers, i.e. what activations let through.
 
     Args:
         network: with pretrained weights, before training.
-        canvases: uint8 [B, H, W, 3], on which channels are looked at, now and later.
+        canvases: uint8 [B, H, W, 3], on which channels are measured, now and later.
     """
 
     def __init__(self, network: Network, canvases: Tensor) -> None:
@@ -33,13 +33,13 @@ class ChannelHealth:
         self.before = channel_deviations(network, canvases)
 
     def alive(self, network: Network) -> dict[str, float]:
-        """By layer, the share of the channels that varied before training and still do; layers without any left out."""
+        """Return the share of living channels by layer; layers whose channels never varied are omitted."""
         return _shares(self._living(network))
 
     def check(self, network: Network) -> float:
-        """The share of living channels over all layers.
+        """Return the share of living channels over all layers.
 
-        Raises DeadBackboneError where it is below `LEAST_ALIVE`.
+        Raises DeadBackboneError if it is below `LEAST_ALIVE`.
         """
         layers = self._living(network)
         share = float(torch.cat(list(layers.values())).float().mean()) if layers else 1.0
@@ -54,7 +54,7 @@ class ChannelHealth:
         return share
 
     def _living(self, network: Network) -> dict[str, Tensor]:
-        """By layer, which of the channels that varied before training still do, bool; layers without any left out."""
+        """Return bool by layer: which channels that varied before training still do; omits layers without any."""
         now = channel_deviations(network, self.canvases)
         varied = {name: before > 0 for name, before in self.before.items()}
         return {name: now[name][mask] > _SHARE * self.before[name][mask] for name, mask in varied.items() if mask.any()}
@@ -75,7 +75,7 @@ def _shares(layers: dict[str, Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def channel_deviations(network: Network, canvases: Tensor) -> dict[str, Tensor]:
-    """By pretrained layer, the standard deviation [C] of each input channel over the images and their pixels.
+    """Return, by pretrained layer, the standard deviation [C] of each input channel over the images and their pixels.
 
     The backbone's outputs count as the inputs of layers that follow, under the names X_1..X_4.
     """

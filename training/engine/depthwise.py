@@ -7,20 +7,20 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-GROUP = 16  # channels that are convolved with each other; of all those products only a channel's own is kept
+GROUP = 16  # channels that are convolved with each other; only a channel's product with itself is kept
 
 
 class FastDepthwiseConv2d(nn.Conv2d):
     """A square depthwise convolution of stride 1 that keeps the size; its weight gradient is computed in groups.
 
-    oneDNN fills its registers with the channels of a group, and a depthwise convolution has one in each: for 5x5
-    filters in bfloat16 the weight gradient took 30 to 40 times as long as the forward pass. Sixteen times the
-    arithmetic, in groups of 16, takes a seventh of that. Results are equal but for rounding.
+    oneDNN vectorizes over the channels of a group, and a depthwise convolution has one channel per group: for 5x5
+    filters in bfloat16 the weight gradient took 30 to 40 times as long as the forward pass. Groups of 16 need sixteen
+    times the arithmetic and take a seventh of that time. Results are equal up to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """As `nn.Conv2d`."""
-        if x.device.type != "cpu":  # cuDNN has better ways
+        """Compute the same as `nn.Conv2d`."""
+        if x.device.type != "cpu":  # cuDNN's gradient is fast
             return super().forward(x)
         weight = self.weight
         if torch.is_autocast_enabled("cpu"):
@@ -32,13 +32,13 @@ class FastDepthwiseConv2d(nn.Conv2d):
     def of(cls, layer: nn.Conv2d) -> Self:
         """Return a fast copy of `layer` that shares its filters."""
         channels, size = layer.in_channels, layer.kernel_size[0]
-        quick = cls(channels, channels, size, padding=size // 2, groups=channels, bias=False, device="meta")
-        quick.weight = layer.weight
-        return quick
+        fast = cls(channels, channels, size, padding=size // 2, groups=channels, bias=False, device="meta")
+        fast.weight = layer.weight
+        return fast
 
 
 def replace_depthwise_convs(module: nn.Module) -> None:
-    """Replace the convolutions inside `module` that `FastDepthwiseConv2d` serves well; parameters and names stay.
+    """Replace the convolutions inside `module` that `FastDepthwiseConv2d` accelerates; parameters and names stay.
 
     Those are depthwise ones of 5x5 and more, without a bias; with 3x3 filters torch's own gradient is faster.
     """
@@ -68,7 +68,7 @@ class _Depthwise(torch.autograd.Function):
         channels, _, size, _ = weight.shape
 
         def differentiate(filters: Tensor, groups: int, what: int) -> Tensor:
-            """With respect to 0 `x`, 1 `filters`."""
+            """Return the gradient with respect to `x` (what = 0) or `filters` (what = 1)."""
             arguments = [1, 1], [size // 2, size // 2], [1, 1], False, [0, 0], groups
             wanted = [what == 0, what == 1, False]
             found: Tensor = torch.ops.aten.convolution_backward(gradient, x, filters, None, *arguments, wanted)[what]

@@ -1,4 +1,4 @@
-"""One training run in several processes, as `torchrun` starts them; without it, a single one."""
+"""Distributed training: several processes started by `torchrun`, or a single one without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DistEnv:
-    """This process among `world_size` that train together, and the device it computes on."""
+    """The rank of this process among `world_size`, and the device it computes on."""
 
     rank: int
     world_size: int
@@ -28,7 +28,7 @@ class DistEnv:
         return self.rank == 0
 
     def all_reduce(self, value: Tensor) -> Tensor:
-        """The sum of `value` over all processes, without gradient."""
+        """Return the sum of `value` over all processes, without gradient."""
         if self.world_size > 1:
             value = value.clone()
             dist.all_reduce(value)
@@ -50,16 +50,16 @@ def init_distributed() -> Iterator[DistEnv]:
     try:
         yield DistEnv(dist.get_rank(), count, device)
     finally:
-        # DistributedDataParallel lies in a reference cycle and keeps the group's threads alive: found as late as the
-        # interpreter's end, they abort the process.
+        # DistributedDataParallel lies in a reference cycle and keeps the group's threads alive. Collected at the
+        # interpreter's end, they would abort the process.
         gc.collect()
         dist.destroy_process_group()
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over the batch of all processes, so that a run does not depend on how many there are.
+    """BatchNorm over the batch of all processes, so that a run does not depend on their number.
 
-    torch's SyncBatchNorm does the same on GPUs alone.
+    torch's SyncBatchNorm does the same, but only on GPUs.
     """
 
     running_mean: Tensor  # [C]
@@ -68,7 +68,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] to the same."""
+        """Normalize [B, C, h, w]."""
         if not self.training:
             return super().forward(x)
         sums = torch.cat([x.float().sum((0, 2, 3)), x.float().square().sum((0, 2, 3))])  # [2C]
@@ -88,7 +88,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> Self:
-        """`norm` shared: its parameters and buffers are the same tensors."""
+        """Return a synchronized copy of `norm` that shares its parameters and buffers."""
         shared = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
         shared.weight, shared.bias = norm.weight, norm.bias
         if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
@@ -107,7 +107,7 @@ def convert_sync_batchnorm(module: nn.Module) -> None:
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """Every process's result depends on everybody's input: the gradient is summed as well."""
+    """Sum over processes with gradient: every result depends on all inputs, so gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: object, value: Tensor) -> Tensor:

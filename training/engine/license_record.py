@@ -1,4 +1,4 @@
-"""What a checkpoint says of the licenses of the images that its weights learned from."""
+"""Record in a checkpoint how many images of each license its weights learned from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.transforms.training_set import TrainingSet
 
 
 def recorded_licenses(path: Path | None) -> dict[str, int]:
-    """Images by license that a checkpoint or bundle records; empty where it records none."""
+    """Return the image counts by license that a checkpoint or bundle records; empty if it has none."""
     if path is None:
         return {}
     if path.is_dir():
@@ -24,11 +24,11 @@ def recorded_licenses(path: Path | None) -> dict[str, int]:
 
 
 def count_learned(data: TrainingSet, last: Path, start: Path | None) -> dict[str, int]:
-    """Images by license that the weights of a run learned from, most first.
+    """Count the images that the weights of a run learned from by license, most frequent first.
 
-    They are those of `data`, and what is recorded of the run so far (its checkpoint `last`) or, at its beginning, of
-    the weights that it starts from. Which of these are the same images nobody recorded: of each license there are at
-    least so many.
+    They are the images of `data` and those recorded for the run so far (its checkpoint `last`) or, at its beginning,
+    for its initial weights. The overlap of the two is not recorded, so the count of a license is the larger one: a
+    lower bound.
     """
     own = count_licenses(data.dataset.records[index].license for index in data.indices)
     earlier = recorded_licenses(last if last.exists() else start)
@@ -37,7 +37,7 @@ def count_learned(data: TrainingSet, last: Path, start: Path | None) -> dict[str
 
 
 def warn_of_start(start: Path | None, licenses: Sequence[str]) -> None:
-    """Say where a restricted run starts from weights that are not known to have learned within its restriction."""
+    """Warn if a restricted run starts from weights that are not known to have learned within its restriction."""
     if start is not None and licenses and not is_within(recorded_licenses(start), licenses):
         tqdm.write(
             f"{start} learned from images with other or unrecorded licenses: --licenses restricts this run alone",

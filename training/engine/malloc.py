@@ -1,4 +1,4 @@
-"""glibc's malloc keeps the memory that a step frees."""
+"""Keep the memory that a step frees inside glibc's malloc."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ NEVER, MORE_AT_ONCE = -1, 256 << 20
 
 
 def disable_malloc_trim() -> bool:
-    """Tell glibc to keep what this process frees; returns whether it does (elsewhere nothing changes).
+    """Tell glibc to keep what this process frees. Returns whether it does; on other systems nothing changes.
 
-    By default it gives large blocks back to the system and asks for them again, each time zeroed page by page. A
+    By default glibc returns large blocks to the system and requests them again, each time zeroed page by page. A
     training step on a CPU allocates gigabytes of activations: that took a fifth (bfloat16) to a third of its time.
-    The process holds on to its peak instead.
+    Instead, the process keeps its peak memory.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The network as a run begins, and the losses around it."""
+"""Build the network with its initial weights, and the module with its losses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.losses.model_with_loss import ModelWithLoss
 
 
 def make_network(config: TrainConfig, pretrained: Path | None = None, start: Path | None = None) -> Network:
-    """The network as a run begins: from its backbone's public weights and an earlier run's, frozen as configured."""
+    """Build the network: weights of its backbone or of an earlier run, frozen and normalized as configured."""
     network = Network(config.model)
     if pretrained is not None:
         graph = pretrained.suffix == ".json"
@@ -34,7 +34,7 @@ def make_network(config: TrainConfig, pretrained: Path | None = None, start: Pat
 
 
 def prepare(network: Network, config: TrainConfig) -> None:
-    """Freeze what `config` keeps, and make the rest fit to learn; what the network computes stays the same."""
+    """Freeze and normalize parameters as configured; the network's outputs stay the same."""
     network.backbone.freeze_stages(config.frozen_stages)
     if config.freeze_backbone:
         network.backbone.freeze_pretrained()
@@ -45,7 +45,7 @@ def prepare(network: Network, config: TrainConfig) -> None:
 
 
 def make_model_with_loss(config: TrainConfig, network: Network) -> ModelWithLoss:
-    """Build the network with its losses."""
+    """Join the network and its losses."""
     decoder = Decoder(get_taxonomy(config.model.taxonomy), config.decoder)
     weights = {
         "offset": config.offset_loss_weight,

@@ -1,4 +1,4 @@
-"""What moves the weights: the optimizer and the moving average of its path."""
+"""The optimizer, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """An exponential moving average that forgets its start: over n steps it reaches back at most about n / 10.
+    """Return an exponential moving average that forgets its start: over n steps it reaches back at most about n / 10.
 
     With a fixed decay of 0.998 the untrained weights would still make up a tenth of the average after 1,000 steps.
     """
@@ -32,10 +32,10 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 
 
 def make_optimizer(config: TrainConfig, objective: ModelWithLoss) -> torch.optim.Optimizer:
-    """Two rates, for pretrained and new layers; no weight decay for biases, norms and the tasks' log-variances.
+    """Build the optimizer with two learning rates, for pretrained and new layers.
 
-    None either for pretrained tensors that `unit_rms` normalizes: it would pull them away from their size. Groups say
-    whether they are "pretrained".
+    Biases, norms and the tasks' log-variances have no weight decay. Pretrained tensors that `unit_rms` normalizes have
+    none either: it would shrink them. Each parameter group has the key "pretrained".
     """
     pretrained = {id(p) for p in objective.network.backbone.pretrained_parameters()}
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}

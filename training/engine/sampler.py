@@ -13,15 +13,15 @@ from training.engine.schedule import Schedule
 from training.transforms.targets import Batch, collate
 from training.transforms.training_set import SampleSpec, TrainingSet
 
-AHEAD = 4  # batches that each loading process has ready
+AHEAD = 4  # batches that each loading process prefetches
 
 
 def load_batches(
     data: TrainingSet, config: TrainConfig, schedule: Schedule, step: int, processes: DistEnv
 ) -> Iterator[Batch]:
-    """Endless batches of one process from a step on, `config.gradient_accumulation_steps` a step.
+    """Yield batches of one process without end from a step on, `config.gradient_accumulation_steps` per step.
 
-    A step's images are the same whether or not the run was interrupted before it, and whatever the number of processes.
+    A step's images do not depend on interruptions before it, nor on the number of processes.
     Raises InputError for a batch that cannot be divided evenly.
     """
     if config.batch_size % (processes.world_size * config.gradient_accumulation_steps):

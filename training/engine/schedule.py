@@ -9,16 +9,16 @@ from dataclasses import replace
 from model.errors import InputError
 from training.config.train_config import Stage
 
-FLOOR = 0.01  # share of the rate that a cosine ends with
+FLOOR = 0.01  # final value of a cosine, relative to the learning rate
 
 
 class Schedule:
     """The stages of a run in steps.
 
     Args:
-        stages: one after the other.
-        epoch_steps: steps of an epoch.
-        steps: instead of the stages' own total; all are shortened or lengthened alike, to at least a step each.
+        stages: in order.
+        epoch_steps: steps per epoch.
+        steps: overrides the stages' own total; all keep their proportions, with at least one step each.
 
     Raises:
         InputError: there is no stage, a stage has no length, or `steps` is less than the number of stages.
@@ -50,7 +50,7 @@ class Schedule:
         return sum(self.lengths)
 
     def at(self, step: int) -> tuple[Stage, float]:
-        """The stage of a step, and the learning rate there."""
+        """Return the stage and the learning rate of a step."""
         done = step
         for stage, length in zip(self.stages, self.lengths, strict=True):
             if done < length:

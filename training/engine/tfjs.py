@@ -1,4 +1,4 @@
-"""Weights of a TensorFlow.js graph: a JSON file that describes them, and a binary file beside it."""
+"""Read weights of a TensorFlow.js graph: a JSON file that describes them, and a binary file beside it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from model.errors import InputError
 
 
 def read_tfjs(path: Path) -> dict[str, Tensor]:
-    """The float variables of a graph model by name, as float32, axes in TensorFlow's order.
+    """Read the float variables of a graph model by name, as float32, with axes in TensorFlow's order.
 
     Args:
         path: `model.json`. Its weight files lie in the same folder under the names it gives, or in one file with
             the JSON's own name and the suffix .bin, as some packages rename them.
 
     Raises:
-        InputError: the file is no such description, or the weights are missing, cut or in an unknown encoding.
+        InputError: the file is no such description, or the weights are missing, truncated or in an unknown encoding.
     """
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
@@ -43,7 +43,7 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
 
 
 def _read(path: Path, names: list[str]) -> bytes:
-    """The bytes of a group of weights."""
+    """Return the bytes of a group of weights."""
     files = [path.parent / name for name in names]
     if not all(file.exists() for file in files):
         files = [path.with_suffix(".bin")]

@@ -1,4 +1,4 @@
-"""One step of the optimizer, whatever number of passes and processes its images are spread over."""
+"""One step of the optimizer, for any number of forward passes and processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.transforms.targets import Batch
 
 
 class TrainStep:
-    """One step of the optimizer, whatever number of passes and processes its images are spread over."""
+    """One step of the optimizer, for any number of forward passes and processes."""
 
     def __init__(
         self, config: TrainConfig, objective: ModelWithLoss, optimizer: torch.optim.Optimizer, processes: DistEnv
@@ -32,9 +32,9 @@ class TrainStep:
             self.objective = DistributedDataParallel(objective, device_ids=devices)
 
     def __call__(self, parts: Sequence[Batch], rate: float, stage: Stage) -> dict[str, Tensor]:
-        """Learn from the batches of this process; returns each loss's share that they make up, and more for the log.
+        """Update the weights with the batches of this process. Returns their part of each loss, and the gradient norm.
 
-        Raises InputError where a loss is no longer a number.
+        Raises InputError if a loss is not finite.
         """
         device, processes = self.processes.device, self.processes
         backbone_lr_mult = self.config.backbone_lr_mult if stage.backbone_lr_mult is None else stage.backbone_lr_mult
@@ -58,7 +58,7 @@ class TrainStep:
                     )
                 (
                     total * processes.world_size
-                ).backward()  # the gradients of processes are averaged, these are to be added
+                ).backward()  # gradients of processes are averaged; here they must be added
             for name, value in {**losses, "loss": total.detach()}.items():
                 values[name] = values.get(name, 0.0) + value
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
@@ -66,7 +66,7 @@ class TrainStep:
         return {**values, "grad_norm": norm / processes.world_size}
 
     def _exchange(self, last: bool) -> AbstractContextManager[None]:
-        """Processes exchange gradients once a step, in the last of its passes."""
+        """Synchronize gradients between processes only in the last pass of a step."""
         if isinstance(self.objective, DistributedDataParallel) and not last:
             return self.objective.no_sync()
         return nullcontext()

@@ -1,8 +1,8 @@
-"""Pretrained tensors as unit-RMS tensors times a fixed gain, so that Adam moves each in proportion to its size.
+"""Pretrained tensors as unit-RMS tensors times a fixed gain, so that Adam updates each in proportion to its size.
 
-Adam moves every element by about the learning rate, whatever its size. Public weights with batch norms folded into
-them differ by orders of magnitude from tensor to tensor: at a rate that suits one, another is overwritten within a few
-steps, and the ReLU behind it dies. That is how the default weights 2 to 4 lost the best features of their backbone.
+Adam changes every element by about the learning rate, regardless of its size. Public weights with folded batch norms
+differ by orders of magnitude between tensors: a rate that suits one overwrites another within a few steps, and the
+ReLU after it dies. Default weights 2 to 4 lost the best features of their backbone that way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-_FLOOR = 1e-3  # smallest gain of a channel, in units of the tensor's
+_FLOOR = 1e-3  # smallest gain of a channel, relative to the tensor's
 
 
 class UnitRms(nn.Module):
@@ -31,16 +31,16 @@ class UnitRms(nn.Module):
         self.register_buffer("gain", torch.maximum(gain, _FLOOR * total))
 
     def forward(self, original: Tensor) -> Tensor:
-        """The weight that the layer computes with."""
+        """Return the weight that the layer computes with."""
         return original * self.gain
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """The original of a weight."""
+        """Return the original of a weight."""
         return weight / self.gain
 
 
 def normalize(module: nn.Module) -> None:
-    """Give every learning parameter of `module` the parametrization `UnitRms`; what it computes stays the same.
+    """Parametrize every trainable parameter of `module` with `UnitRms`; its outputs stay the same.
 
     Parameters that are zero throughout have no size of their own and stay as they are.
     """
@@ -56,7 +56,7 @@ def is_normalized(name: str) -> bool:
 
 
 def plain_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict of `module` with weights in place of originals and gains, as an unparametrized copy has it."""
+    """Return the state dict of `module` with weights instead of originals and gains, as without parametrization."""
     state = {name: value for name, value in module.state_dict().items() if not is_normalized(name)}
     for path, layer in module.named_modules():
         if parametrize.is_parametrized(layer):
@@ -67,7 +67,7 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_plain_state(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Inverse of `plain_state`. Raises KeyError for a parameter that is missing."""
+    """Load the output of `plain_state`. Raises KeyError if a parameter is missing."""
     for path, layer in module.named_modules():
         if parametrize.is_parametrized(layer):
             for name in layer.parametrizations:

@@ -17,17 +17,17 @@ from training.inference.predictions import Prediction
 from training.inference.predictors import parse_with
 from training.visualization.drawing import draw_people, image_grid
 
-PICTURED = 8  # images on the picture
+PICTURED = 8  # images in the grid
 
-Figures = dict[str, float | None]
+Metrics = dict[str, float | None]
 
 
 def validate(
     network: Network, config: TrainConfig, dataset: ImageDataset, indices: Sequence[int]
-) -> tuple[Figures, Image.Image]:
-    """Figures over at most `config.num_val_images` of the images, and a sheet with labels above predictions.
+) -> tuple[Metrics, Image.Image]:
+    """Return metrics of at most `config.num_val_images` images, and an image grid with labels above predictions.
 
-    Raises ValueError where there is nothing to validate on.
+    Raises ValueError if there is no image.
     """
     chosen = subsample(indices, config.num_val_images)
     if not chosen:
@@ -45,18 +45,18 @@ def validate(
     parser = HumanParser(network, config.decoder).eval()
     report = evaluate(parse_with(parser), dataset, chosen, [[config.input_size]], show)
     parts = report["parts"]
-    figures: Figures = {
+    metrics: Metrics = {
         "mIoU": parts["mIoU"],
         "APp50": parts["APp50"],
         "PCP50": parts["PCP50"],
         "mask_IoU": report["masks"]["mean_IoU"],
         "keypoint_AP": report["keypoints"]["AP"],
     }
-    return figures, Image.fromarray(image_grid([*labelled, *predicted], columns=len(labelled)))
+    return metrics, Image.fromarray(image_grid([*labelled, *predicted], columns=len(labelled)))
 
 
 def _small(picture: UInt8, size: tuple[int, int]) -> UInt8:
-    """At most `size` (height, width), with its proportions."""
+    """Downscale to at most `size` (height, width), with the same aspect ratio."""
     image = Image.fromarray(picture)
     image.thumbnail(size[::-1])
     return np.asarray(image)

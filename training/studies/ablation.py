@@ -17,7 +17,8 @@ from model.parser import HumanParser
 from training.config.recipes import ABLATIONS
 from training.config.train_config import TrainConfig
 from training.data.datasets.base import ImageDataset
-from training.engine.loop import LAST, train
+from training.engine.loop import train
+from training.engine.run_checkpoint import LAST
 from training.evaluation.evaluate import evaluate
 from training.inference.predictors import parse_with
 from training.transforms.augment import letterbox

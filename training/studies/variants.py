@@ -24,7 +24,8 @@ from model.network import Network
 from training.config.recipes import ABLATIONS
 from training.config.train_config import TrainConfig
 from training.data.samples import DatasetError
-from training.engine.loop import FREE, train
+from training.engine.loop import train
+from training.engine.run_checkpoint import FREE
 from training.engine.schedule import Schedule
 from training.evaluation.evaluate import evaluate
 from training.inference.predictors import parse_with

@@ -1,1 +1,1 @@
-"""Pictures of labels, targets and predictions, for a person to judge."""
+"""Images of labels, targets and predictions, for people to judge."""

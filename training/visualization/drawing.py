@@ -1,4 +1,4 @@
-"""Pictures of labels and predictions, for a person to judge. RGB uint8 arrays in and out."""
+"""Draw labels and predictions on images. RGB uint8 arrays in and out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_people(
     opacity: float = 0.55,
     line: int = 2,
 ) -> UInt8:
-    """Parts in the taxonomy's palette over `image` [H, W, 3], an outline and a skeleton for each person.
+    """Draw parts in the taxonomy's palette over `image` [H, W, 3], with an outline and a skeleton per person.
 
     `keypoints` [n, K, 3] are x, y in pixels and a score or visibility: above 0 is drawn. Unknown pixels are magenta.
     `line` is the width of a limb in pixels, twice that of an outline.
@@ -40,9 +40,9 @@ def draw_people(
 
 
 def image_grid(images: Sequence[UInt8], columns: int) -> UInt8:
-    """Pictures of any sizes in a grid, row by row, `columns` a row, on black."""
+    """Arrange images of any sizes in a grid, row by row, `columns` per row, on black."""
     if not images:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("an image grid needs at least one image")
     gap = 2
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     rows = -(-len(images) // columns)
@@ -54,12 +54,12 @@ def image_grid(images: Sequence[UInt8], columns: int) -> UInt8:
 
 
 def person_colors() -> UInt8:
-    """[256, 3]: the color of person i."""
+    """Return the color of person i, uint8 [256, 3]."""
     return np.array([person_color(i) for i in range(256)], np.uint8)
 
 
 def _outline(people: UInt8, width: int) -> NDArray[np.bool_]:
-    """Pixels of a person [H, W] with somebody else, or nobody, up to `width` pixels across or down from them."""
+    """Return the pixels of a person [H, W] with another person, or none, up to `width` pixels across or down."""
     edge = np.zeros(people.shape, bool)
     for d in range(1, width + 1):
         across, down = people[:, :-d] != people[:, d:], people[:-d] != people[d:]
