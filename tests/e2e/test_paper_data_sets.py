@@ -53,9 +53,9 @@ def test_two_epochs_then_evaluation_export_and_an_image(
 
     assert training(["evaluate", str(run / "last.ckpt"), data, "--json", str(report)]) == 0
     assert "the paper" in capsys.readouterr().out
-    figures = json.loads(report.read_text())
-    assert figures["images"] == 2
-    assert 0 < figures["parts"]["mIoU"] < 1
+    metrics = json.loads(report.read_text())
+    assert metrics["images"] == 2
+    assert 0 < metrics["parts"]["mIoU"] < 1
 
     card, image = tmp_path / "card.md", tmp_path / "image.png"
     card.write_text("# Two epochs\n")

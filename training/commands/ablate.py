@@ -1,4 +1,4 @@
-"""Train the rows of the paper's Tables 4 and 5, or variants of one's own, alike, and compare them."""
+"""Train rows of the paper's Tables 4 and 5, or variants of your own, alike, and compare them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ HELP = "train variants of the method alike and compare them"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(set(RECIPES) - set(ABLATIONS)), help="what all rows have in common")
-    parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out images are measured on")
-    parser.add_argument("--test-data", type=Path, help="a data set that is only measured on, whole")
-    parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are left")
+    parser.add_argument("data", nargs="+", type=Path, help="data sets; held-out images are for measuring")
+    parser.add_argument("--test-data", type=Path, help="a data set for measuring only, as a whole")
+    parser.add_argument("--out", required=True, type=Path, help="a folder for the runs; finished ones are kept")
     parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--variants", type=Path, metavar="FILE", help="a TOML table for each: see docs/ablations.md")
     parser.add_argument(
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Train what is not yet trained; print the tables of all that is."""
+    """Train the runs that are not finished; print the tables of all that are."""
     rows = chosen.rows or ([] if chosen.variants else list(ABLATIONS))
     if rows and (chosen.minutes or chosen.detail):
         raise InputError("--minutes and --detail are for --variants: rows of the tables take equal steps, as trained")
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
             try:
                 data = TrainingSet(dataset, training, config)
                 run_variant(variant, config, data, sets, chosen.out, budget, chosen.detail)
-            except InputError as error:  # one that cannot be trained, or diverges, must not hold up the others
+            except InputError as error:  # one that cannot be trained, or diverges, must not stop the others
                 failed.append(f"variant {variant.name}, seed {seed}: {error}")
     if rows:
         print(tables(chosen.out))

@@ -27,23 +27,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image", "--photo", type=Path, help="whose largest person is tiled (a bundle: its sample)")
     parser.add_argument("--people", nargs="+", type=int, default=[1, 2, 5, 10, 20, 30], help="how many, each in turn")
-    parser.add_argument("--detail", choices=SINGLE_PASS, default="fast", help="how large images are shown to it")
-    parser.add_argument("--rounds", type=int, default=40, help="how often each time is taken (default 40)")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="fast", help="level of detail: canvas size")
+    parser.add_argument("--rounds", type=int, default=40, help="measurements of each time (default 40)")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="of a checkpoint's network"
     )
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--plot", type=Path, help="draw them there, as PNG, SVG or PDF")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the table, and write what was asked for."""
+    """Print the table, and write the files asked for."""
     stages, image = _open(chosen)
     if chosen.detail not in stages.canvases:
         raise InputError(f"no level of detail {chosen.detail!r}: choose one of {', '.join(stages.canvases)}")
     with torch.no_grad():
         person = cut_person(image, stages.parse, stages.canvases[chosen.detail], stages.taxonomy)
-        figures = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
+        metrics = analyse(stages, person, chosen.people, chosen.detail, chosen.rounds)
     report = {
         "parser": stages.name,
         "kind": stages.kind,
@@ -52,7 +52,7 @@ def run(chosen: argparse.Namespace) -> int:
         "precision": stages.precision,
         "machine": stages.machine,
         "image": image.name,
-        **figures,
+        **metrics,
     }
     print(table(report))
     if chosen.json is not None:
@@ -63,7 +63,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The medians as Markdown, and what many people cost more than few."""
+    """Format the medians as Markdown, with the ratio of most to fewest people."""
     times = report["milliseconds"]
     columns = ["people", "found", "found in labels", *(name.replace("_", " ") for name in times)]
     rows = [

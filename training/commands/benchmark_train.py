@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--steps", type=int, default=30, help="for each figure (default 30)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images a step")
+    parser.add_argument("--steps", type=int, default=30, help="per measurement (default 30)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per step")
     parser.add_argument("--input-size", metavar="HxW", help="of the images, in pixels")
     parser.add_argument("--num-workers", type=int, metavar="N", help="processes that load images")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the network")
@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the figures as JSON."""
+    """Print the results as JSON."""
     asked = {"batch_size": chosen.batch_size, "num_workers": chosen.num_workers, "precision": chosen.precision}
     if chosen.input_size is not None:
         asked["input_size"] = chosen.input_size.replace("x", ",")
     values = [f"{name}={value}" for name, value in asked.items() if value is not None]
     config = apply_overrides(RECIPES[chosen.recipe](), [*values, *chosen.set])
     dataset, training, _ = open_split(chosen.data, get_taxonomy(config.model.taxonomy))
-    figures = measure_speed(config, TrainingSet(dataset, training, config), chosen.steps)
-    print(json.dumps({"recipe": chosen.recipe, "images": len(training), **figures}, indent=2, allow_nan=False))
+    metrics = measure_speed(config, TrainingSet(dataset, training, config), chosen.steps)
+    print(json.dumps({"recipe": chosen.recipe, "images": len(training), **metrics}, indent=2, allow_nan=False))
     return 0

@@ -1,4 +1,4 @@
-"""Fit person scores of a checkpoint to the share of people that are right, on images that it was trained on."""
+"""Calibrate person scores of a checkpoint: fit them to the share of correct people on its training images."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
-    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to fit on, one a line")
-    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large images are shown")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to fit on, one per line")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="level of detail: canvas size")
     parser.add_argument("--num-images", type=int, default=200, metavar="N", help="with people, and as many without")
     parser.add_argument(
         "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the checkpoint's own"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the reliability before and after, and what `python -m export` takes to use the fit."""
+    """Print the reliability before and after, and the option of `python -m export` that applies the fit."""
     if chosen.num_images < 1:
         raise InputError(f"--num-images {chosen.num_images}: fit on at least one")
     trained = load_parser(chosen.checkpoint)

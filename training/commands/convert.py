@@ -1,4 +1,4 @@
-"""Turn labels of an annotation tool into folders that can be trained on."""
+"""Convert labels of an annotation tool to a training folder."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class-map", type=Path, help="JSON object from the tool's names to the taxonomy's")
     parser.add_argument("--images", type=Path, help="folder of the images; else looked for beside SOURCE")
     parser.add_argument("--people", type=Path, help="coco-panoptic: COCO instances or keypoints of the same images")
-    parser.add_argument("--one-person", action="store_true", help="images that name nobody show one person")
+    parser.add_argument("--one-person", action="store_true", help="images whose labels name no person show one person")
     parser.add_argument("--link", action="store_true", help="hard links to the images instead of copies")
     parser.add_argument("--strict", action="store_true", help="stop at the first broken entry instead of skipping it")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Convert what can be converted, and say what could not."""
+    """Convert all valid entries, and report the others."""
     taxonomy = get_taxonomy(chosen.taxonomy)
     names = ClassMap(taxonomy, {} if chosen.class_map is None else read_class_map(chosen.class_map))
     if chosen.people is not None and chosen.format != "coco-panoptic":

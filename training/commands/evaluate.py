@@ -11,7 +11,7 @@ from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.data.samples import Sample
-from training.evaluation.error_analysis import RANKED_BY, every_picture, rank, write_sheets
+from training.evaluation.error_analysis import RANKED_BY, case_writer, rank, write_case_grids
 from training.evaluation.evaluate import choose, measure_images
 from training.evaluation.image_metrics import compute_metrics
 from training.evaluation.report import category_table, paper_table, table, true_masks_line, unreadable_images
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
     )
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large images are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="level of detail: canvas size")
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="every image: for sets that nothing was trained on")
@@ -38,21 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--true-masks", type=Path, metavar="FILE", help="COCO instances of these images: compare person masks with them"
     )
     parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
-    parser.add_argument("--per-class", action="store_true", help="print the figures of each part and joint too")
-    parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--per-class", action="store_true", help="print the metrics of each part and joint too")
+    parser.add_argument("--json", type=Path, help="write all metrics there")
     parser.add_argument("--vis-dir", type=Path, help=f"write best.jpg and worst.jpg into this folder, by {RANKED_BY}")
     parser.add_argument("--vis-all", action="store_true", help="with --vis-dir: each image as well")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the tables, and write what was asked for."""
+    """Print the tables, and write the files asked for."""
     if chosen.vis_all and chosen.vis_dir is None:
         raise InputError("--vis-all: say where with --vis-dir FOLDER")
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     dataset = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(dataset, chosen.all, chosen.limit, chosen.image_list)
     truth = read_true_masks(chosen.true_masks) if chosen.true_masks else None
-    draw = every_picture(chosen.vis_dir, predictor.taxonomy) if chosen.vis_all else None
+    draw = case_writer(chosen.vis_dir, predictor.taxonomy) if chosen.vis_all else None
 
     def show(sample: Sample, people: Prediction) -> None:
         if truth is not None:
@@ -67,11 +67,11 @@ def run(chosen: argparse.Namespace) -> int:
         "kind": predictor.kind,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
-        **compute_metrics(list(measured.figures.values()), dataset.taxonomy),
+        **compute_metrics(list(measured.metrics.values()), dataset.taxonomy),
         "true_masks": None if truth is None else truth.report(),
         "broken": measured.broken,
     }
-    label = f"{predictor.name}, on {len(measured.figures)} images of {' '.join(_names(chosen.data))}"
+    label = f"{predictor.name}, on {len(measured.metrics)} images of {' '.join(_names(chosen.data))}"
     sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
     if chosen.per_class:
         sections.append(category_table(report))
@@ -81,7 +81,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if chosen.vis_dir is not None:
-        write_sheets(chosen.vis_dir, rank(measured.figures), predictor.parse, dataset, predictor.scales)
+        write_case_grids(chosen.vis_dir, rank(measured.metrics), predictor.parse, dataset, predictor.scales)
     if measured.broken:
         print(unreadable_images(report), file=sys.stderr)
     return 0

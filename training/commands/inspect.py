@@ -1,4 +1,4 @@
-"""Look at a data set: counts, what seems wrong, and a picture of what it teaches."""
+"""Inspect a data set: statistics, suspicious labels, and an image grid of its targets."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from training.data.datasets.open import open_dataset
 from training.data.label_checks import LeftRightCheck, check_labels
 from training.data.samples import DatasetError
 from training.transforms.training_set import TrainingSet
-from training.visualization.target_grid import Row, draw_sheet, fit
+from training.visualization.target_grid import Row, draw_target_grid, fit
 
-HELP = "look at a data set: counts, what seems wrong, and a picture of what it teaches"
+HELP = "inspect a data set: statistics, suspicious labels, and an image grid of its targets"
 SHOWN = 20  # warnings
-PICTURES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 CANVAS = 512  # the longer side on which images are encoded, as in the paper's recipes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
-    parser.add_argument("--out", type=Path, help="write the picture there (.png or .jpg)")
+    parser.add_argument("--out", type=Path, help="write the image grid there (.png or .jpg)")
     parser.add_argument("--taxonomy", choices=list(TAXONOMIES), help="instead of the data set's own")
-    parser.add_argument("--vis-images", "--photos", type=int, default=8, metavar="N", help="images on the picture")
+    parser.add_argument("--vis-images", "--photos", type=int, default=8, metavar="N", help="images in the grid")
     parser.add_argument("--num-images", type=int, default=200, help="images read for counts and checks; 0 reads all")
-    parser.add_argument("--seed", type=int, default=0, help="which images are taken")
-    parser.add_argument("--views", choices=sorted(RECIPES), help="draw images as this recipe varies them")
+    parser.add_argument("--seed", type=int, default=0, help="selects the images")
+    parser.add_argument("--views", choices=sorted(RECIPES), help="draw images as this recipe augments them")
     parser.add_argument("--strict", action="store_true", help="stop at the first broken image")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print counts and warnings, and draw the picture."""
+    """Print statistics and warnings, and draw the grid."""
     if chosen.vis_images < 1 or chosen.num_images < 0:
         raise InputError(
             f"--vis-images {chosen.vis_images} --num-images {chosen.num_images}: draw at least one image, read 0 (all) "
             "or more"
         )
-    if chosen.out is not None and chosen.out.suffix.lower() not in PICTURES:
+    if chosen.out is not None and chosen.out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {chosen.out}: name a .png or .jpg")
     if chosen.out is not None and not chosen.out.parent.is_dir():
         raise InputError(f"--out {chosen.out}: there is no folder {chosen.out.parent}")
@@ -64,13 +64,13 @@ def run(chosen: argparse.Namespace) -> int:
         names = ", ".join(path.resolve().name for path in chosen.data)
         varied = "" if chosen.views is None else f", as {chosen.views} shows them in an epoch"
         config = DecoderConfig() if chosen.views is None else RECIPES[chosen.views]().decoder
-        draw_sheet(rows, dataset.taxonomy, config, f"{names}: {dataset.taxonomy.name}{varied}").save(chosen.out)
-        print(f"picture: {chosen.out}")
+        draw_target_grid(rows, dataset.taxonomy, config, f"{names}: {dataset.taxonomy.name}{varied}").save(chosen.out)
+        print(f"image grid: {chosen.out}")
     return 0
 
 
 def _count(dataset: ImageDataset, indices: list[int], strict: bool) -> list[int]:
-    """Print what some images hold and what seems wrong with them; the indices of those that can be read."""
+    """Print statistics and warnings of some images; returns the indices of readable ones."""
     census, sides = DatasetStats(dataset.taxonomy), LeftRightCheck(dataset.taxonomy)
     readable, broken, warnings = [], [], []
     for index in tqdm(indices, unit="image", disable=None, leave=False):
@@ -107,7 +107,7 @@ def _list(kind: str, lines: list[str]) -> None:
 
 
 def _rows(dataset: ImageDataset, indices: list[int], recipe: str | None) -> list[Row]:
-    """The images of a sheet, as they are or as the first epoch of a recipe shows them."""
+    """Return the rows of the grid: images as they are, or as the first epoch of a recipe augments them."""
     rows = []
     for index in indices:
         if recipe is None:

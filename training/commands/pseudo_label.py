@@ -1,4 +1,4 @@
-"""Pseudo-label images with a checkpoint or bundle: writes a folder to correct, or to train on."""
+"""Pseudo-label images with a checkpoint or bundle: write a folder to correct, or to train on."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images without labels")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="a new folder")
-    parser.add_argument("--detail", choices=list(CANVASES), default="high", help="how large images are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="high", help="level of detail: canvas size")
     parser.add_argument(
-        "--score-thr", type=float, default=0.4, help="score of a person who is labelled; others: unknown"
+        "--score-thr", type=float, default=0.4, help="least score of a labelled person; others become ignore regions"
     )
     parser.add_argument("--link", action="store_true", help="hard links to the images instead of copies")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Label what can be read; images that cannot are named and left out."""
+    """Label all readable images; report and leave out the others."""
     if not 0 <= chosen.score_thr <= 1:
         raise InputError(f"--score-thr {chosen.score_thr}: choose a score from 0 to 1")
     paths = find_images(chosen.images)

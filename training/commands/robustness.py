@@ -11,29 +11,29 @@ from model.canvases import CANVASES
 from model.errors import InputError
 from training.data.datasets.open import open_dataset
 from training.evaluation.evaluate import choose
-from training.evaluation.perturbation_grid import SHEET, write_perturbations
+from training.evaluation.perturbation_grid import GRID, write_perturbations
 from training.evaluation.perturbations import PERTURBATIONS
 from training.evaluation.report import robustness_table, unreadable_images
 from training.evaluation.robustness import measure_robustness
 from training.inference.predictors import open_predictor
 
-HELP = "measure a checkpoint or bundle on images mirrored, turned, shrunk, darkened and compressed"
+HELP = "evaluate a checkpoint or bundle on images that are flipped, rotated, downscaled, darkened and compressed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("parser", type=Path, metavar="CHECKPOINT|BUNDLE")
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
-    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large images are shown to it")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="level of detail: canvas size")
     parser.add_argument("--all", action="store_true", help="every image: for sets that nothing was trained on")
     parser.add_argument("--limit", type=int, help="at most so many images, evenly spread")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(PERTURBATIONS)}; by default all")
-    parser.add_argument("--json", type=Path, help="write all figures there")
-    parser.add_argument("--vis-dir", type=Path, help=f"write a few images in all perturbations there: {SHEET}")
+    parser.add_argument("--json", type=Path, help="write all metrics there")
+    parser.add_argument("--vis-dir", type=Path, help=f"write a few images in all perturbations there: {GRID}")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the table, and write what was asked for."""
+    """Print the table, and write the files asked for."""
     names = list(PERTURBATIONS) if chosen.only is None else list(dict.fromkeys(chosen.only))
     unknown = [name for name in names if name not in PERTURBATIONS]
     if unknown:

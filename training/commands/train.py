@@ -22,16 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("data", nargs="+", type=Path, help="data sets, in any layout of docs/datasets.md")
-    # Names that torchrun's own options do not begin with: it would take them for abbreviations.
-    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and pictures")
-    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to train on, one a line")
+    # No option of torchrun may begin with these names: torchrun would take them for abbreviations.
+    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, logs and previews")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to train on, one per line")
     parser.add_argument("--licenses", metavar="CODE,CODE", help="train on images that state one of these licenses")
     parser.add_argument("--backbone-weights", type=Path, help="public checkpoint of the backbone")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, or a bundle, to start from")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--epochs", type=float, help="instead of the recipe's length; its stages keep their proportions"
-    )
+    length.add_argument("--epochs", type=float, help="overrides the recipe's length; its stages keep their proportions")
     length.add_argument("--steps", type=int, help="the same in optimizer steps")
     parser.add_argument(
         "--set",
@@ -44,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Train, and say where the checkpoint is."""
+    """Train, and print the path of the checkpoint."""
     config = apply_overrides(RECIPES[chosen.recipe](), chosen.set)
     licenses = () if chosen.licenses is None else chosen_licenses(chosen.licenses)
     dataset, training, validation = open_split(chosen.data, get_taxonomy(config.model.taxonomy), chosen.exclude)

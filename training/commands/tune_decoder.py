@@ -16,7 +16,7 @@ from training.data.datasets.open import open_split
 from training.data.licenses import chosen_licenses
 from training.evaluation.threshold_tuning import CHOICES, select_images, trial_table, tune_thresholds
 
-HELP = "choose the decoder's thresholds for a checkpoint"
+HELP = "tune the decoder's thresholds for a checkpoint"
 SHOWN = 8  # trials in the table
 
 
@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("data", nargs="+", type=Path, help="the data sets that it was trained on")
-    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to choose on, one a line")
+    parser.add_argument("--exclude", type=Path, metavar="LIST", help="keys of images not to tune on, one per line")
     parser.add_argument("--licenses", metavar="CODE,CODE", help="those that the run was restricted to")
-    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="how large images are shown")
-    parser.add_argument("--num-images", type=int, default=60, metavar="N", help="with people, and as many of nobody")
+    parser.add_argument("--detail", choices=SINGLE_PASS, default="standard", help="level of detail: canvas size")
+    parser.add_argument("--num-images", type=int, default=60, metavar="N", help="with people, and as many person-free")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the best trials, and what `python -m export` takes to use the first of them."""
+    """Print the best trials, and the option of `python -m export` that applies the first of them."""
     if chosen.num_images < 1:
         raise InputError(f"--num-images {chosen.num_images}: choose on at least one")
     parser = load_parser(chosen.checkpoint)

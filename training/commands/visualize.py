@@ -16,10 +16,10 @@ from training.data.unlabeled_images import find_images
 from training.evaluation.evaluate import subsample
 from training.inference.predictors import open_predictor
 from training.studies.latency.machine import machine
-from training.visualization.gallery import Gallery, draw_gallery
+from training.visualization.prediction_grid import TileRenderer, draw_tile_grid
 
-HELP = "draw what a checkpoint or bundle sees in images, on one sheet"
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+HELP = "draw the predictions of a checkpoint or bundle in one image grid"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,29 +28,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "parser", type=Path, metavar="CHECKPOINT|BUNDLE", help="a bundle is a folder with manifest.json"
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images without labels")
-    parser.add_argument("--out", required=True, type=Path, help=f"the sheet: {', '.join(PICTURES)}")
-    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="how large images are shown to it")
+    parser.add_argument("--out", required=True, type=Path, help=f"the image grid: {', '.join(SUFFIXES)}")
+    parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="level of detail: canvas size")
     parser.add_argument("--columns", type=int, default=6, help="tiles side by side (default 6)")
     parser.add_argument("--side", type=int, default=360, help="pixels of a tile's longer side (default 360)")
     parser.add_argument(
-        "--no-image", action="store_true", help="the answers alone, of images that may not be passed on"
+        "--no-image", action="store_true", help="predictions only, for images that may not be redistributed"
     )
     parser.add_argument("--limit", type=int, default=24, help="at most so many images, evenly spread (default 24)")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Draw the sheet; images that cannot be read are named and left out."""
-    if chosen.out.suffix.lower() not in PICTURES or not chosen.out.parent.is_dir():
-        raise InputError(f"--out {chosen.out}: name one of {', '.join(PICTURES)} in a folder that there is")
+    """Draw the grid; report and leave out unreadable images."""
+    if chosen.out.suffix.lower() not in SUFFIXES or not chosen.out.parent.is_dir():
+        raise InputError(f"--out {chosen.out}: name one of {', '.join(SUFFIXES)} in an existing folder")
     if chosen.columns < 1 or chosen.limit < 1:
         raise InputError(f"--columns {chosen.columns} --limit {chosen.limit}: choose at least 1")
     paths = find_images(chosen.images)
     predictor = open_predictor(chosen.parser, chosen.detail)
-    gallery = Gallery(predictor, chosen.side, chosen.no_image)
+    renderer = TileRenderer(predictor, chosen.side, chosen.no_image)
     tiles, broken = [], []
     for path in tqdm([paths[i] for i in subsample(range(len(paths)), chosen.limit)], desc="visualize", unit="image"):
         try:
-            tiles.append(gallery.tile(path))
+            tiles.append(renderer.tile(path))
         except DatasetError as error:
             broken.append(str(error))
     for problem in broken:
@@ -60,6 +60,6 @@ def run(chosen: argparse.Namespace) -> int:
     on_gpu = predictor.kind == "checkpoint" and torch.cuda.is_available()
     where = machine(torch.device("cuda" if on_gpu else "cpu"), torch.get_num_threads())
     title = f"{predictor.name}, detail {chosen.detail}; ms: from canvas to people, {where.get('device', where['cpu'])}"
-    draw_gallery(tiles, chosen.columns, chosen.side, predictor.taxonomy, title).save(chosen.out, quality=90)
+    draw_tile_grid(tiles, chosen.columns, chosen.side, predictor.taxonomy, title).save(chosen.out, quality=90)
     print(f"{len(tiles)} images: {chosen.out}")
     return 0

@@ -39,8 +39,8 @@ def validate(
         if len(labelled) < PICTURED:
             truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, dataset.taxonomy)
             found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, dataset.taxonomy)
-            for pictures, picture in ((labelled, truth), (predicted, found)):
-                pictures.append(_small(picture, config.input_size))
+            for row, drawn in ((labelled, truth), (predicted, found)):
+                row.append(_small(drawn, config.input_size))
 
     parser = HumanParser(network, config.decoder).eval()
     report = evaluate(parse_with(parser), dataset, chosen, [[config.input_size]], show)
@@ -55,8 +55,8 @@ def validate(
     return metrics, Image.fromarray(image_grid([*labelled, *predicted], columns=len(labelled)))
 
 
-def _small(picture: UInt8, size: tuple[int, int]) -> UInt8:
+def _small(drawn: UInt8, size: tuple[int, int]) -> UInt8:
     """Downscale to at most `size` (height, width), with the same aspect ratio."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(drawn)
     image.thumbnail(size[::-1])
     return np.asarray(image)

@@ -1,6 +1,7 @@
-"""Fit what turns a person's score into the probability that the person is right.
+"""Fit the calibration of person scores: from scores to the probability that a person is correct.
 
-A person is right if the pose has an OKS over 0.5 with a labelled person, whom no better one has.
+A person is correct if the pose has an OKS (object keypoint similarity) above 0.5 with a labelled person that no more
+similar one is matched to.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _PULL = 1e-4  # towards weights of 0
 
 @dataclass(frozen=True)
 class ScoredPeople:
-    """n people that a parser found: their uncalibrated scores, the areas of their joints in cells, and who is right."""
+    """n predicted people: uncalibrated scores, areas of their joints in cells, and whether they are correct."""
 
     score: Float64
     area: Float64
@@ -46,7 +47,7 @@ class ScoredPeople:
 def score_people(
     parser: HumanParser, dataset: ImageDataset, indices: Sequence[int], canvases: Sequence[Size]
 ) -> ScoredPeople:
-    """The people of `parser`, without calibration; those on pixels that nobody labelled are left out.
+    """Return the people of `parser`, without calibration; those on unknown pixels are left out.
 
     Raises DatasetError if an image cannot be read.
     """
@@ -73,9 +74,9 @@ def score_people(
 
 
 def fit_calibration(people: ScoredPeople) -> tuple[float, float, float]:
-    """The weights of `model.decoder.calibration.calibrate` with the least log loss.
+    """Return the weights of `model.decoder.calibration.calibrate` with the least log loss.
 
-    A higher score never makes a person less likely. Raises ValueError if all people are right, or none.
+    A higher score never lowers the probability. Raises ValueError if all people are correct, or none.
     """
     if people.right.all() or not people.right.any():
         raise ValueError(f"{people.right.sum()} of {len(people.right)} people are right: fit on images with both kinds")
@@ -91,7 +92,7 @@ def fit_calibration(people: ScoredPeople) -> tuple[float, float, float]:
 
 
 def calibrated(people: ScoredPeople, weights: tuple[float, float, float]) -> Float64:
-    """The probabilities [n] that `calibrate` gives."""
+    """Return the probabilities [n] that `calibrate` computes."""
     constant, of_score, of_area = weights
     logit = constant + of_score * np.log(people.score) + of_area * np.log(people.area)
     probability: Float64 = 1 / (1 + np.exp(-logit))
@@ -99,7 +100,7 @@ def calibrated(people: ScoredPeople, weights: tuple[float, float, float]) -> Flo
 
 
 def reliability(probability: Float64, right: Bool) -> list[tuple[float, float, int]]:
-    """Mean probability, share that is right and number of people in each of `BINS` equal intervals that has any."""
+    """Return mean probability, share of correct people and their number for each non-empty one of `BINS` equal intervals."""
     number = np.minimum((probability * BINS).astype(int), BINS - 1)
     return [
         (float(probability[number == i].mean()), float(right[number == i].mean()), int((number == i).sum()))
@@ -109,5 +110,5 @@ def reliability(probability: Float64, right: Bool) -> list[tuple[float, float, i
 
 
 def calibration_error(curve: Sequence[tuple[float, float, int]]) -> float:
-    """Expected calibration error: the mean distance of the curve to the diagonal, weighted by people."""
+    """Return the expected calibration error: the mean distance of the curve to the diagonal, weighted by people."""
     return sum(abs(said - was) * count for said, was, count in curve) / sum(count for *_, count in curve)

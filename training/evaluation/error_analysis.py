@@ -19,21 +19,21 @@ from training.inference.predictions import Prediction, parse_image
 from training.inference.predictors import Parse, Scales
 from training.visualization.drawing import draw_people, image_grid
 
-CASES, COLUMNS = 12, 2  # images on a sheet, and side by side
-SIDE = 400  # pixels of the longer side of an image on a sheet
+CASES, COLUMNS = 12, 2  # images in a grid, and side by side
+SIDE = 400  # pixels of the longer side of an image in a grid
 CAPTION = 18  # height in pixels
 RANKED_BY = "mean best IoU of parts, over labelled and found people"
 
 
 def draw_case(sample: Sample, people: Prediction, taxonomy: Taxonomy) -> UInt8:
-    """Labels at the left, prediction at the right."""
+    """Draw labels at the left, prediction at the right."""
     labels = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, taxonomy)
     found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, taxonomy)
     return image_grid([labels, found], columns=2)
 
 
-def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
-    """A function that writes each image it is called with into `folder`, as KEY.jpg."""
+def case_writer(folder: Path, taxonomy: Taxonomy) -> Show:
+    """Return a function that writes each image it is called with into `folder`, as KEY.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(sample: Sample, people: Prediction) -> None:
@@ -42,22 +42,22 @@ def every_picture(folder: Path, taxonomy: Taxonomy) -> Show:
     return write
 
 
-def rank(figures: dict[int, ImageMetrics]) -> list[tuple[int, float]]:
-    """Indices of images and their `likeness`, the worst first; those with nobody to find and nobody found left out."""
-    values = [(index, likeness(image.parts)) for index, image in figures.items()]
+def rank(metrics: dict[int, ImageMetrics]) -> list[tuple[int, float]]:
+    """Return indices of images and their `likeness`, the worst first; true negatives are left out."""
+    values = [(index, likeness(image.parts)) for index, image in metrics.items()]
     return sorted(((index, value) for index, value in values if not math.isnan(value)), key=lambda pair: pair[1])
 
 
-def write_sheets(
+def write_case_grids(
     folder: Path,
     ranking: Sequence[tuple[int, float]],
     parse: Parse,
     dataset: ImageDataset,
     scales: Scales,
 ) -> None:
-    """Write `worst.jpg` and `best.jpg`, each up to `CASES` images of a ranking, which are parsed once more for it.
+    """Write `worst.jpg` and `best.jpg`: up to `CASES` images of a ranking each, which are parsed again.
 
-    A ranking of fewer than twice as many is shared between the two.
+    A ranking of fewer than twice as many is divided between the two.
     """
     folder.mkdir(parents=True, exist_ok=True)
     worst = ranking[: min(CASES, -(-len(ranking) // 2))]
@@ -73,13 +73,13 @@ def write_sheets(
 
 
 def captioned(case: UInt8, text: str, size: tuple[int, int] = (2 * SIDE, SIDE)) -> UInt8:
-    """A picture, or a pair of them, with a line of text below; at most `size` (width, height) without the text."""
+    """Return an image with a line of text below; at most `size` (width, height) without the text."""
     picture = Image.fromarray(case)
     picture.thumbnail(size)
-    sheet = Image.new("RGB", (picture.width, picture.height + CAPTION))
-    sheet.paste(picture)
-    ImageDraw.Draw(sheet).text((2, picture.height + 2), text, "white", ImageFont.load_default(13))
-    return np.array(sheet)
+    grid = Image.new("RGB", (picture.width, picture.height + CAPTION))
+    grid.paste(picture)
+    ImageDraw.Draw(grid).text((2, picture.height + 2), text, "white", ImageFont.load_default(13))
+    return np.array(grid)
 
 
 def save(picture: UInt8, path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Evaluate a parser on labelled images: run it on each and gather every figure.
+"""Evaluate a parser on labelled images: run it on each and compute all metrics.
 
-Everything is measured in the image's pixels: maps are enlarged from the canvas as the service enlarges them.
+Metrics are in image pixels: maps are upsampled from the canvas as the service does it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Show = Callable[[Sample, Prediction], None]
 class Measured:
     """Metrics of some images of a data set."""
 
-    figures: dict[int, ImageMetrics]  # by index
-    broken: list[dict[str, str]]  # those that could not be read: the image's key and what is the matter
+    metrics: dict[int, ImageMetrics]  # by index
+    broken: list[dict[str, str]]  # the key of each unreadable image, and its error
 
 
 def subsample(indices: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the indices, evenly spread."""
+    """Return at most `count` of the indices, evenly spread."""
     if count >= len(indices):
         return list(indices)
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
 def choose(dataset: ImageDataset, everyone: bool, limit: int | None, only: Path | None = None) -> list[int]:
-    """Indices of the images to measure: those held out, all, or those of the list `only`; at most `limit` of them.
+    """Return the indices to evaluate: the held-out images, all, or those of the list `only`; at most `limit` of them.
 
-    Raises DatasetError where there are none, InputError for a limit below one.
+    Raises DatasetError if there are none, InputError for a limit below one.
     """
     if only is not None:
         indices = listed(dataset, only)
@@ -62,13 +62,13 @@ def choose(dataset: ImageDataset, everyone: bool, limit: int | None, only: Path 
 def evaluate(
     parse: Parse, dataset: ImageDataset, indices: Sequence[int], scales: Scales, show: Show | None = None
 ) -> dict[str, Any]:
-    """Figures of `parse` over the images at `indices`; `show` is called with each image and its people.
+    """Return all metrics of `parse` over the images at `indices`; `show` is called with each image and its people.
 
-    What has no value (no labels of the kind) is None. Images that cannot be read are left out and stand under
-    `broken`. Raises DatasetError where none can.
+    A metric without a value (no such labels) is None. Unreadable images are left out and listed under `broken`. Raises
+    DatasetError if no image can be read.
     """
     measured = measure_images(parse, dataset, indices, scales, show)
-    return {**compute_metrics(list(measured.figures.values()), dataset.taxonomy), "broken": measured.broken}
+    return {**compute_metrics(list(measured.metrics.values()), dataset.taxonomy), "broken": measured.broken}
 
 
 def measure_images(
@@ -79,8 +79,8 @@ def measure_images(
     show: Show | None = None,
     strict: bool = False,
 ) -> Measured:
-    """Each image's figures. Raises DatasetError where an image (`strict`) or every image cannot be read."""
-    figures: dict[int, ImageMetrics] = {}
+    """Compare each image with its labels. Raises DatasetError if an image (`strict`) or every image is unreadable."""
+    metrics: dict[int, ImageMetrics] = {}
     broken: list[dict[str, str]] = []
     for index in tqdm(indices, desc="evaluate", unit="image"):
         try:
@@ -91,9 +91,9 @@ def measure_images(
             broken.append({"image": dataset.records[index].key, "problem": str(error)})
             continue
         people = parse_image(parse, sample, scales)
-        figures[index] = measure(sample, people, dataset.taxonomy, dataset.records[index].negative)
+        metrics[index] = measure(sample, people, dataset.taxonomy, dataset.records[index].negative)
         if show is not None:
             show(sample, people)
-    if broken and not figures:
+    if broken and not metrics:
         raise DatasetError(f"none of {len(broken)} images can be read; the first: {broken[0]['problem']}")
-    return Measured(figures, broken)
+    return Measured(metrics, broken)

@@ -1,6 +1,6 @@
-"""The figures of one image, its people compared with its labels in every way, and from those the figures of all.
+"""Compare the prediction of one image with its labels, and compute all metrics from many such comparisons.
 
-`compute_metrics` gives them ready for JSON: numbers, None where there is no value.
+`compute_metrics` returns them ready for JSON: numbers, None if there is no value.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from training.evaluation.metrics.joints import joint_part_tables, joints_on_part
 from training.evaluation.metrics.parts import VOLUME, PersonParts, compare_parts, pcp
 from training.evaluation.metrics.people import Instances, average_precision, coco_ap, compare_masks
 from training.evaluation.metrics.pixels import Float64, Int64, class_ious, confusion
-from training.evaluation.metrics.poses import Poses, joint_figures, keypoint_ap
+from training.evaluation.metrics.poses import Poses, joint_metrics, keypoint_ap
 from training.evaluation.metrics.regions import part_ap
 from training.inference.predictions import Prediction
 
-BODY_IN_BOX = 0.53  # a person's area as a share of the box, where no mask tells
+BODY_IN_BOX = 0.53  # a person's area as a share of the box, if there is no mask
 
 RESAMPLES = 200
 REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
@@ -36,11 +36,11 @@ REGION_THRESHOLDS = (50, 60, 70)  # percent: APr50, APr60, APr70
 
 @dataclass(frozen=True)
 class ImageMetrics:
-    """The metrics' inputs from one image; n labelled people, C parts."""
+    """Inputs of the metrics from one image; n labelled people, C parts."""
 
     key: str
     source: str  # see `Sample`
-    negative: bool  # the image is known to show nobody
+    negative: bool  # the image is known to be person-free
     poses: Poses
     masks: Instances
     tall: Bool  # [n], people with a mask, taller than NOTABLE
@@ -52,7 +52,7 @@ class ImageMetrics:
 
 
 def measure(sample: Sample, people: Prediction, taxonomy: Taxonomy, negative: bool) -> ImageMetrics:
-    """Compare one image's people with its labels."""
+    """Compare the people of one image with its labels."""
     n, parts = len(sample.keypoints), len(taxonomy.part_names)
     gt, predicted = (sample.parts, sample.people), (people.part_map, people.person_map)
     masks = compare_masks(sample.people, people.person_map, sample.has_mask, people.score)
@@ -99,12 +99,12 @@ def _poses(sample: Sample, people: Prediction) -> Poses:
 
 
 def _areas(pixels: NDArray[np.int64], sides: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The mask's pixels; of people without any, a share of the box."""
+    """Return the mask's pixels; for people without a mask, a share of the box."""
     return np.where(pixels > 0, pixels, BODY_IN_BOX * sides.prod(axis=1)).astype(float)
 
 
 def compute_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
-    """All figures of some images; of each part and joint under `categories`."""
+    """Compute all metrics of some images; those of each part and joint under `categories`."""
     poses = [image.poses for image in images]
     parts = _part_tables(images, taxonomy)
     return plain(
@@ -112,10 +112,10 @@ def compute_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
             "images": len(images),
             "people": sum(len(image.poses.gt) for image in images),
             "keypoints": keypoint_ap(poses, taxonomy.joint_sigmas, RESAMPLES),
-            "masks": _mask_figures(images),
-            "parts": _part_figures(images, taxonomy, parts),
+            "masks": _mask_metrics(images),
+            "parts": _part_metrics(images, taxonomy, parts),
             "joints_on_parts": _joints_on_parts(images),
-            "persons": _person_figures(images, taxonomy),
+            "persons": _person_metrics(images, taxonomy),
             "categories": {
                 "parts": _by_name(
                     taxonomy.part_names,
@@ -126,7 +126,7 @@ def compute_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
                         "APr50_de_facto": parts.regions["de_facto"][VOLUME.index(0.5)],
                     },
                 ),
-                "joints": _by_name(taxonomy.joint_names, joint_figures(poses, taxonomy.joint_sigmas)),
+                "joints": _by_name(taxonomy.joint_names, joint_metrics(poses, taxonomy.joint_sigmas)),
             },
             "noise": f"intervals: 95 %, bootstrap over images, {RESAMPLES} resamples",
         }
@@ -135,7 +135,7 @@ def compute_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[
 
 @dataclass(frozen=True)
 class _PartTables:
-    """Figures of each part, NaN where it is neither labelled nor found."""
+    """Metrics of each part, NaN if it is neither labelled nor predicted."""
 
     iou: Float64  # [C+1], background first
     boundary: Float64  # [C]
@@ -154,7 +154,7 @@ def _part_tables(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> _PartTab
     )
 
 
-def _part_figures(images: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
+def _part_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _PartTables) -> dict[str, Any]:
     people = [image.parts.people for image in images]
     return {
         "labels": _label_quality(images),
@@ -163,7 +163,7 @@ def _part_figures(images: Sequence[ImageMetrics], taxonomy: Taxonomy, tables: _P
         "APp50": average_precision(people, 0.5),
         "APpvol": float(np.mean([average_precision(people, threshold) for threshold in VOLUME])),
         "PCP50": pcp([image.parts for image in images]),
-        "APr": {name: _region_figures(ap) for name, ap in tables.regions.items()},
+        "APr": {name: _region_metrics(ap) for name, ap in tables.regions.items()},
         "boundary_F": mean(tables.boundary),
     }
 
@@ -178,13 +178,13 @@ def _label_quality(images: Sequence[ImageMetrics]) -> str:
     return "not known to be exact: other models may have made them"
 
 
-def _region_figures(ap: Float64) -> dict[str, float]:
-    """Means over parts of AP^r [T, C]."""
+def _region_metrics(ap: Float64) -> dict[str, float]:
+    """Average AP^r [T, C] over parts."""
     at = {f"APr{percent}": mean(ap[VOLUME.index(percent / 100)]) for percent in REGION_THRESHOLDS}
     return {**at, "APrvol": mean([mean(row) for row in ap])}
 
 
-def _mask_figures(images: Sequence[ImageMetrics]) -> dict[str, Any]:
+def _mask_metrics(images: Sequence[ImageMetrics]) -> dict[str, Any]:
     chosen = [image.tall & image.masks.countable for image in images]  # [n] of each image
     best = [image.masks.similarity[rows].max(axis=1, initial=0) for image, rows in zip(images, chosen, strict=True)]
     everyone = np.concatenate([np.zeros(0), *best])
@@ -203,7 +203,7 @@ def _mask_figures(images: Sequence[ImageMetrics]) -> dict[str, Any]:
     }
 
 
-def _person_figures(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
+def _person_metrics(images: Sequence[ImageMetrics], taxonomy: Taxonomy) -> dict[str, Any]:
     false_people = [len(image.poses.found) for image in images if image.negative]
     errors = person_errors([image.poses for image in images], taxonomy.joint_sigmas, taxonomy.joint_flip)
     return {
@@ -233,7 +233,7 @@ def _by_name(names: Sequence[str], columns: dict[str, Float64]) -> dict[str, dic
 
 
 def plain(value: Any) -> Any:
-    """Floats rounded to 4 digits, NaN to None, all the way down."""
+    """Round floats to 4 digits and replace NaN by None, recursively."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -21,46 +21,46 @@ from training.inference.predictors import Predictor
 from training.transforms.augment import letterbox
 from training.visualization.drawing import draw_people, image_grid
 
-SHEET = "perturbations.jpg"
-IMAGES = 6  # on a sheet, a row each
-CELL = (240, 320)  # height and width of an image there
+GRID = "perturbations.jpg"
+IMAGES = 6  # rows of the grid
+CELL = (240, 320)  # height and width of a cell
 
 
 def write_perturbations(
     folder: Path, predictor: Predictor, dataset: ImageDataset, indices: Sequence[int], names: Sequence[str]
 ) -> None:
-    """Write `SHEET`: images at `indices`, evenly spread, in a row each; columns are the original and `names`.
+    """Write `GRID`: a row per image, evenly spread over `indices`; columns are the original and `names`.
 
-    `HFLIP_NO_SWAP` has no column: it looks like `HFLIP`. Images that cannot be read are left out; nothing is written
-    where none can.
+    `HFLIP_NO_SWAP` has no column: it looks like `HFLIP`. Unreadable images are left out. Nothing is written if none
+    can be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name in names if name != HFLIP_NO_SWAP]
     cells: list[UInt8] = []
-    for index in tqdm(subsample(indices, IMAGES), desc="pictures", unit="image"):
+    for index in tqdm(subsample(indices, IMAGES), desc="perturbations", unit="image"):
         try:
             sample = dataset.load(index)
         except DatasetError:
             continue
         views = {ORIGINAL: sample} | {name: PERTURBATIONS[name].apply(sample, dataset.taxonomy)[0] for name in names}
         for name, view in views.items():
-            answer = parse_image(predictor.parse, view, predictor.scales)
-            cells.append(captioned(_cell(view, answer, dataset.taxonomy), f"{name}   {sample.key}", CELL[::-1]))
+            people = parse_image(predictor.parse, view, predictor.scales)
+            cells.append(captioned(_cell(view, people, dataset.taxonomy), f"{name}   {sample.key}", CELL[::-1]))
     if cells:
-        save(image_grid(cells, 1 + len(names)), folder / SHEET)
+        save(image_grid(cells, 1 + len(names)), folder / GRID)
 
 
-def _cell(view: Sample, answer: Prediction, taxonomy: Taxonomy) -> UInt8:
-    """An image of any size in a cell, with the answer in place of its labels."""
-    count = len(answer.score)
-    answered = replace(
+def _cell(view: Sample, people: Prediction, taxonomy: Taxonomy) -> UInt8:
+    """Draw the prediction for an image of any size in a cell."""
+    count = len(people.score)
+    predicted = replace(
         view,
-        parts=answer.part_map,
-        people=answer.person_map,
-        keypoints=answer.keypoints,
-        joints_labelled=answer.keypoints[..., 2] > 0,
+        parts=people.part_map,
+        people=people.person_map,
+        keypoints=people.keypoints,
+        joints_labelled=people.keypoints[..., 2] > 0,
         has_mask=np.ones(count, bool),
         boxes=np.zeros((count, 4), np.float32),
     )
-    fitted, _ = letterbox(answered, CELL)
+    fitted, _ = letterbox(predicted, CELL)
     return draw_people(fitted.image, fitted.parts, fitted.people, fitted.keypoints, taxonomy)

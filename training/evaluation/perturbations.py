@@ -1,7 +1,7 @@
 """Perturbations of labelled images: `PERTURBATIONS`.
 
-Where pixels move, labels move with them, by the same affine map. Nobody is dropped: rows of the result are rows of the
-sample. The same image is always perturbed in the same way.
+If pixels move, labels move with them, by the same affine map. No person is dropped: rows of the result are rows of the
+sample. Perturbations are deterministic per image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.transforms.augment import Affine, letterbox, swap_left_right, warp
 Perturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
 """The perturbed image with its labels, and the map from the image to it (edge coordinates: `transforms.augment`)."""
 
-LIGHT = 0.15  # of the light that the image was taken in
+LIGHT = 0.15  # of the original light
 FULL_WELL = 4000.0  # electrons of a white pixel in full light: a phone's small pixel
 READ_NOISE = 4.0  # electrons, standard deviation
 JPEG_QUALITY = 30
@@ -33,26 +33,26 @@ IN_PLACE: Affine = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A function of labelled images, and a few words on it."""
+    """A function of labelled images, and its description."""
 
     description: str
     apply: Perturb
 
 
 def mirror(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
-    """Mirrored, names of sides exchanged: who raised the left hand raises the right one."""
+    """Flip horizontally and exchange left and right labels."""
     mirrored, affine = mirror_pixels(sample, taxonomy)
     return swap_left_right(mirrored, taxonomy), affine
 
 
 def mirror_pixels(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
-    """Mirrored, names of sides as they were, which makes them wrong."""
+    """Flip horizontally without exchanging left and right labels, which makes them wrong."""
     affine = np.array([[-1.0, 0.0, sample.size[1]], [0.0, 1.0, 0.0]])
     return warp(sample, affine, sample.size), affine
 
 
 def turn(degrees: float) -> Perturb:
-    """Turned about its center, counter-clockwise as seen; the canvas grows until nothing is cut."""
+    """Return a rotation about the image center, counter-clockwise as seen; the canvas grows until nothing is cut."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     linear = np.array([[cos, sin], [-sin, cos]])  # y points down
 
@@ -66,7 +66,7 @@ def turn(degrees: float) -> Perturb:
 
 
 def shrink(factor: int) -> Perturb:
-    """A `factor` of the size, every pixel the mean of those it covers; sides are rounded, to one pixel at least."""
+    """Return a downscaling by `factor`, with area averaging; sides are rounded, to at least one pixel."""
 
     def apply(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
         height, width = (max(round(side / factor), 1) for side in sample.size)
@@ -77,10 +77,10 @@ def shrink(factor: int) -> Perturb:
 
 
 def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
-    """Taken in `LIGHT` of the light, with the same exposure and no gain afterwards.
+    """Simulate `LIGHT` of the light, with the same exposure and no gain.
 
     Linear light L in [0, 1] fills a pixel with n ~ Poisson(LIGHT L FULL_WELL) electrons (shot noise), reading adds
-    Normal(0, READ_NOISE); the image is the sRGB encoding of n / FULL_WELL, in 8 bits. Noise is independent in each
+    Normal(0, READ_NOISE); the result is the sRGB encoding of n / FULL_WELL, in 8 bits. Noise is independent in each
     channel and seeded by the image's key. A camera's demosaicing, denoising and sharpening are not modelled.
     """
     rng = np.random.default_rng(zlib.crc32(sample.key.encode()))
@@ -90,7 +90,7 @@ def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
 
 
 def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
-    """Written as a JPEG of `JPEG_QUALITY`, colors at half size (4:2:0), and read again."""
+    """Encode as a JPEG of `JPEG_QUALITY` with chroma subsampling 4:2:0, and decode it."""
     file = io.BytesIO()
     Image.fromarray(sample.image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
     return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE
@@ -111,7 +111,7 @@ PERTURBATIONS = {
 
 
 def _decode(encoded: Float64) -> Float64:
-    """Linear light in [0, 1] of sRGB in [0, 1] (IEC 61966-2-1)."""
+    """Convert sRGB in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 

@@ -1,4 +1,4 @@
-"""Figures as tables: those of `evaluate`, also in the paper's columns, and those of `robustness` in Markdown."""
+"""Tables of metrics: those of `evaluate`, also in the paper's columns, and those of `robustness` in Markdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ON_PARTS = ("on_any_part", "on_correct_part", "on_correct_side")
 REGIONS = ("APr50", "APr60", "APr70", "APrvol")
 DEFINITIONS = {"de_facto": "AP^r de facto", "one_to_one": "AP^r one-to-one"}
 
-# Column: where `compute_metrics` says it.
+# Column: path in the result of `compute_metrics`.
 ROBUSTNESS_COLUMNS = {
     "AP50": ("keypoints", "AP50"),
     "AP h96": ("keypoints", "AP_h96"),
@@ -26,7 +26,7 @@ ROBUSTNESS_COLUMNS = {
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper: where it stands, on what it was measured, the row of the paper's own method."""
+    """A table of the paper: its number, data set and columns, and the row of the paper's own method."""
 
     number: int
     data: str
@@ -42,7 +42,7 @@ PAPER_TABLES = {
 
 
 def table(report: dict[str, Any]) -> str:
-    """All figures but those that `category_table` has."""
+    """Format all metrics but those of `category_table`."""
     keypoints, masks, parts = report["keypoints"], report["masks"], report["parts"]
     joints, persons = report["joints_on_parts"], report["persons"]
     lines = [
@@ -69,7 +69,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def category_table(report: dict[str, Any]) -> str:
-    """Figures of each part and of each joint, a line each."""
+    """Format the metrics of each part and of each joint, one line each."""
     sections = []
     for kind, rows in report["categories"].items():
         columns = list(next(iter(rows.values())))
@@ -88,16 +88,16 @@ def unreadable_images(report: dict[str, Any]) -> str:
     return "\n".join([f"{len(lines)} images could not be read and are left out:", *lines])
 
 
-def true_masks_line(figures: dict[str, Any]) -> str:
-    """What `TrueMasks.report` says, on a line."""
+def true_masks_line(metrics: dict[str, Any]) -> str:
+    """Format the result of `TrueMasks.report` in one line."""
     return (
-        f"true masks: {figures['people']} people, mean best IoU {_show(figures['mean_IoU'])}, "
-        f"found (IoU over 0.5) {_show(figures['found'])}"
+        f"true masks: {metrics['people']} people, mean best IoU {_show(metrics['mean_IoU'])}, "
+        f"found (IoU over 0.5) {_show(metrics['found'])}"
     )
 
 
-def _named(figures: dict[str, Any], *names: str) -> list[str]:
-    return [f"{name} {_show(figures[name])}" for name in names]
+def _named(metrics: dict[str, Any], *names: str) -> list[str]:
+    return [f"{name} {_show(metrics[name])}" for name in names]
 
 
 def _show(value: float | None, interval: Sequence[float | None] | None = None) -> str:
@@ -106,7 +106,7 @@ def _show(value: float | None, interval: Sequence[float | None] | None = None) -
 
 
 def _wrapped(cells: Iterable[str], width: int = 100) -> list[str]:
-    """Cells in lines of about `width` characters."""
+    """Join cells in lines of about `width` characters."""
     lines = [""]
     for cell in cells:
         if len(lines[-1]) + len(cell) > width:
@@ -116,9 +116,9 @@ def _wrapped(cells: Iterable[str], width: int = 100) -> list[str]:
 
 
 def paper_table(report: dict[str, Any], taxonomy: str, label: str) -> str:
-    """The paper's table for data of that taxonomy with the figures of `evaluate` below; empty where it has none.
+    """Format the metrics of `evaluate` below the paper's table for that taxonomy; empty if it has none.
 
-    `label` names parser and images: the rows compare only where the images are those of the paper.
+    `label` names parser and images: the rows are comparable only if the images are the paper's.
     """
     table = PAPER_TABLES.get(taxonomy)
     if table is None:
@@ -139,8 +139,8 @@ def paper_table(report: dict[str, Any], taxonomy: str, label: str) -> str:
     )
 
 
-def _percent(figures: dict[str, Any], columns: Sequence[str]) -> list[float | None]:
-    return [None if figures[column] is None else 100 * figures[column] for column in columns]
+def _percent(metrics: dict[str, Any], columns: Sequence[str]) -> list[float | None]:
+    return [None if metrics[column] is None else 100 * metrics[column] for column in columns]
 
 
 def _show_percent(value: float | None) -> str:
@@ -148,7 +148,7 @@ def _show_percent(value: float | None) -> str:
 
 
 def robustness_table(report: dict[str, Any]) -> str:
-    """A row for the original and each perturbation, then how far the answer mirrors with the image."""
+    """Format a row for the original and each perturbation, and the consistency under horizontal flip."""
     original = next(iter(report["rows"].values()))
     lines = [
         f"{report['parser']}, detail {report['detail']}: {original['images']} images, {original['people']} people, "
@@ -167,10 +167,10 @@ def robustness_table(report: dict[str, Any]) -> str:
 
 
 def _cell(row: dict[str, Any], group: str, key: str) -> str:
-    figures = row[group]
-    if figures is None:
+    metrics = row[group]
+    if metrics is None:
         return "-"
-    return f"{figures[key]}/{figures['matched']}" if key == "inversions" else _show(figures[key])
+    return f"{metrics[key]}/{metrics['matched']}" if key == "inversions" else _show(metrics[key])
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -180,16 +180,16 @@ def _difference(row: dict[str, Any]) -> str:
     return f"{row['AP_difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _mirror(figures: dict[str, Any] | None) -> list[str]:
-    """Sentences on `agreement_figures`."""
-    if figures is None:
+def _mirror(metrics: dict[str, Any] | None) -> list[str]:
+    """Format `agreement_metrics` as sentences."""
+    if metrics is None:
         return []
     return [
         "",
-        "The answer on the mirrored image, mirrored back, against the answer on the image:",
+        "Prediction on the flipped image, flipped back, against the prediction on the image:",
         "",
-        f"- same part on {_show(figures['pixel_agreement'])} of the pixels that either gives a part;",
-        f"- {figures['matched']} of {figures['people']} people have a partner; the same joint of both is "
-        f"{_show(figures['joint_distance'])} of the person's height apart (median; nine in ten: below "
-        f"{_show(figures['joint_distance90'])}).",
+        f"- same part on {_show(metrics['pixel_agreement'])} of the pixels that either gives a part;",
+        f"- {metrics['matched']} of {metrics['people']} people have a partner; the same joint of both is "
+        f"{_show(metrics['joint_distance'])} of the person's height apart (median; nine in ten: below "
+        f"{_show(metrics['joint_distance90'])}).",
     ]

@@ -1,6 +1,6 @@
-"""Choose the decoder's thresholds for trained weights: one after the other, twice, on images that were trained on.
+"""Tune the decoder's thresholds for trained weights on training images: two passes of coordinate search.
 
-Images that are held out measure what was chosen. Chosen on them, it would look better than it is.
+Held-out images measure the result. Tuned on them, it would look better than it is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "limb_threshold": (0.05, 0.1, 0.2, 0.3),
     "person_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
 }
-PASSES = 2  # weak joints may pay once weak people are left out
+PASSES = 2  # a lower joint threshold may help once weak people are left out
 EMPTY = 0.95  # lowest true-negative rate (TNR) that costs nothing; a shortfall is subtracted from the objective
 
 
@@ -63,7 +63,7 @@ class _Seen:
 
 
 def select_images(dataset: ImageDataset, training: Sequence[int], count: int) -> list[int]:
-    """At most `count` real images with people, where there are such with joints by humans, and as many of nobody."""
+    """Return at most `count` real images with people, human-annotated ones if any, and as many person-free ones."""
     real = [i for i in training if dataset.records[i].source != SYNTHETIC] or list(training)
     people = [i for i in real if not dataset.records[i].negative]
     human = [i for i in people if dataset.records[i].ground_truth]
@@ -74,22 +74,22 @@ def select_images(dataset: ImageDataset, training: Sequence[int], count: int) ->
 def tune_thresholds(
     parser: HumanParser, dataset: ImageDataset, indices: Sequence[int], canvases: Sequence[Size]
 ) -> list[Trial]:
-    """Every trial, best first; the parser's own decoder is one of them.
+    """Return every trial, best first; the parser's own decoder is one of them.
 
-    The network sees each image once. Raises DatasetError where an image cannot be read.
+    The network runs once per image. Raises DatasetError if an image cannot be read.
     """
     seen = [_look(parser, dataset, i, canvases) for i in tqdm(indices, desc="network", unit="image")]
     taxonomy = parser.decoder.taxonomy
 
     def attempt(config: DecoderConfig) -> Trial:
         decoder = Decoder(taxonomy, config).to(seen[0].maps.part_logits.device)
-        figures = []
+        metrics = []
         for image in seen:
             with torch.inference_mode():
                 people = first_canvas(decoder(image.maps))
             found = to_image(people, image.box, image.sample.size)
-            figures.append(measure(image.sample, found, taxonomy, image.negative))
-        report = compute_metrics(figures, taxonomy)
+            metrics.append(measure(image.sample, found, taxonomy, image.negative))
+        report = compute_metrics(metrics, taxonomy)
         nobody = report["persons"]["true_negative_rate"]
         ap, iou = report["keypoints"]["AP"] or 0.0, report["masks"]["mean_IoU"] or 0.0
         return Trial(config, ap, iou, 1.0 if nobody is None else nobody)
@@ -109,13 +109,13 @@ def tune_thresholds(
 
 
 def trial_table(trials: Sequence[Trial]) -> str:
-    """A Markdown table of trials."""
+    """Format trials as a Markdown table."""
     names = list(CHOICES)
     head = ["objective", "keypoint AP", "mask IoU", "TNR", *names]
     lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
     for trial in trials:
-        figures = [f"{x:.3f}" for x in (trial.objective, trial.keypoint_ap, trial.mask_iou, trial.true_negative_rate)]
-        lines.append("| " + " | ".join([*figures, *(f"{getattr(trial.config, name):g}" for name in names)]) + " |")
+        metrics = [f"{x:.3f}" for x in (trial.objective, trial.keypoint_ap, trial.mask_iou, trial.true_negative_rate)]
+        lines.append("| " + " | ".join([*metrics, *(f"{getattr(trial.config, name):g}" for name in names)]) + " |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""People's masks against polygons by humans, where a data set's own masks are mostly a teacher's.
+"""Person masks against human-annotated polygons, if most masks of a data set are pseudo-labels.
 
 The polygons come as a COCO instances file of the images as they are stored; each image has a `key` or `file_name`.
 """
@@ -25,14 +25,15 @@ FOUND = 0.5  # IoU above which a person's mask counts as found
 class TrueMasks:
     """Mean best IoU of predicted person masks with true ones; `show` adds an image.
 
-    Only people taller than `NOTABLE` pixels count, and never predictions: whom nobody outlined is no false person.
+    Only people taller than `NOTABLE` pixels count. Predictions without a true mask are not false positives: the person
+    may not be outlined.
     """
 
     by_key: dict[str, list[Bool]]  # [H, W] of each person
     best: list[float] = field(default_factory=list)
 
     def show(self, sample: Sample, people: Prediction) -> None:
-        """Compare an image's people with the true masks. Raises DatasetError for masks of another size."""
+        """Compare the people of an image with the true masks. Raises DatasetError for masks of another size."""
         for mask in self.by_key.get(sample.key, []):
             if mask.shape != sample.size:
                 raise DatasetError(
@@ -46,14 +47,14 @@ class TrueMasks:
                 self.best.append(float((own / union).max()))
 
     def report(self) -> dict[str, Any]:
-        """`people` compared, `mean_IoU` of the best prediction for each, and the share `found`; None without people."""
+        """Return `people` compared, `mean_IoU` of the best predictions and the share `found`; None without people."""
         best = np.array(self.best)
         values = {"mean_IoU": float(best.mean()), "found": float((best > FOUND).mean())} if len(best) else {}
         return {"people": len(best), "mean_IoU": None, "found": None, **values}
 
 
 def read_true_masks(path: Path) -> TrueMasks:
-    """The people of a COCO instances file; crowds are left out. Raises DatasetError for any other file."""
+    """Read the people of a COCO instances file; crowds are left out. Raises DatasetError for any other file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         images = {image["id"]: image for image in value["images"]}

@@ -1,1 +1,1 @@
-"""Measurements across runs and machines: ablations, variants, latency, training speed, the matcher."""
+"""Studies across runs and machines: ablations, variants, latency, training throughput, the matcher."""

@@ -1,4 +1,4 @@
-"""Variants of the method side by side: each trained as the others were, and measured on the same images."""
+"""The paper's ablations: variants of the method, trained alike and measured on the same images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.transforms.training_set import TrainingSet
 
 REPORT = "metrics.json"
 
-# Column: where `evaluate` says it.
+# Column: path in the result of `evaluate`.
 COLUMNS = {
     "mIoU": ("parts", "mIoU"),
     "APp50": ("parts", "APp50"),
@@ -39,24 +39,24 @@ COLUMNS = {
 }
 FIELD = "field error, px"
 
-MeasuredOn = dict[str, tuple[ImageDataset, Sequence[int]]]  # name: images, and the indices of those to measure on
+MeasuredOn = dict[str, tuple[ImageDataset, Sequence[int]]]  # name: data set, and the indices to measure on
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training, and the rows that its weights stand for, which differ in the decoder alone."""
+    """One training run, and the rows of the tables it stands for, which differ only in the decoder."""
 
     config: TrainConfig
     rows: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Of the run's folder."""
+        """Name of the run's folder."""
         return f"{self.rows[-1]}-{self.config.seed}"
 
 
 def plan(base: TrainConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """The trainings that `rows` of `ABLATIONS` need, seed by seed: rows that train alike share one."""
+    """List the runs that `rows` of `ABLATIONS` need, seed by seed; rows with the same training share one."""
     runs: dict[TrainConfig, list[str]] = {}
     for seed in seeds:
         for row in rows:
@@ -70,7 +70,7 @@ def plan(base: TrainConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[R
 def run_ablation(
     run: Run, data: TrainingSet, sets: MeasuredOn, out: Path, pretrained: Path | None, steps: int | None = None
 ) -> None:
-    """Train and measure a run in its folder under `out`; what is done already is left.
+    """Train and measure a run in its folder under `out`, unless it is finished.
 
     Writes `metrics.json`: {row: {set: {column: value}}}.
     """
@@ -79,20 +79,20 @@ def run_ablation(
         return
     train(run.config, data, [], folder, pretrained, steps=steps)
     network = load_parser(folder / LAST).network
-    figures: dict[str, dict[str, Any]] = {row: {} for row in run.rows}
+    metrics: dict[str, dict[str, Any]] = {row: {} for row in run.rows}
     for name, (dataset, indices) in sets.items():
         error = round(field_error(network, dataset, indices, run.config), 3)
         for row in run.rows:
             parser = HumanParser(network, ABLATIONS[row][1](run.config).decoder).eval()
             found = evaluate(parse_with(parser), dataset, indices, [[run.config.input_size]])
             values = {column: found[group][key] for column, (group, key) in COLUMNS.items()}
-            figures[row][name] = {**values, FIELD: error}
-    (folder / REPORT).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+            metrics[row][name] = {**values, FIELD: error}
+    (folder / REPORT).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 @torch.inference_mode()
 def field_error(network: Network, dataset: ImageDataset, indices: Sequence[int], config: TrainConfig) -> float:
-    """Mean distance between the projection field and its labels, in canvas pixels, over the people's cells."""
+    """Return the mean distance of the projection field from its labels, in canvas pixels, over the people's cells."""
     network.eval()
     total = count = 0.0
     for index in tqdm(indices, desc="field", unit="image"):
@@ -105,12 +105,12 @@ def field_error(network: Network, dataset: ImageDataset, indices: Sequence[int],
 
 
 def tables(out: Path) -> str:
-    """Markdown tables, one a measured set, of every finished run under `out`: the figure of each seed."""
+    """Format the finished runs under `out` as Markdown tables, one per measured set, with the metrics of each seed."""
     found: dict[str, dict[str, list[dict[str, float | None]]]] = {}
     for report in sorted(out.glob(f"*/{REPORT}")):
-        figures = json.loads(report.read_text(encoding="utf-8"))
-        for row in figures.keys() & ABLATIONS.keys():  # other folders are of variants
-            for name, values in figures[row].items():
+        metrics = json.loads(report.read_text(encoding="utf-8"))
+        for row in metrics.keys() & ABLATIONS.keys():  # other folders are of variants
+            for name, values in metrics[row].items():
                 found.setdefault(name, {}).setdefault(row, []).append(values)
     columns = [*COLUMNS, FIELD]
     lines: list[str] = []

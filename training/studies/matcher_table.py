@@ -1,7 +1,7 @@
 """Compare the matcher with the Hungarian algorithm: python -m training.studies.matcher_table.
 
 The matrices imitate limb scores: each true pair about 0.7, a tenth of them missing, a few wrong pairs at 0.45, noise
-elsewhere. Uniformly random ones would be a far harder and a meaningless test.
+elsewhere. Uniformly random matrices would be much harder and meaningless.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EDGE = 0.1  # a pair below this is no limb
 
 
 class Row(NamedTuple):
-    """One matcher on one size of problem; shares are of the Hungarian's edges above 0.1."""
+    """One matcher on one problem size; shares are of the Hungarian algorithm's edges above 0.1."""
 
     matcher: str
     candidates: int
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 def limb_like_scores(count: int, draws: int, seed: int) -> Tensor:
-    """Score matrices [draws, count, count] in [0, 1] that look like those of limbs."""
+    """Draw score matrices [draws, count, count] in [0, 1] that resemble limb scores."""
     draw = torch.Generator().manual_seed(seed)
     scores = (0.08 * torch.randn(draws, count, count, generator=draw)).abs()
     confusers = torch.rand(draws, count * count, generator=draw).topk(count // 3).indices
@@ -70,7 +70,7 @@ def measure(name: str, match: Callable[[Tensor, Tensor, Tensor], Tensor], scores
 
 
 def table(counts: tuple[int, ...], draws: int, seed: int = 0) -> list[Row]:
-    """Rows for the configured iteration, for variants of it, and for the greedy choice."""
+    """Compare the configured iteration, variants of it, and greedy matching."""
     config = DecoderConfig()
     chosen = (config.matcher_step, config.matcher_outer, config.matcher_inner)
     variants = [chosen, (2.0, 8, 1), (2.0, 32, 1), (1.0, 20, 10), (0.1, 10, 5), (20.0, 1, 20)]
@@ -92,7 +92,7 @@ def table(counts: tuple[int, ...], draws: int, seed: int = 0) -> list[Row]:
 
 
 def main() -> None:
-    """Print the rows as JSON, one a line, then as a table."""
+    """Print the rows as JSON, one per line, then as a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=300, help="matrices of each size (default 300)")
     parser.add_argument("--seed", type=int, default=0)

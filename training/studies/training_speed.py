@@ -1,6 +1,6 @@
 """Training throughput on this machine: the step alone, the loader alone, and both together.
 
-A loader is fast enough where learning hardly notices it: the goal is a data share below 5 %.
+A loader is fast enough if it hardly slows training: the goal is a `data_time_fraction` below 5 %.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from training.studies.latency.machine import machine, synchronize
 from training.transforms.targets import Batch
 from training.transforms.training_set import TrainingSet
 
-WARM_UP = 3  # steps in which libraries choose their kernels
+WARM_UP = 3  # steps during which libraries select their kernels
 
 
 def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[str, Any]:
-    """Images a second, in this process, and what goes with them, ready for JSON.
+    """Measure the throughput of this process in images per second, ready for JSON.
 
     Args:
         config: the recipe.
         data: the training set.
-        steps: of the optimizer, for each figure.
+        steps: optimizer steps per measurement.
 
-    Returns, beside what was measured where, `images_per_second` of
-        step: learning from images that are already on the device;
-        step_matching: the same with the matching loss, in a recipe that has a stage with it;
-        loader: reading, varying and encoding images, with nobody learning from them;
+    Returns, beside settings and machine, `images_per_second` of
+        step: training on images that are already on the device;
+        step_matching: the same with the matching loss, if a stage of the recipe has it;
+        loader: reading, augmenting and encoding images, without training;
         together: as in a run, without the matching loss.
-    `data_time_fraction` is the part of a step together that the step alone does not need; `waited_share` is the part in
-    which the program waits for images: an accelerator loses less than that, as it goes on computing.
+    `data_time_fraction` is the share of a step together that the step alone does not need. `waited_share` is the share
+    in which the program waits for images: an accelerator loses less, because it goes on computing.
 
     Raises InputError for less than one step, and as `load_batches` does.
     """
@@ -80,7 +80,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
             learn(parts)
 
         def seconds(name: str, work: Callable[[], object]) -> float:
-            """A step's, over all steps."""
+            """Return seconds per step, averaged over all steps."""
             synchronize(device)
             start = time.perf_counter()
             for _ in tqdm(range(steps), desc=name, unit="step", disable=not processes.is_main):
@@ -92,7 +92,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
         fixed = [Batch(*(tensor.to(device) for tensor in part)) for part in load()]
         for _ in range(WARM_UP):
             learn(fixed, matching)
-        # Loading processes work ahead: what is ready must be used up first, or they would seem faster than they are.
+        # Loading processes prefetch: ready batches must be used up first, or they would seem faster than they are.
         for _ in range(AHEAD * config.num_workers):
             next(batches)
         times = {"loader": seconds("loader", load), "together": seconds("together", train)}
@@ -119,7 +119,7 @@ def measure_speed(config: TrainConfig, data: TrainingSet, steps: int) -> dict[st
 
 
 def _peak_memory(device: torch.device) -> int:
-    """Bytes: what tensors took on an accelerator at most, or else this process of main memory."""
+    """Return bytes: the peak of tensors on an accelerator, else the peak main memory of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

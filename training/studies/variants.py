@@ -1,4 +1,4 @@
-"""Changes of one's own side by side: each trained with the same budget, and measured on the same images."""
+"""Variants of a recipe: trained with the same budget, and measured on the same images."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from training.studies.latency.machine import synchronize
 from training.studies.training_speed import measure_speed
 from training.transforms.training_set import TrainingSet
 
-TIMED = 10  # steps that are timed for each figure that a plan is made of
+TIMED = 10  # steps per throughput measurement of a plan
 NETWORK_RUNS = 15
 OWN_CANVAS = "its own canvas"
 
-# Column: where `evaluate`, or `run_variant` itself, says it, and how it is written.
+# Column: path in the result of `evaluate`, or of `run_variant` itself, and its format.
 COLUMNS = {
     "AP": ("keypoints.AP", ".3f"),
     "AP50": ("keypoints.AP50", ".3f"),
@@ -58,7 +58,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe changed, and what its weights start from."""
+    """A recipe with overrides, and its initial weights."""
 
     name: str  # of its row and folders
     description: str
@@ -67,7 +67,7 @@ class Variant:
     weights: Path | None = None  # checkpoint of an earlier run
 
     def config(self, base: TrainConfig, seed: int) -> TrainConfig:
-        """The recipe to train. Raises InputError, naming the variant, for what cannot be set."""
+        """Return the recipe to train. Raises InputError, naming the variant, for invalid overrides."""
         try:
             config = apply_overrides(base, self.set)
         except InputError as error:
@@ -85,7 +85,7 @@ class Budget:
     minutes: float | None = None
 
     def plan(self, config: TrainConfig, data: TrainingSet) -> int:
-        """Steps of a run. Minutes are turned into steps by timing some, which then cost nothing of the budget."""
+        """Return the steps of a run. Minutes are converted by timing some steps, which are not part of the budget."""
         schedule = Schedule(config.stages, data.epoch_steps, self.steps)
         if self.minutes is None:
             return schedule.steps
@@ -98,10 +98,10 @@ class Budget:
 
 
 def read_variants(path: Path, base: TrainConfig, pretrained: Path | None = None) -> list[Variant]:
-    """The variants of a TOML file: a table each, under the variant's name; paths in it are relative to the file.
+    """Read the variants of a TOML file: one table per variant; paths in it are relative to the file.
 
-    One that names no `pretrained` and has the backbone of `base` starts from the one given here.
-    Raises DatasetError for an unreadable file, InputError for what is no variant.
+    A variant without `pretrained` and with the backbone of `base` starts from the `pretrained` given here. Raises
+    DatasetError if the file cannot be read, InputError for an invalid variant.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -126,12 +126,12 @@ def run_variant(
     budget: Budget,
     detail: str | None = None,
 ) -> None:
-    """Train a variant in its folder under `out`, and measure it; what is done already is left.
+    """Train a variant in its folder under `out` and measure it, unless it is finished.
 
-    Its `metrics.json` is written when the steps are planned, and completed when it is measured, so that a run that was
-    killed goes on with its plan. `detail` names the canvases to measure on; without, it is the one of training.
+    `metrics.json` is written when the steps are planned and completed after measuring, so that a killed run keeps its
+    plan. `detail` selects the canvases to measure on; the default is that of training.
 
-    Raises InputError where the folder holds a run with another configuration, start or budget.
+    Raises InputError if the folder holds a run with another configuration, initial weights or budget.
     """
     folder = out / f"{variant.name}-{config.seed}"
     asked = {
@@ -148,7 +148,7 @@ def run_variant(
         report["steps"] = planned[0] if planned else budget.plan(config, data)  # all seeds take as many
         _write(folder / REPORT, report)
     names = {f"{name}, at {detail or OWN_CANVAS}": chosen for name, chosen in sets.items()}
-    if names.keys() <= report["figures"].keys():
+    if names.keys() <= report["metrics"].keys():
         return
     parser = load_parser(train(config, data, [], folder, variant.pretrained, variant.weights, report["steps"]))
     parser.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -161,23 +161,23 @@ def run_variant(
     }
     for name, (dataset, indices) in names.items():
         found = {**evaluate(parse_with(parser), dataset, indices, [canvases]), "spent": spent}
-        report["figures"][name] = {column: _at(found, where) for column, (where, _) in COLUMNS.items()}
+        report["metrics"][name] = {column: _at(found, where) for column, (where, _) in COLUMNS.items()}
     _write(folder / REPORT, report)
 
 
 def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
-    """Markdown tables, one a measured set, of the finished runs of `variants` under `out`.
+    """Format the finished runs of `variants` under `out` as Markdown tables, one per measured set.
 
-    Of several seeds a cell gives the mean, and each in brackets in the order of the seeds.
+    For several seeds a cell has the mean, and each value in brackets in the order of the seeds.
     """
     found = {variant.name: reports(out, variant.name) for variant in variants}
-    names = dict.fromkeys(name for runs in found.values() for run in runs for name in run["figures"])
+    names = dict.fromkeys(name for runs in found.values() for run in runs for name in run["metrics"])
     lines: list[str] = []
     for name in names:
         lines += [f"**{name}**", "", "| variant | | seeds | " + " | ".join(COLUMNS) + " |"]
         lines.append("|---|---|---|" + "---:|" * len(COLUMNS))
         for variant in variants:
-            rows = [run["figures"][name] for run in found[variant.name] if name in run["figures"]]
+            rows = [run["metrics"][name] for run in found[variant.name] if name in run["metrics"]]
             if rows:
                 cells = [_cell([row[column] for row in rows], form) for column, (_, form) in COLUMNS.items()]
                 lines.append(f"| `{variant.name}` | {variant.description} | {len(rows)} | " + " | ".join(cells) + " |")
@@ -187,12 +187,12 @@ def variant_tables(out: Path, variants: Sequence[Variant]) -> str:
 
 def reports(out: Path, name: str) -> list[dict[str, Any]]:
     """Read the reports of a variant's runs under `out`, sorted by seed."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob(f"{name}-*/{REPORT}")]
+    found = [_read(path) for path in out.glob(f"{name}-*/{REPORT}")]
     return sorted((report for report in found if report.get("variant") == name), key=lambda report: report["seed"])
 
 
 def seconds_a_step(log: Path) -> float:
-    """Of a training, by its log: its mean over all steps, however often it was interrupted."""
+    """Return the mean seconds per step of a run, from its log, over all interruptions."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return sum(float(row["seconds"]) for row in rows) / int(rows[-1]["step"])
@@ -200,7 +200,7 @@ def seconds_a_step(log: Path) -> float:
 
 @torch.inference_mode()
 def network_milliseconds(network: Network, size: Size) -> float:
-    """Median time of the network, without the decoder, on one canvas of `size` in torch, on the device it is on."""
+    """Return the median time of the network without the decoder, for one canvas of `size`, in torch on its device."""
     device = next(network.parameters()).device
     canvas = torch.randint(0, 256, (1, *size, 3), dtype=torch.uint8, device=device)
     network.eval()(canvas)
@@ -235,10 +235,10 @@ def _variant(path: Path, name: str, table: object) -> Variant:
 
 
 def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """The report at `path`, or a new one. Settings that it does not know, as newer versions add them, do not count."""
+    """Return the report at `path`, or a new one. Settings that only newer versions have are not compared."""
     if not path.exists():
-        return {**asked, "figures": {}}
-    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**asked, "metrics": {}}
+    report = _read(path)
     if "variant" not in report:
         raise InputError(f"{path.parent} holds another kind of run; choose another --out folder")
     other = [name for name in asked if name != "config" and report[name] != asked[name]]
@@ -247,6 +247,13 @@ def _resumed(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
         raise InputError(
             f"{path.parent} was trained with another {', '.join(other)}; name the variant otherwise, or remove it"
         )
+    return report
+
+
+def _read(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "figures" in report:  # its name in version 0.1
+        report["metrics"] = report.pop("figures")
     return report
 
 
@@ -259,7 +266,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _at(found: dict[str, Any], where: str) -> float | None:
-    """A figure by its place, such as `keypoints.AP`; None where there is no such figure."""
+    """Return a metric by its path, such as `keypoints.AP`; None if there is none."""
     value: Any = found
     for key in where.split("."):
         value = None if value is None else value.get(key)

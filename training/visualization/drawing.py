@@ -46,11 +46,11 @@ def image_grid(images: Sequence[UInt8], columns: int) -> UInt8:
     gap = 2
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     rows = -(-len(images) // columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
+    grid = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
     for i, image in enumerate(images):
         y, x = i // columns * (height + gap), i % columns * (width + gap)
-        sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return sheet
+        grid[y : y + image.shape[0], x : x + image.shape[1]] = image
+    return grid
 
 
 def person_colors() -> UInt8:

@@ -1,4 +1,4 @@
-"""A sheet of labelled images and of what they teach the network, with titles and a legend: one row an image."""
+"""Image grid of labelled images and their training targets, with titles and a legend: one row per image."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ COLUMNS = (
     "limbs",
     "projection field: to the nearest joint",
 )
-TILE = 352, 416  # largest width and height of a picture
-GAP, LINE = 8, 22  # between pictures; height of a line of text
-FINE = 2  # arrows and dots are drawn so many times larger, for smooth edges
-ARROWS = 43  # across the longer side of a picture
+TILE = 352, 416  # largest width and height of a tile
+GAP, LINE = 8, 22  # between tiles; height of a line of text
+FINE = 2  # supersampling factor of arrows and dots
+ARROWS = 43  # along the longer side of a tile
 INK, QUIET, PAPER = (235, 235, 235), (150, 150, 150), (24, 24, 28)
 LEFT, RIGHT, MIDDLE = (255, 150, 40), (60, 190, 255), (255, 255, 255)
-DIM = 0.35  # what is left of an image's brightness under maps
+DIM = 0.35  # brightness of an image under maps
 
 
 class Row(NamedTuple):
-    """One image on the sheet, or one canvas of it."""
+    """One image of the grid, or one canvas of it."""
 
     caption: str
     sample: Sample
 
 
-def draw_sheet(rows: Sequence[Row], taxonomy: Taxonomy, config: DecoderConfig, title: str) -> Image.Image:
-    """`title`, a row of pictures an image with the columns of `COLUMNS`, and the legend below.
+def draw_target_grid(rows: Sequence[Row], taxonomy: Taxonomy, config: DecoderConfig, title: str) -> Image.Image:
+    """Draw `title`, a row of tiles per image with the columns of `COLUMNS`, and the legend below.
 
-    Raises ValueError for no row, and for a sample whose sides are not multiples of the stride (`fit` makes them so).
+    Raises ValueError for no row, and for a sample whose sides are not multiples of the stride (see `fit`).
     """
     if not rows:
-        raise ValueError("a sheet needs at least one image")
+        raise ValueError("a grid needs at least one image")
     drawn = [(row.caption, _pictures(row.sample, taxonomy, config)) for row in rows]
     width = GAP + len(COLUMNS) * (TILE[0] + GAP)
     legend = _legend(taxonomy, width - 2 * GAP)
     heights = [LINE + pictures[0].shape[0] + GAP for _, pictures in drawn]
-    sheet = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights) + legend.height + GAP), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    grid = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights) + legend.height + GAP), PAPER)
+    draw = ImageDraw.Draw(grid)
     draw.text((GAP, GAP), title, INK, _font(17))
     y = GAP + LINE + GAP
     for column, name in enumerate(COLUMNS):
@@ -60,28 +60,28 @@ def draw_sheet(rows: Sequence[Row], taxonomy: Taxonomy, config: DecoderConfig, t
     for (caption, pictures), height in zip(drawn, heights, strict=True):
         draw.text((GAP, y + 2), caption, QUIET, _font(13))
         for column, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(picture), (GAP + column * (TILE[0] + GAP), y + LINE))
+            grid.paste(Image.fromarray(picture), (GAP + column * (TILE[0] + GAP), y + LINE))
         y += height
-    sheet.paste(legend, (GAP, y))
-    return sheet
+    grid.paste(legend, (GAP, y))
+    return grid
 
 
 def fit(sample: Sample, width: int, height: int) -> Sample:
-    """`sample` in the largest size of whole cells that fits into `width` x `height`."""
+    """Resize `sample` to the largest size of whole cells that fits into `width` x `height`."""
     scale = min(width / sample.size[1], height / sample.size[0])
     size = [max(round(length * scale) // STRIDE, 1) * STRIDE for length in sample.size]
     return letterbox(sample, (size[0], size[1]))[0]
 
 
 def _pictures(canvas: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> list[UInt8]:
-    """The pictures of `COLUMNS`, each [H, W, 3]."""
+    """Draw the tiles of `COLUMNS`, each [H, W, 3]."""
     targets = encode(canvas, taxonomy, config)
     sample = fit(canvas, *TILE)
     nobody = np.zeros((0, *sample.keypoints.shape[1:]), np.float32)
     blank = np.zeros(sample.size, np.uint8)
     dim = _dim(sample.image)
     joint_colors = [_side_color(name) for name in taxonomy.joint_names]
-    # A limb is of the side of its outer joint; those across the body are of none.
+    # A limb has the side of its outer joint; limbs across the body have none.
     ends = [(taxonomy.joint_names[a], taxonomy.joint_names[b]) for a, b in taxonomy.limbs]
     limb_colors = [MIDDLE if {_side_color(a), _side_color(b)} == {LEFT, RIGHT} else _side_color(b) for a, b in ends]
     outlined = draw_people(sample.image, blank, sample.people, sample.keypoints, taxonomy)
@@ -102,7 +102,7 @@ def _dim(image: UInt8) -> UInt8:
 
 
 def _people(dim: UInt8, people: UInt8) -> UInt8:
-    """People in their colors and with their numbers."""
+    """Draw people in their colors and with their numbers."""
     colors = person_colors().astype(np.float32)
     colors[IGNORE] = UNKNOWN
     share = 0.75 * (people != BACKGROUND)[..., None]
@@ -117,9 +117,9 @@ def _people(dim: UInt8, people: UInt8) -> UInt8:
 
 
 def _classes(dim: UInt8, values: Float32, weight: UInt8, colors: Sequence[tuple[int, int, int]]) -> UInt8:
-    """Maps [C, h, w] in [0, 1] over the image, each in its color; magenta by the share of unknown classes."""
+    """Draw maps [C, h, w] in [0, 1] over the image, each in its color; magenta by the share of unknown classes."""
     unknown = (weight == 0).mean(axis=0)[..., None] * 0.5  # [h, w, 1]
-    paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # color, and what is left of the image under it
+    paint, left = unknown * np.array(UNKNOWN), 1 - unknown  # color, and transmittance of the layers above the image
     for value, color in zip(values[..., None], colors, strict=True):
         paint = paint * (1 - value) + np.array(color) * value  # [h, w, 3]
         left = left * (1 - value)
@@ -130,7 +130,7 @@ def _classes(dim: UInt8, values: Float32, weight: UInt8, colors: Sequence[tuple[
 
 
 def _dots(picture: UInt8, keypoints: Float32, colors: Sequence[tuple[int, int, int]]) -> UInt8:
-    """Joints in the color of their side, hollow where they are hidden."""
+    """Draw joints in the color of their side, hollow if they are occluded."""
     large = _enlarge(picture)
     draw = ImageDraw.Draw(large)
     for joints in keypoints.tolist():
@@ -143,7 +143,7 @@ def _dots(picture: UInt8, keypoints: Float32, colors: Sequence[tuple[int, int, i
 
 
 def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
-    """The field at some cells, from the cell to where it points, in the color of the person."""
+    """Draw the field at some cells, from the cell to its target, in the color of the person."""
     large = _enlarge(dim)
     draw = ImageDraw.Draw(large)
     colors = person_colors()
@@ -164,7 +164,7 @@ def _arrows(dim: UInt8, people: UInt8, targets: Targets) -> UInt8:
 
 
 def _head(start: np.ndarray, end: np.ndarray) -> list[tuple[float, float]]:
-    """The triangle at the end of an arrow, no longer than the arrow."""
+    """Return the triangle at the end of an arrow, no longer than the arrow."""
     length = max(float(np.hypot(*(end - start))), 1e-3)
     along = (end - start) / length * min(length, 5.0 * FINE)
     across = np.array([-along[1], along[0]]) * 0.4
@@ -182,7 +182,7 @@ def _reduce(large: Image.Image) -> UInt8:
 
 
 def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
-    """Colors and their meaning."""
+    """Draw colors and their meaning."""
     entries = [*zip(taxonomy.part_names, taxonomy.palette, strict=True), ("unknown: teaches nothing", UNKNOWN)]
     entries += [("left joints and limbs", LEFT), ("right ones", RIGHT), ("middle, or across", MIDDLE)]
     note = "Left and right are the person's own. A hollow joint is hidden; a joint that is not drawn is not labelled."
@@ -190,7 +190,7 @@ def _legend(taxonomy: Taxonomy, width: int) -> Image.Image:
 
 
 def draw_legend(entries: Sequence[tuple[str, RGB]], width: int, note: str) -> Image.Image:
-    """Names beside their colors, in as many columns as fit into `width` pixels, and a line of text."""
+    """Draw names beside their colors, in as many columns as fit into `width` pixels, and a line of text."""
     cell = 28 + max(int(_font(14).getlength(name)) for name, _ in entries) + 2 * GAP
     columns = max(1, width // cell)
     rows = -(-len(entries) // columns)

@@ -1,4 +1,4 @@
-"""`python -m training evaluate` with a bundle that parses its images exactly, so that every figure is known."""
+"""`python -m training evaluate` with a bundle that parses its images exactly, so that every metric is known."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def test_the_papers_table_with_our_rows(bundle: Path, data: Path, capsys: pytest
     assert "AP^r one-to-one" in out
 
 
-def test_figures_of_each_part_and_joint(
+def test_metrics_of_each_part_and_joint(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "figures.json"
+    out = tmp_path / "metrics.json"
     _, printed, _ = run(capsys, bundle, data, "--per-class", "--json", out)
     report = json.loads(out.read_text())
     parts = report["categories"]["parts"]
@@ -112,7 +112,7 @@ def test_figures_of_each_part_and_joint(
 def test_a_broken_image_is_named_and_left_out(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "figures.json"
+    out = tmp_path / "metrics.json"
     broken = data / "images" / "two.png"
     broken.write_bytes(broken.read_bytes()[:100])
     status, printed, errors = run(capsys, bundle, data, "--json", out)
@@ -167,7 +167,7 @@ def test_every_picture(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_images_of_a_list(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keys, out = tmp_path / "keys.txt", tmp_path / "figures.json"
+    keys, out = tmp_path / "keys.txt", tmp_path / "metrics.json"
     keys.write_text("# some\ntwo  # people\nnobody\nof another folder\n", "utf-8")
     status, _, _ = run(capsys, bundle, data, "--image-list", keys, "--json", out)
     assert status == 0

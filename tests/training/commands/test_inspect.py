@@ -33,7 +33,7 @@ def test_counts_and_a_picture(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert "counted in all of them" in captured.out
     assert f"unknown{6:>24}{6:>14}{0:>11}" in captured.out  # by license
     assert "people    6, 6 with a mask; 2 images show nobody" in captured.out
-    assert f"picture: {out}" in captured.out
+    assert f"image grid: {out}" in captured.out
     with Image.open(out) as picture:
         assert picture.height > 600  # two rows of 256, titles and legend
 

@@ -62,8 +62,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, printed.out, printed.err
 
 
-def test_a_table_and_the_figures(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "figures.json"
+def test_a_table_and_its_json(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "metrics.json"
     status, printed, _ = run(capsys, bundle, data, "--json", out, "--only", *NAMES)
     assert status == 0
     report = json.loads(out.read_text())

@@ -208,7 +208,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
     write_folder(tmp_path / "frames", samples, T, "synthetic")
-    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    out, pictures = tmp_path / "metrics.json", tmp_path / "pictures"
     arguments = ["--all", "--limit", "2", "--json", str(out), "--vis-dir", str(pictures), "--vis-all"]
     assert main(["evaluate", str(checkpoint), str(tmp_path / "frames"), *arguments]) == 0
     report = json.loads(out.read_text())
@@ -255,7 +255,7 @@ def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[
     for image, split in zip(annotations["images"], ("val", "val", "train", "val"), strict=True):
         image["split"] = split
     (root / "annotations.json").write_text(json.dumps(annotations))
-    out = tmp_path / "figures.json"
+    out = tmp_path / "metrics.json"
     assert main(["evaluate", str(checkpoint), str(tmp_path / "images"), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report["images"] == 3  # those of two and three people and the empty one

@@ -48,9 +48,9 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
     for row in rows[1:]:
         assert text.count(f"`{row}`") == 2
     assert sorted(folder.name for folder in out.iterdir()) == ["table4_direct-0", "table5_greedy-0"]
-    figures = json.loads((out / "table5_greedy-0/metrics.json").read_text())
-    assert set(figures) == {"table5_greedy_joint", "table5_greedy"}
-    for sets in figures.values():
+    metrics = json.loads((out / "table5_greedy-0/metrics.json").read_text())
+    assert set(metrics) == {"table5_greedy_joint", "table5_greedy"}
+    for sets in metrics.values():
         assert list(sets) == ["1 held-out images", "12 images of data"]
         assert all(values[FIELD] > 0 for values in sets.values())
     written = (out / "table4_direct-0/last.ckpt").stat().st_mtime_ns
@@ -59,7 +59,7 @@ def test_the_command_trains_measures_and_leaves_what_is_done(
     assert read_checkpoint(out / "table4_direct-0/last.ckpt")["model_config"]["projection"] == "direct"
 
 
-def test_tables_give_the_figure_of_each_seed(tmp_path: Path) -> None:
+def test_tables_give_the_metric_of_each_seed(tmp_path: Path) -> None:
     for seed, value in enumerate((0.25, 0.5)):
         columns = ("mIoU", "APp50", "APpvol", "PCP50", "mAPpose", "pose AP50", "mask IoU")
         values = {**dict.fromkeys(columns, value), FIELD: None}

@@ -34,7 +34,7 @@ def speed(folder: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("workers", "accumulate"), [(0, 1), (1, 2)])
-def test_figures(folder: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
+def test_metrics(folder: Path, capsys: pytest.CaptureFixture[str], workers: int, accumulate: int) -> None:
     arguments = [
         "--steps",
         "1",

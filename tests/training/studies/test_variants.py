@@ -75,7 +75,7 @@ def test_variants_are_trained_measured_and_left(
     report = json.loads((out / "narrow-1/metrics.json").read_text())
     assert report["steps"] == 2
     assert report["config"]["model.hidden_dim"] == 8
-    values = report["figures"]["1 held-out images, at its own canvas"]
+    values = report["metrics"]["1 held-out images, at its own canvas"]
     assert list(values) == list(COLUMNS)
     network = Network(ModelConfig(backbone="resnet18", hidden_dim=8))
     assert values["parameters, M"] == sum(p.numel() for p in network.parameters()) / 1e6
@@ -200,10 +200,10 @@ def test_rows_take_steps_alone(data: Path, tmp_path: Path, capsys: pytest.Captur
 def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
     file = write(tmp_path / "two.toml", TWO)
     for seed, value in ((10, 0.5), (2, 0.25)):
-        figures = {"images": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
+        metrics = {"images": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
         folder = tmp_path / f"narrow-{seed}"
         folder.mkdir()
-        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "figures": figures}))
+        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "metrics": metrics}))
     lines = variant_tables(tmp_path, read_variants(file, smoke())).splitlines()
     line = next(line for line in lines if "narrow" in line)
     cells = dict(zip(("name", "description", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))

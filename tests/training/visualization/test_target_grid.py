@@ -10,7 +10,7 @@ from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample
 from training.visualization.drawing import UNKNOWN, person_colors
-from training.visualization.target_grid import COLUMNS, GAP, LEFT, LINE, MIDDLE, RIGHT, TILE, Row, draw_sheet, fit
+from training.visualization.target_grid import COLUMNS, GAP, LEFT, LINE, MIDDLE, RIGHT, TILE, Row, draw_target_grid, fit
 
 T = DENSEPOSE_COCO
 TOP = 2 * GAP + 3 * LINE  # of the first row's pictures
@@ -19,7 +19,7 @@ CONFIG = DecoderConfig()
 
 def columns(sample: Sample, taxonomy: Taxonomy = T) -> dict[str, np.ndarray]:
     """The pictures of the first row of a sheet of one image, by the first word of their titles."""
-    sheet = np.asarray(draw_sheet([Row("me", sample)], taxonomy, CONFIG, "title"))
+    sheet = np.asarray(draw_target_grid([Row("me", sample)], taxonomy, CONFIG, "title"))
     height, width = fit(sample, *TILE).size
     lefts = [GAP + i * (TILE[0] + GAP) for i in range(len(COLUMNS))]
     pictures = [sheet[TOP : TOP + height, left : left + width] for left in lefts]
@@ -114,8 +114,8 @@ def test_arrows_point_to_the_nearest_joint() -> None:
 
 def test_rows_are_as_high_as_their_images_and_the_legend_is_below() -> None:
     wide, tall = draw_figures(T, (64, 128), people=1), draw_figures(T, (128, 64), people=1)
-    one = draw_sheet([Row("a", wide)], T, CONFIG, "")
-    two = draw_sheet([Row("a", wide), Row("b", tall)], T, CONFIG, "")
+    one = draw_target_grid([Row("a", wide)], T, CONFIG, "")
+    two = draw_target_grid([Row("a", wide), Row("b", tall)], T, CONFIG, "")
     assert two.width == one.width
     assert two.height - one.height == LINE + TILE[1] + GAP
     legend = np.asarray(one)[-4 * LINE :]
@@ -125,7 +125,7 @@ def test_rows_are_as_high_as_their_images_and_the_legend_is_below() -> None:
 
 def test_no_image_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one image"):
-        draw_sheet([], T, CONFIG, "")
+        draw_target_grid([], T, CONFIG, "")
 
 
 @pytest.mark.parametrize(

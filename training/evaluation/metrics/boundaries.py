@@ -1,8 +1,8 @@
-"""Boundary F-score: how much of the contours agrees within a few pixels (after DAVIS, Perazzi et al., CVPR 2016).
+"""Boundary F-score: agreement of contours within a few pixels (after DAVIS, Perazzi et al., CVPR 2016).
 
-A pixel is on the contour of its region where one of its four neighbors is not in the region; the image's border is no
-contour, nor is the border to unknown pixels. Contours agree within 0.8 % of the image's diagonal, rounded up.
-Predicted contours that agree with nothing count only where the label is known, farther than that from unknown pixels.
+A pixel is on the contour of its region if one of its four neighbors is not in the region; the image border is no
+contour, nor is the border to unknown pixels. Contours agree within 0.8 % of the image diagonal, rounded up. Predicted
+contours without agreement count only at known labels, farther than that from unknown pixels.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ TOLERANCE = 0.008  # of the diagonal
 
 
 def part_contours(gt: UInt8, predicted: UInt8, parts: int) -> Int64:
-    """Contour pixels [C, 4] of each part, whosoever it is: labelled ones, of them found; judged ones, of them right.
+    """Count contour pixels [C, 4] of each part of all people: labelled, of them found; judged, of them correct.
 
-    Sum over images and ask `boundary_f`.
+    Add the counts of images and pass them to `boundary_f`.
     """
     return _count(gt, contours(gt), contours(predicted), parts)
 
 
 def mask_boundary_f(gt: UInt8, predicted: UInt8, people: Instances) -> Float64:
-    """F [n] of each labelled person's mask against the predicted one of highest IoU; 0 without one, NaN if unknown."""
+    """Return F [n] of each labelled person's mask and the most similar predicted one; 0 without one, NaN if unknown."""
     n, m = people.similarity.shape
     labelled, found = contours(gt), contours(predicted)
     rival = people.similarity.argmax(axis=1) + 1 if m else np.zeros(n, int)  # [n], as in the map
@@ -45,7 +45,7 @@ def mask_boundary_f(gt: UInt8, predicted: UInt8, people: Instances) -> Float64:
 
 
 def boundary_f(counts: Int64) -> Float64:
-    """F = 2 precision recall / (precision + recall) of counts [..., 4]; NaN where neither side has a contour."""
+    """Return F = 2 precision recall / (precision + recall) of counts [..., 4]; NaN if neither side has a contour."""
     labelled, recalled, judged, right = np.moveaxis(counts, -1, 0)
     precision, recall = np.nan_to_num(ratio(right, judged)), np.nan_to_num(ratio(recalled, labelled))
     f = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
@@ -53,7 +53,7 @@ def boundary_f(counts: Int64) -> Float64:
 
 
 def contours(regions: UInt8) -> Points:
-    """Contour pixels of all regions of a map, in which 0 is none and 255 unknown."""
+    """Return the contour pixels of all regions of a map, in which 0 is none and 255 unknown."""
     edge = np.zeros(regions.shape, bool)
     for first, second in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (regions[first] != regions[second]) & (regions[first] != IGNORE) & (regions[second] != IGNORE)
@@ -66,12 +66,12 @@ def contours(regions: UInt8) -> Points:
 
 
 def tolerance(size: tuple[int, ...]) -> int:
-    """Pixels within which contours of an image of that size agree."""
+    """Return the distance in pixels within which contours of an image of that size agree."""
     return math.ceil(TOLERANCE * math.hypot(*size))
 
 
 def _count(gt: UInt8, labelled: Points, found: Points, regions: int) -> Int64:
-    """Points [regions, 4] of each region: labelled ones, of them found; judged ones, of them right."""
+    """Count points [regions, 4] of each region: labelled, of them found; judged, of them correct."""
     limit = tolerance(gt.shape)
     recalled, right = _near(labelled, found, limit), _near(found, labelled, limit)
     unknown = gt == IGNORE
@@ -90,7 +90,7 @@ def _near(points: Points, others: Points, limit: int) -> Bool:
     if not len(points) or not len(others):
         return np.zeros(len(points), bool)
     apart = (2 * limit + 2, 1, 1)  # puts other regions out of reach
-    # Few queries a tree: one that is quick to build, as it comes, takes half the time of a balanced one.
+    # There are few queries per tree: an unbalanced tree, which is faster to build, takes half the time.
     tree = KDTree(others * apart, leafsize=32, compact_nodes=False, balanced_tree=False)
     distance, _ = tree.query(points * apart, distance_upper_bound=limit + 0.5)
     return distance <= limit

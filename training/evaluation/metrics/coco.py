@@ -23,18 +23,18 @@ ALL: Area = (0, 1e10)  # square pixels
 
 @dataclass(frozen=True)
 class Detections:
-    """People of one image, those to find (n) and those found (m)."""
+    """People of one image, labelled (n) and predicted (m)."""
 
     similarity: Float64  # [n, m]
     area: Float64  # [n], square pixels
-    gt_valid: Bool  # [n]; who is not asked for is neither missed nor, once found, false
+    gt_valid: Bool  # [n], False: neither a miss nor, if matched, a false positive
     score: Float32  # [m]
     found_area: Float64  # [m]
-    dt_ignore: Bool  # [m], where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], not a false positive if it matches nobody
 
 
 class CocoEvaluation(COCOeval):  # type: ignore[misc]
-    """COCOeval of given similarities; it excuses predictions. At most `most` predictions of an image are looked at."""
+    """COCOeval of given similarities with ignored predictions, for at most `most` predictions per image."""
 
     def __init__(self, images: Sequence[Detections], areas: Sequence[Area], most: int) -> None:
         people: list[dict[str, Any]] = []
@@ -42,7 +42,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         for number, image in enumerate(images):
             for row, area in enumerate(image.area.tolist()):
                 people.append(_annotation(number, area, len(people) + 1))
-                people[-1]["num_keypoints"] = int(image.gt_valid[row])  # COCO's way to ask for nobody
+                people[-1]["num_keypoints"] = int(image.gt_valid[row])  # 0: COCO ignores the person
             for row, area in enumerate(image.found_area.tolist()):
                 found.append(_annotation(number, area, len(found) + 1))
                 found[-1]["score"] = float(image.score[row])
@@ -57,14 +57,14 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         self._matches: list[dict[str, Any] | None] = list(self.evalImgs)  # [areas * images]
 
     def computeOks(self, imgId: int, catId: int) -> Float64 | list[Float64]:
-        """Similarities [m, n], predictions by falling score."""
+        """Return similarities [m, n], predictions by falling score."""
         image = self._images[imgId]
         if not image.similarity.size:
             return []
         return image.similarity.T[np.argsort(-image.score, kind="stable")]
 
     def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:
-        """As COCOeval, then ignore what matches nobody and is excused."""
+        """Evaluate as COCOeval does, then ignore unmatched predictions with `dt_ignore`."""
         result: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
         if result is not None:
             dt_ignore = np.array([self._excused[i] for i in result["dtIds"]], bool)
@@ -72,7 +72,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         return result
 
     def precision(self, rows: NDArray[np.int64] | None = None) -> Float64:
-        """[thresholds, recalls, areas] of all images or of those in `rows`, which may repeat; NaN where undefined."""
+        """Return [thresholds, recalls, areas] of all images or of `rows`, which may repeat; NaN if undefined."""
         rows = np.arange(len(self._images)) if rows is None else rows
         areas = range(len(self.params.areaRng))
         self.evalImgs = [self._matches[area * len(self._images) + row] for area in areas for row in rows.tolist()]
@@ -82,13 +82,13 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         return np.where(precision > -1, precision, np.nan)
 
     def recall(self) -> Float64:
-        """[thresholds, areas] of the images that `precision` was asked for last; NaN where undefined."""
+        """Return [thresholds, areas] of the images that `precision` was last called for; NaN if undefined."""
         recall = np.asarray(self.eval["recall"])[:, 0, :, 0]
         return np.where(recall > -1, recall, np.nan)
 
 
 def _annotation(image: int, area: float, number: int) -> dict[str, Any]:
-    """COCO's record of a person; numbered from 1, because COCOeval takes the number 0 for "nobody"."""
+    """Return COCO's record of a person. Numbers start at 1, because COCOeval takes the number 0 for "no match"."""
     return {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": area}
 
 

@@ -1,4 +1,4 @@
-"""The faults in finding people that a user sees: missed, found twice, sides exchanged, invented."""
+"""Detection errors of people: missed, duplicate, inverted (left and right exchanged), false positive."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from numpy.typing import NDArray
 from training.evaluation.metrics.pixels import Float64
 from training.evaluation.metrics.poses import FOUND, Poses, oks, pairs
 
-NOTABLE = 64  # pixels: who is taller and not found is missed
+NOTABLE = 64  # pixels: only taller people count as missed
 SAME = 0.5  # OKS above which two predictions are of one person
 
 
 @dataclass(frozen=True)
 class PersonErrors:
-    """Faults in finding people, counted over images."""
+    """Detection errors of people, counted over images."""
 
     notable: int = 0  # labelled people taller than NOTABLE
     missed: int = 0  # of them, with no prediction of OKS > FOUND
     labelled: int = 0  # people with labelled joints
     duplicates: int = 0  # of them, the nearest of more than one prediction of OKS > SAME
-    matched: int = 0  # pairs of a person and a prediction, whichever side it takes for left
-    inversions: int = 0  # of them, more alike once left and right are exchanged
-    false_positives: int = 0  # predictions that are nobody's and do not lie on unknown pixels
+    matched: int = 0  # pairs of a person and a prediction, with left and right as they are or exchanged
+    inversions: int = 0  # of them, more similar with left and right exchanged
+    false_positives: int = 0  # predictions that match nobody and do not lie on unknown pixels
 
 
 def person_errors(images: Sequence[Poses], sigmas: Sequence[float], joint_flip: Sequence[int]) -> PersonErrors:
-    """Count faults; `joint_flip` [K] is each joint's index after exchanging left and right."""
+    """Count detection errors; `joint_flip` [K] is each joint's index after exchanging left and right."""
     total = np.zeros(7, int)
     for image in images:
         labelled = image.labelled
         gt, area = image.gt[labelled], image.area[labelled]
         notable = image.height[labelled] > NOTABLE
         straight = oks(gt, area, image.found, sigmas)  # [n, m]
-        turned = oks(gt[:, list(joint_flip)], area, image.found, sigmas)
-        best = np.maximum(straight, turned)
+        flipped = oks(gt[:, list(joint_flip)], area, image.found, sigmas)
+        best = np.maximum(straight, flipped)
         missed = notable & ~(straight > FOUND).any(axis=1)
         duplicates = _nearest(straight, SAME) > 1
         paired = pairs(best)
-        inversions = sum(turned[pair] > straight[pair] for pair in paired)
+        inversions = sum(flipped[pair] > straight[pair] for pair in paired)
         false_positives = ~(best > FOUND).any(axis=0) & ~image.dt_ignore
         total += [
             notable.sum(), missed.sum(), len(gt), duplicates.sum(), len(paired), inversions, false_positives.sum(),

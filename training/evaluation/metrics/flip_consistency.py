@@ -17,17 +17,17 @@ from training.inference.predictions import Prediction
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two answers on one image compared."""
+    """Comparison of two predictions on one image."""
 
     same: int  # pixels that both give the same part
     either: int  # pixels that either gives a part
-    people: int  # of the first answer
-    matched: int  # of them, with somebody of the second answer of mask IoU > FOUND, one to one
-    distances: Float64  # [joints that both people of a pair have], over the height of the first one's mask
+    people: int  # of the first prediction
+    matched: int  # of them, matched one to one to people of the second prediction with mask IoU > FOUND
+    distances: Float64  # [joints of both people of a pair], relative to the height of the first one's mask
 
 
-def compare_answers(first: Prediction, second: Prediction) -> Agreement:
-    """Compare pixel by pixel and, of people paired by their masks, the most alike first, joint by joint."""
+def compare_predictions(first: Prediction, second: Prediction) -> Agreement:
+    """Compare pixel by pixel and joint by joint, of people matched by their masks, the most similar first."""
     shown = (first.part_map > 0) | (second.part_map > 0)
     everyone = np.ones(len(first.score), bool)
     partners = pairs(compare_masks(first.person_map, second.person_map, everyone, second.score).similarity)
@@ -47,13 +47,13 @@ def compare_answers(first: Prediction, second: Prediction) -> Agreement:
     )
 
 
-def agreement_figures(images: Sequence[Agreement]) -> dict[str, Any]:
-    """Over all images; NaN where there is nothing to compare.
+def agreement_metrics(images: Sequence[Agreement]) -> dict[str, Any]:
+    """Compute consistency metrics over all images; NaN if there is nothing to compare.
 
-    same_part        share of the pixels with a part in either answer that have the same one in both
-    people, paired   of the first answers; with a partner in the second
-    joint_distance   median distance of the same joint of paired people, as a share of the person's height
-    joint_distance90 what nine in ten of these distances are below
+    pixel_agreement  share of the pixels with a part in either prediction that have the same part in both
+    people, matched  of the first predictions; with a partner in the second
+    joint_distance   median distance of the same joint of matched people, relative to the person's height
+    joint_distance90 90 % quantile of these distances
     """
     either = sum(image.either for image in images)
     distances = np.concatenate([np.zeros(0), *(image.distances for image in images)])

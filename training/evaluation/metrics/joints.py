@@ -8,7 +8,7 @@ from model.taxonomy import Taxonomy
 from training.data.samples import Bool, Float32, UInt8
 from training.evaluation.metrics.pixels import Int64
 
-# Taxonomy -> joint -> parts it may lie on, sides left out: a joint between two segments belongs to both.
+# Taxonomy -> joint -> parts it may lie on, without sides: a joint between two segments belongs to both.
 JOINT_PARTS = {
     "densepose_coco": {
         "nose": ("head",),
@@ -25,9 +25,9 @@ JOINT_PARTS = {
 
 
 def joint_part_tables(taxonomy: Taxonomy) -> tuple[Bool, Bool] | None:
-    """For each joint the parts [K, C+1] it may lie on: those of either side, and those of its own.
+    """Return the parts [K, C+1] that each joint may lie on: those of either side, and those of its own side.
 
-    None where `JOINT_PARTS` does not know the taxonomy.
+    None if `JOINT_PARTS` has no such taxonomy.
     """
     table = JOINT_PARTS.get(taxonomy.name)
     if table is None:
@@ -44,8 +44,10 @@ def joint_part_tables(taxonomy: Taxonomy) -> tuple[Bool, Bool] | None:
 
 
 def joints_on_parts(keypoints: Float32, part_map: UInt8, tables: tuple[Bool, Bool]) -> Int64:
-    """Of the visible labelled joints of `keypoints` [n, K, 3]: how many there are; lie on any part; on one of theirs;
-    on one of theirs of the right side.
+    """Count the visible labelled joints of `keypoints` [n, K, 3].
+
+    Returns int [4]: all; those on any part; those on a part of the joint; those on such a part of the joint's own
+    side.
     """
     rows, joints = np.nonzero(keypoints[:, :, 2] == 2)
     xy = np.rint(keypoints[rows, joints, :2]).astype(int)

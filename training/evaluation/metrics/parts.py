@@ -1,6 +1,6 @@
 """Parts of people: AP^p and PCP of the MHP v2 benchmark.
 
-A labelled and a predicted person are compared as two maps of C + 1 classes over the whole image; how alike they are is
+A labelled and a predicted person are compared as two maps of C + 1 classes over the whole image. Their similarity is
 the mean IoU over the classes present in either, background included.
 """
 
@@ -21,7 +21,7 @@ VOLUME = tuple(step / 10 for step in range(1, 10))  # thresholds over which APpv
 
 @dataclass(frozen=True)
 class PersonParts:
-    """As `Instances`, whose similarity is the mean of `ious` over the classes present in either person."""
+    """Comparison of people, whose similarity is the mean of `ious` over the classes present in either person."""
 
     people: Instances
     ious: Float64  # [n, m, C+1], background first; NaN where neither has the class
@@ -34,10 +34,10 @@ class PersonParts:
 def compare_parts(
     gt: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], count: int, score: Float32, part_score: Float32
 ) -> PersonParts:
-    """Every labelled with every predicted person.
+    """Compare every labelled with every predicted person.
 
-    `gt` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. A pixel whose part or owner is
-    unknown is left out of everybody's.
+    `gt` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. Pixels with an unknown part or person
+    are left out.
     """
     (truth_parts, truth_people), (part_map, person_map) = gt, predicted
     (m, parts), known = part_score.shape, (truth_parts != IGNORE) & (truth_people != IGNORE)
@@ -64,7 +64,7 @@ def compare_parts(
 
 
 def pcp(images: Sequence[PersonParts], threshold: float = 0.5) -> float:
-    """PCP: the share of a person's parts whose IoU exceeds `threshold`, meaned over people; 0 for who is not found."""
+    """Return PCP: the share of a person's parts with an IoU above `threshold`, averaged over people; 0 if not found."""
     shares: list[float] = []
     for image in images:
         share = np.zeros(len(image.present))
@@ -79,8 +79,9 @@ def pcp(images: Sequence[PersonParts], threshold: float = 0.5) -> float:
 def likeness(image: PersonParts) -> float:
     """Score the prediction of one image, to rank images by; NaN if there are neither people nor false positives.
 
-    The mean, over labelled people and over predicted ones that are not excused, of the best IoU of parts (meaned over
-    those present in either, without background) with somebody of the other side. Who is missed, or false, counts 0.
+    The score is a mean over labelled people and over predicted ones without `dt_ignore`: the best mean IoU of parts
+    (of those present in either, without background) with a person of the other side. Missed people and false positives
+    count 0.
     """
     ious = image.ious[image.people.countable][:, :, 1:]
     alike = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)  # [labelled, m]
@@ -92,7 +93,7 @@ def likeness(image: PersonParts) -> float:
 def _common_pixels(
     gt: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], known: Bool, sizes: tuple[int, int, int]
 ) -> tuple[Int64, Int64]:
-    """Pixels [n, m, C] that both people give the same part, and [n, m] that both give any part."""
+    """Count the pixels [n, m, C] that both people give the same part, and [n, m] that both give any part."""
     (truth_parts, truth_people), (part_map, person_map) = gt, predicted
     n, m, parts = sizes
     meeting = known & (truth_parts > 0) & (part_map > 0)

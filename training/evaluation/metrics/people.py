@@ -1,6 +1,6 @@
-"""People of one image, labelled and predicted, compared by what they cover; and their average precision.
+"""People of one image, labelled and predicted, compared by their pixels, and their average precision.
 
-Two average precisions are in use: MHP v2's (`average_precision`) and COCO's (`coco_ap`).
+Two definitions are in use: MHP v2's (`average_precision`) and COCO's (`coco_ap`).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from training.evaluation.metrics.averages import mean
 from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
 from training.evaluation.metrics.pixels import Float64, Int64, overlaps, ratio
 
-MAX_MASKS = 100  # predictions of an image that COCO looks at
+MAX_MASKS = 100  # predictions per image that COCO evaluates
 
 
 @dataclass(frozen=True)
 class Instances:
-    """The people of one image, labelled (n) and predicted (m), compared by what they cover."""
+    """The people of one image, labelled (n) and predicted (m), with their similarity."""
 
     similarity: Float64  # [n, m] in [0, 1]
     score: Float32  # [m], falling
-    countable: Bool  # [n], has pixels whose label is known
-    dt_ignore: Bool  # [m], lies mostly on unknown pixels: where it matches nobody, it is no false person either
+    countable: Bool  # [n], has pixels with a known label
+    dt_ignore: Bool  # [m], lies mostly on unknown pixels: not a false positive if it matches nobody
 
 
 def compare_masks(gt: UInt8, predicted: UInt8, has_mask: Bool, score: Float32) -> Instances:
-    """People by IoU of their masks, over pixels whose owner is known."""
+    """Compare people by IoU of their masks, over pixels with a known person."""
     n, m = len(has_mask), len(score)
     table = overlaps(gt, predicted, gt != IGNORE, n, m)
     union = table.sum(axis=1, keepdims=True) + table.sum(axis=0) - table
@@ -49,10 +49,11 @@ def mostly_unknown(everywhere: Int64, known: Int64) -> Bool:
 
 
 def match(people: Instances, threshold: float) -> Int64:
-    """The labelled person [m] that each prediction finds, or -1.
+    """Return the labelled person [m] that each prediction finds, or -1.
 
-    In the order of their scores, each takes the person it resembles most (of countable ones, more than `threshold`).
-    Invariant: nobody is found twice; who comes second finds nobody, not the next best (as the MHP v2 evaluation).
+    In the order of their scores, each takes the most similar person (of countable ones, above `threshold`). Invariant:
+    nobody is found twice; a later prediction of the same person finds nobody, not the next best (as in the MHP v2
+    evaluation).
     """
     owner = np.full(len(people.score), -1)
     if not people.countable.any():
@@ -66,7 +67,7 @@ def match(people: Instances, threshold: float) -> Int64:
 
 
 def average_precision(images: Sequence[Instances], threshold: float) -> float:
-    """Average precision of all images' people, who are found as `match` says; NaN where there is nobody to find."""
+    """Return the average precision of all images' people, found as in `match`; NaN without labelled people."""
     hits, dt_ignore, scores = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
     for people in images:
         hits.append(match(people, threshold) >= 0)
@@ -77,9 +78,10 @@ def average_precision(images: Sequence[Instances], threshold: float) -> float:
 
 
 def precision_area(hit: Bool, dt_ignore: Bool, score: Float32, positives: int) -> float:
-    """Area under the precision envelope (all points, as PASCAL VOC 2010) of predictions in any order.
+    """Return the area under the precision envelope (all points, as PASCAL VOC 2010) of predictions in any order.
 
-    An excused prediction that is no hit is left out. Of equal scores the earlier comes first. NaN without positives.
+    A prediction with `dt_ignore` that is no hit is left out. Of equal scores the earlier comes first. NaN without
+    positives.
     """
     if not positives:
         return float("nan")
@@ -91,11 +93,11 @@ def precision_area(hit: Bool, dt_ignore: Bool, score: Float32, positives: int) -
 
 
 def coco_ap(images: Sequence[Instances]) -> dict[str, float]:
-    """COCO's segm AP (IoU .50:.95), AP50 and AP75, people of all sizes; NaN where there is nobody to find.
+    """Return COCO's segm AP (IoU .50:.95), AP50 and AP75, people of all sizes; NaN without labelled people.
 
-    In the order of their scores, each prediction takes the person it resembles most of those nobody has taken, at
-    least by the threshold; the precision envelope is sampled at 101 recalls. Unknown pixels and excused predictions
-    stand in place of COCO's crowds.
+    In the order of their scores, each prediction takes the most similar person that is still free, with at least the
+    threshold; the precision envelope is sampled at 101 recalls. Unknown pixels and `dt_ignore` take the place of
+    COCO's crowds.
     """
     people = [
         Detections(

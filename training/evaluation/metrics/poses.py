@@ -1,6 +1,6 @@
-"""Accuracy of joints: COCO's keypoint AP, and how well each joint is placed.
+"""Accuracy of joints: COCO's keypoint AP, and recall and error of each joint.
 
-Joints are [n, K, 3] in the image's pixels.
+Joints are [n, K, 3] in image pixels.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from training.evaluation.metrics.averages import bootstrap, mean
 from training.evaluation.metrics.coco import ALL, CocoEvaluation, Detections
 from training.evaluation.metrics.pixels import Float64, Int64, ratio
 
-TALL = 96  # pixels: who is taller counts for AP_h96
-FOUND = 0.3  # OKS above which a prediction finds somebody
-PLACED = 0.5  # similarity above which a joint is where it should be: within 1.18 of its k sqrt(area), k = 2 sigma
-MAX_PEOPLE = 20  # predictions of an image that COCO looks at
+TALL = 96  # pixels: taller people count for AP_h96
+FOUND = 0.3  # OKS (object keypoint similarity) above which a prediction finds a person
+PLACED = 0.5  # similarity above which a joint is correct: within 1.18 of its k sqrt(area), k = 2 sigma
+MAX_PEOPLE = 20  # predictions per image that COCO evaluates
 MEDIUM, LARGE = (32**2, 96**2), (96**2, 1e10)  # COCO's, square pixels
 
 
@@ -35,36 +35,33 @@ class Poses:
     score: Float32  # [m], falling
     found_area: Float64  # [m]
     found_height: Float64  # [m]
-    dt_ignore: Bool  # [m], mostly on unknown pixels: where it matches nobody, it is no false person either
+    dt_ignore: Bool  # [m], mostly on unknown pixels: not a false positive if it matches nobody
 
     @property
     def labelled(self) -> Bool:
-        """[n], people with a labelled joint; the others can be neither found nor missed."""
+        """Bool [n]: people with a labelled joint; the others can be neither found nor missed."""
         return np.any(self.gt[:, :, 2] > 0, axis=1)
 
 
 def joint_similarity(gt: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
-    """exp(-d^2 / (2 area (2 sigma)^2)) [n, m, K] of each joint; 0 where it is not labelled or not found."""
+    """Return exp(-d^2 / (2 area (2 sigma)^2)) [n, m, K] of each joint; 0 if it is not labelled or not found."""
     square = ((gt[:, None, :, :2].astype(float) - found[None, :, :, :2]) ** 2).sum(axis=-1)  # [n, m, K]
     spread = 2 * (2 * np.asarray(sigmas)) ** 2 * np.maximum(area, 1)[:, None, None]  # [n, 1, K]
     return np.exp(-square / spread) * (found[:, :, 2] > 0) * (gt[:, None, :, 2] > 0)
 
 
 def oks(gt: Float32, area: Float64, found: Float32, sigmas: Sequence[float]) -> Float64:
-    """Object keypoint similarity [n, m]: the mean of `joint_similarity` over a person's labelled joints.
-
-    A joint that was not found counts 0; so does a person without labelled joints.
-    """
+    """Return the object keypoint similarity (OKS) [n, m]: the mean of `joint_similarity` over the labelled joints."""
     labelled = (gt[:, :, 2] > 0).sum(axis=1)[:, None]  # [n, 1]
     return joint_similarity(gt, area, found, sigmas).sum(axis=-1) / np.maximum(labelled, 1)
 
 
 def keypoint_ap(images: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200) -> dict[str, Any]:
-    """COCO's keypoint AP (OKS .50:.95), AP50, AP75, AR, AP by size, with a bootstrap interval of AP over images.
+    """Compute COCO's keypoint AP (OKS .50:.95), AP50, AP75, AR, AP by size, and a bootstrap interval of AP over images.
 
-    Differs from COCO: people without labelled joints are left out and predictions that match nobody and lie on
-    unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is.
-    `AP_h96` and `AP50_h96` are over people taller than `TALL`.
+    Differs from COCO: people without labelled joints are left out, and predictions that match nobody and lie on
+    unknown pixels are ignored, in place of crowd boxes; a joint that was not found counts 0 wherever it is. `AP_h96`
+    and `AP50_h96` are over people taller than `TALL`.
     """
     images = [p for p in images if len(p.gt) or len(p.found)]
     if not any(p.labelled.any() for p in images):
@@ -92,9 +89,9 @@ def keypoint_ap(images: Sequence[Poses], sigmas: Sequence[float], resamples: int
 def ap_difference(
     images: Sequence[Poses], others: Sequence[Poses], sigmas: Sequence[float], resamples: int = 200
 ) -> tuple[float, list[float]]:
-    """AP of `images` less that of `others`, which are the same ones otherwise parsed, in the same order.
+    """Return AP of `images` minus that of `others`, the same images parsed differently, in the same order.
 
-    With a bootstrap interval over images that are drawn for both: what is hard for both cancels out.
+    The bootstrap interval draws images for both at once: what is hard for both cancels out.
     """
     first, second = (
         CocoEvaluation([_detections(p, sigmas) for p in row], (ALL,), MAX_PEOPLE) for row in (images, others)
@@ -106,13 +103,13 @@ def ap_difference(
     return difference(np.arange(len(images))), bootstrap(difference, len(images), resamples)
 
 
-def joint_figures(images: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
-    """Figures [K] of each joint; NaN where it is labelled, or found, on nobody.
+def joint_metrics(images: Sequence[Poses], sigmas: Sequence[float]) -> dict[str, Float64]:
+    """Compute metrics [K] of each joint; NaN if nobody has it labelled, or found.
 
-    People and predictions are paired one to one by OKS, the most alike first, above `FOUND`.
-        recall        share of the labelled joints that the person's prediction has, more similar than `PLACED`
-        median_error  distance over the square root of the person's area, median of the labelled joints that the
-                      person's prediction has, wherever
+    People and predictions are matched one to one by OKS, the most similar first, above `FOUND`.
+        recall        share of the labelled joints that the person's prediction has, with a similarity above `PLACED`
+        median_error  distance over the square root of the person's area, median over the labelled joints that the
+                      person's prediction has, at any distance
     """
     joints = len(sigmas)
     labelled, placed = np.zeros(joints, int), np.zeros(joints, int)
@@ -131,12 +128,12 @@ def joint_figures(images: Sequence[Poses], sigmas: Sequence[float]) -> dict[str,
 
 
 def pairs(similarity: Float64) -> list[tuple[int, int]]:
-    """One-to-one pairs (person, prediction) above `FOUND`, the most alike first."""
+    """Return one-to-one pairs (person, prediction) above `FOUND`, the most similar first."""
     return match_greedily(similarity, FOUND)
 
 
 def _detections(image: Poses, sigmas: Sequence[float], lowest: float = -1) -> Detections:
-    """As COCO sees an image; people no taller than `lowest` are neither asked for nor false."""
+    """Convert one image to COCO's terms; people no taller than `lowest` are ignored on both sides."""
     labelled = image.labelled
     return Detections(
         similarity=oks(image.gt[labelled], image.area[labelled], image.found, sigmas),

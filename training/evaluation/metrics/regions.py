@@ -3,15 +3,15 @@
 A part instance is ranked by the parser's score of the part. Two definitions are in use; the paper does not say which
 is behind its Table 3:
 
-    de facto    what the scripts count that PASCAL-Person-Part and CIHP are compared by (CIHP_PGN's, and those that
-                follow it): a prediction is right where its IoU with any labelled instance exceeds the threshold.
-                Duplicates are right too, so that the figure may exceed 1.
-    one-to-one  the definition of Hariharan et al., ECCV 2014: in the order of scores, each takes the instance it
-                overlaps most of those that nobody has taken.
+    de facto    the scripts by which PASCAL-Person-Part and CIHP are compared (CIHP_PGN's and its successors): a
+                prediction is correct if its IoU with any labelled instance exceeds the threshold. Duplicates are
+                correct too, so that the value may exceed 1.
+    one-to-one  the definition of Hariharan et al., ECCV 2014: in the order of scores, each prediction takes the
+                instance it overlaps most of those that are still free.
 
-Differs from the scripts: a class that nothing is labelled as has no value and is left out of the mean (CIHP_PGN makes
-the mean NaN where it was predicted and counts 0 where it was not); of equal scores the earlier image comes first (it
-takes the later); an instance mostly on unknown pixels that finds nothing is left out.
+Differs from the scripts: a class without labels has no value and is left out of the mean (CIHP_PGN makes the mean NaN
+if it was predicted and counts 0 if it was not); of equal scores the earlier image comes first (it takes the later); an
+instance mostly on unknown pixels that finds nothing is left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.evaluation.metrics.pixels import Float64
 
 
 def part_ap(images: Sequence[PersonParts], thresholds: Sequence[float], one_to_one: bool) -> Float64:
-    """AP^r [T, C] at each threshold of IoU, of each part; NaN for a part that is labelled on nobody."""
+    """Return AP^r [T, C] at each IoU threshold, of each part; NaN for a part without labels."""
     if not images:
         return np.full((len(thresholds), 0), np.nan)
     find = _find_once if one_to_one else _find_any
@@ -47,7 +47,7 @@ def part_ap(images: Sequence[PersonParts], thresholds: Sequence[float], one_to_o
 
 
 def _overlap(image: PersonParts) -> Float64:
-    """IoU [n, m, C] of instances that both exist; -1 elsewhere."""
+    """Return IoU [n, m, C] of instances that both exist; -1 elsewhere."""
     return np.where(image.present[:, None] & image.found, image.ious[:, :, 1:], -1.0)
 
 

@@ -1,1 +1,1 @@
-"""Time against the number of people in an image, network and decoder apart."""
+"""Latency against the number of people in an image, network and decoder apart."""

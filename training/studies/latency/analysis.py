@@ -1,6 +1,6 @@
-"""Time against the number of people in an image (the paper's Fig. 5), network and decoder apart.
+"""Latency against the number of people in an image (the paper's Fig. 5), network and decoder apart.
 
-Beside it stands what a top-down parser with the same network would take: it runs once a person, on that person alone.
+It is compared with a top-down parser with the same network, which runs once per person, on a crop of that person.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from training.studies.latency.synthetic_scenes import SIZE, crops, tile_person
 from training.transforms.augment import letterbox
 from training.transforms.targets import Targets, encode, ideal_centers
 
-CROP: Size = (256, 192)  # height, width of what a top-down parser is given of a person
-TOP_DOWN_EVERY = 5  # rounds: it takes many times as long as all the rest
-SURE = 8.0  # logit of what is true, in maps made of labels
+CROP: Size = (256, 192)  # height, width of a person's crop for a top-down parser
+TOP_DOWN_EVERY = 5  # rounds: top-down runs take many times as long as all others
+SURE = 8.0  # logit of true labels, in maps made of labels
 RESAMPLES = 2000
 
 Task = Callable[[], object]
@@ -33,13 +33,13 @@ Times = NDArray[np.float64]
 
 
 def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, rounds: int) -> dict[str, Any]:
-    """Times of `stages` on crowds of `person`, ready for JSON.
+    """Measure latencies of `stages` on images with copies of `person`, ready for JSON.
 
-    Every round takes each time once (top-down ones: every fifth round), series by series and within a series the
-    numbers of people, both in an order drawn anew: what else the machine does falls on all alike. The series:
+    Every round measures each task once (top-down ones: every fifth round), series by series and within a series the
+    numbers of people, both in random order: other load of the machine then affects all alike. The series:
         whole: canvas to people, as it is served. network, decoder: its halves.
-        decoder_on_labels: the decoder on maps that a perfect network would return, with all n people in them.
-        top_down: the network once a person, on crops of 256 x 192. top_down_batch: on all crops at once.
+        decoder_on_labels: the decoder on maps of a perfect network, with all n people in them.
+        top_down: the network once per person, on crops of 256 x 192. top_down_batch: on all crops at once.
 
     Raises InputError for no counts or rounds.
     """
@@ -75,15 +75,15 @@ def analyse(stages: Stages, person: Sample, counts: Sequence[int], detail: str, 
 
 
 def quartiles(values: Times) -> dict[str, float]:
-    """The median and what encloses the middle half."""
+    """Return the median and the quartiles."""
     low, median, high = np.percentile(values, [25, 50, 75]).round(3).tolist()
     return {"median": median, "q1": low, "q3": high}
 
 
 def ratio(upper: Times, lower: Times, seed: int = 0) -> dict[str, Any]:
-    """The median over rounds of what one took more than the other, and its 95 % interval by bootstrap over rounds.
+    """Return the median over rounds of the ratio of two times, and its 95 % bootstrap interval over rounds.
 
-    Within a round both were taken a moment apart, so that most of what slowed one down slowed the other as well.
+    Within a round both were measured a moment apart, so that other load affects both alike.
     """
     quotients = upper / lower  # [rounds]
     drawn = np.random.default_rng(seed).integers(len(quotients), size=(RESAMPLES, len(quotients)))
@@ -92,7 +92,7 @@ def ratio(upper: Times, lower: Times, seed: int = 0) -> dict[str, Any]:
 
 
 def label_maps(canvas: Sample, stages: Stages) -> dict[str, Float32]:
-    """The `HeadMaps` that a network without error would return of a labelled canvas, as arrays with a batch axis."""
+    """Return the `HeadMaps` of a perfect network for a labelled canvas, as arrays with a batch axis."""
     targets: Targets = encode(canvas, stages.taxonomy, stages.config)
     cells = targets.parts[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]  # [h, w]
     parts = np.arange(len(stages.taxonomy.part_names) + 1)[:, None, None] == cells  # [C+1, h, w]
@@ -115,7 +115,7 @@ def _sure(truth: NDArray[Any]) -> Float32:
 
 
 def _tasks(stages: Stages, scene: Sample, size: Size) -> dict[str, Task]:
-    """Return the timed functions for one scene; their inputs are prepared here, ahead of the clock."""
+    """Return the timed functions for one scene; their inputs are prepared here, before the clock starts."""
     fitted, _ = letterbox(scene, size)
     canvas = stages.put(fitted.image[None])
     maps = stages.keep(stages.network(canvas))
@@ -132,7 +132,7 @@ def _tasks(stages: Stages, scene: Sample, size: Size) -> dict[str, Task]:
 
 
 def _times(stages: Stages, tasks: dict[tuple[str, int], Task], rounds: int) -> dict[tuple[str, int], Times]:
-    """Milliseconds of each task, one a round that it is in; its first call is not timed."""
+    """Return milliseconds of each task, one per round that it is in; its first call is not timed."""
     rng = np.random.default_rng(0)
     times: dict[tuple[str, int], list[float]] = {key: [] for key in tasks}
     for task in tasks.values():

@@ -1,4 +1,4 @@
-"""The picture of a runtime analysis: all of it against a top-down parser, and its halves."""
+"""Plot of a latency analysis: against a top-down parser, and network and decoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Series, its words, and its color (Okabe and Ito's, told apart by color-blind readers too).
+# Series, its label, and its color (Okabe and Ito's colors, which color-blind readers can tell apart).
 BOTTOM_UP = ("whole", "this parser", "#0072B2")
 TOP_DOWN = (
     ("top_down", "top-down: its network once a person", "#D55E00"),
@@ -23,7 +23,7 @@ HALVES = (
 
 
 def plot(report: dict[str, Any], path: Path) -> None:
-    """Write medians as lines and the middle half of the times as bands; `path` names the format by its ending."""
+    """Plot medians as lines and the middle half of the times as bands; the suffix of `path` selects the format."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     against, halves = figure.subplots(1, 2)
     _lines(against, report, (BOTTOM_UP, *TOP_DOWN))

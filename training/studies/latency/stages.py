@@ -26,9 +26,9 @@ from training.studies.latency.machine import machine, synchronize
 
 
 class Stages(ABC):
-    """Network, decoder and both together, of canvases that `put` brought to where they are computed.
+    """Network, decoder and both together, for canvases that `put` moved to their device.
 
-    What `network`, `decoder` and `whole` return may be overwritten by the next call; `keep` copies it.
+    Results of `network`, `decoder` and `whole` may be overwritten by the next call; `keep` copies them.
     """
 
     name: str
@@ -43,38 +43,38 @@ class Stages(ABC):
 
     @abstractmethod
     def put(self, array: NDArray[Any]) -> Any:
-        """An array where it is computed, ahead of the clock."""
+        """Move an array to the device, before the clock starts."""
 
     @abstractmethod
     def network(self, canvas: Any) -> Any:
-        """Canvases uint8 [B, H, W, 3] to head maps."""
+        """Compute head maps from canvases uint8 [B, H, W, 3]."""
 
     @abstractmethod
     def decoder(self, canvas: Any, maps: Any) -> Any:
-        """Head maps, of a canvas of this size, to people: a graph may read the size from the canvas."""
+        """Compute people from head maps of a canvas of this size: a graph may read the size from the canvas."""
 
     @abstractmethod
     def whole(self, canvas: Any) -> Any:
-        """Canvases to people."""
+        """Compute people from canvases."""
 
     @abstractmethod
     def wait(self) -> None:
-        """Until everything that was asked for is computed."""
+        """Wait until all calls are finished."""
 
     @abstractmethod
     def people(self, outputs: Any) -> CanvasPeople:
         """Convert the output of `decoder` or `whole` for the first canvas."""
 
     def keep(self, outputs: Any) -> Any:
-        """A copy that later calls leave alone."""
+        """Return a copy that later calls do not change."""
         return deepcopy(outputs)
 
     @abstractmethod
     def from_labels(self, maps: dict[str, Float32]) -> Any:
-        """Head maps by their names, as `decoder` takes them."""
+        """Convert head maps by name to the input of `decoder`."""
 
     def parse(self, canvas: UInt8) -> CanvasPeople:
-        """People of one canvas [H, W, 3]."""
+        """Return the people of one canvas [H, W, 3]."""
         return self.people(self.whole(self.put(canvas[None])))
 
 
@@ -119,15 +119,15 @@ class TorchStages(Stages):
 
 
 class OpenVinoStages(Stages):
-    """A bundle on the CPU in float32: the graph as one, and again cut at the head maps.
+    """A bundle on the CPU in float32: the whole graph, and the graph split at the head maps.
 
-    Tensors travel by their names.
+    Tensors are identified by name.
     """
 
     kind, batched, precision, runtime = "bundle", False, "float32", f"openvino {ov.__version__.partition('-')[0]}"
 
     def __init__(self, folder: Path) -> None:
-        """Raises BundleError; InputError for a graph whose network ends at other tensors than the head maps."""
+        """Raises BundleError; InputError if the graph's network ends at other tensors than the head maps."""
         manifest = read_bundle(folder)
         if manifest.decoder_inputs != decoder_inputs(manifest.decoder):
             raise InputError(

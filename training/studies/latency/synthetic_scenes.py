@@ -1,6 +1,6 @@
-"""Images with exactly n people, and labels that fit them: one person, cut out of an image and tiled.
+"""Synthetic scenes with exactly n people and matching labels: one person, cropped from an image and tiled.
 
-The person is as the parser itself sees it: its largest detection is cut out, with the parts and joints found there.
+The labels are the parser's own: its largest detection is cropped, with the parts and joints found there.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from training.data.samples import Bool, Float32, Sample, UInt8, mask_boxes
 from training.inference.predictions import parse_image
 from training.inference.predictors import Parse
 
-SIZE: Size = (1080, 1920)  # of a crowd's image
+SIZE: Size = (1080, 1920)  # height, width of a scene
 GREY = 128
 
 
 def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Taxonomy) -> Sample:
-    """The person that a parser sees largest in one piece in an image, cut out by that piece's box and labelled by it.
+    """Crop and label the person with the largest connected piece of mask that a parser finds in an image.
 
-    Raises DatasetError for an unreadable image, InputError where nobody is found in it.
+    Raises DatasetError if the image cannot be read, InputError if nobody is found in it.
     """
     nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
     image = read_image(path, "RGB")
@@ -51,9 +51,9 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
 
 
 def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
-    """A grey image with `count` copies of `person` on a grid, each as large as the grid allows, and their labels.
+    """Return a gray image with `count` copies of `person` on a grid, as large as fit, and their labels.
 
-    Raises InputError where `count` is not from 1 to 254: label maps hold no more.
+    Raises InputError if `count` is not from 1 to 254, the most that label maps hold.
     """
     if not 1 <= count <= 254:
         raise InputError(f"{count} people: choose from 1 to 254")
@@ -79,14 +79,14 @@ def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
 
 
 def crops(scene: Sample, size: Size) -> UInt8:
-    """Each person of `scene` by itself, as a top-down parser would be given it: [n, *size, 3]."""
+    """Return the crop of each person of `scene`, as a top-down parser needs it: [n, *size, 3]."""
     image = Image.fromarray(scene.image)
     boxes = [(x0, y0, x1 + 1, y1 + 1) for x0, y0, x1, y1 in scene.boxes.tolist()]
     return np.stack([np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box)) for box in boxes])
 
 
 def _largest_piece(mask: Bool) -> Bool:
-    """The largest connected part of a mask; nothing of an empty one."""
+    """Return the largest connected component of a mask; an empty mask stays empty."""
     labels, count = ndimage.label(mask)
     largest: Bool = labels == 1 + np.bincount(labels[mask], minlength=count + 1)[1:].argmax() if count else mask
     return largest
@@ -107,7 +107,7 @@ def _resized(person: Sample, scale: float) -> Sample:
 
 
 def _labelled(image: UInt8, parts: UInt8, people: UInt8, keypoints: Float32) -> Sample:
-    """A sample of n people whose labels are all known."""
+    """Return a sample of n people with complete labels."""
     count = len(keypoints)
     return Sample(
         image=image,

@@ -44,7 +44,7 @@ def test_run_lengths_compressed_or_not() -> None:
         ({"counts": [80]}, "neither polygons nor RLE"),
         ("", "neither polygons nor RLE"),
         ({"size": [10, 8], "counts": [80]}, r"of \[10, 8\] pixels, not of \[8, 10\]"),
-        ({"size": [8, 10], "counts": [70]}, "cover 70 pixels of 80"),
+        ({"size": [8, 10], "counts": [70]}, "covers 70 pixels of 80"),
         ({"size": [8, 10], "counts": "#"}, "cannot be decoded"),
     ],
 )

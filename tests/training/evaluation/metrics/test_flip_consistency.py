@@ -10,7 +10,7 @@ import pytest
 
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
-from training.evaluation.metrics.flip_consistency import Agreement, agreement_figures, compare_answers
+from training.evaluation.metrics.flip_consistency import Agreement, agreement_metrics, compare_predictions
 from training.inference.predictions import Prediction
 
 T = DENSEPOSE_COCO
@@ -63,7 +63,7 @@ def test_as_a_naive_count(seed: int) -> None:
         people = order[np.roll(second.person_map, 1, axis=1)]
         parts = np.roll(second.part_map, 1, axis=1)
         second = replace(second, part_map=parts, person_map=people, keypoints=joints.astype(np.float32))
-    found, expected = compare_answers(first, second), naive(first, second)
+    found, expected = compare_predictions(first, second), naive(first, second)
     assert (found.same, found.either, found.people, found.matched) == (
         expected.same, expected.either, expected.people, expected.matched
     )  # fmt: skip
@@ -79,8 +79,8 @@ def test_an_answer_agrees_with_itself_whatever_the_order_of_people() -> None:
     second = Prediction(
         first.part_map, renumber[first.person_map], first.keypoints[order], first.score, first.part_score
     )
-    figures = agreement_figures([compare_answers(first, second)])
-    assert figures == {"pixel_agreement": 1, "people": 3, "matched": 3, "joint_distance": 0, "joint_distance90": 0}
+    metrics = agreement_metrics([compare_predictions(first, second)])
+    assert metrics == {"pixel_agreement": 1, "people": 3, "matched": 3, "joint_distance": 0, "joint_distance90": 0}
 
 
 def test_by_hand() -> None:
@@ -94,17 +94,17 @@ def test_by_hand() -> None:
     moved[0, :10, 0] += np.arange(10)  # 0 to 9 px, of a person 10 px tall
     other = parts.copy()
     other[5:10, 5:10] = 2  # half of the pixels
-    figures = agreement_figures([compare_answers(one, Prediction(other, people, moved, one.score, one.part_score))])
-    assert figures["pixel_agreement"] == 0.5
-    assert figures["joint_distance"] == pytest.approx(0.45)
-    assert figures["joint_distance90"] == pytest.approx(0.81)
+    metrics = agreement_metrics([compare_predictions(one, Prediction(other, people, moved, one.score, one.part_score))])
+    assert metrics["pixel_agreement"] == 0.5
+    assert metrics["joint_distance"] == pytest.approx(0.45)
+    assert metrics["joint_distance90"] == pytest.approx(0.81)
 
 
 def test_nobody() -> None:
     empty = answer(0, 0)
-    figures = agreement_figures([compare_answers(empty, empty)])
-    assert (figures["people"], figures["matched"]) == (0, 0)
-    assert all(math.isnan(figures[name]) for name in ("pixel_agreement", "joint_distance", "joint_distance90"))
-    someone = compare_answers(answer(2, 1), empty)
+    metrics = agreement_metrics([compare_predictions(empty, empty)])
+    assert (metrics["people"], metrics["matched"]) == (0, 0)
+    assert all(math.isnan(metrics[name]) for name in ("pixel_agreement", "joint_distance", "joint_distance90"))
+    someone = compare_predictions(answer(2, 1), empty)
     assert (someone.same, someone.matched, someone.people) == (0, 0, 2)
     assert someone.either > 0

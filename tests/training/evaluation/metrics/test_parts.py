@@ -57,7 +57,7 @@ def test_a_person_whose_parts_are_all_unknown_does_not_count() -> None:
     assert pcp([found]) == 1.0
 
 
-def test_an_image_with_nothing_known_has_no_figures() -> None:
+def test_an_image_with_nothing_known_has_no_metrics() -> None:
     found = compare_parts((maps("xx"), maps("xx")), (maps("11"), maps("11")), 0, falling(1), np.ones((1, C)))
     assert np.isnan(average_precision([found.people], 0.5))
     assert np.isnan(pcp([found]))

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures
 from training.evaluation.metrics.detection_errors import PersonErrors, person_errors
-from training.evaluation.metrics.poses import Poses, ap_difference, joint_figures, keypoint_ap, oks
+from training.evaluation.metrics.poses import Poses, ap_difference, joint_metrics, keypoint_ap, oks
 
 T = DENSEPOSE_COCO
 K = len(T.joint_names)
@@ -72,9 +72,9 @@ def test_oks_as_pycocotools() -> None:
 
 def test_perfect_people_score_one() -> None:
     gt, area, height = scene(3)
-    figures = keypoint_ap([poses(gt, area, height, gt)], SIGMAS, resamples=5)
-    assert figures["AP"] == figures["AP50"] == figures["AP75"] == figures["AR"] == figures["AP_h96"] == pytest.approx(1)
-    assert figures["AP_interval"] == pytest.approx([1, 1])
+    metrics = keypoint_ap([poses(gt, area, height, gt)], SIGMAS, resamples=5)
+    assert metrics["AP"] == metrics["AP50"] == metrics["AP75"] == metrics["AR"] == metrics["AP_h96"] == pytest.approx(1)
+    assert metrics["AP_interval"] == pytest.approx([1, 1])
 
 
 def test_nobody_found_scores_zero_and_nobody_labelled_is_undefined() -> None:
@@ -159,9 +159,9 @@ def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
 def test_the_interval_spans_images_that_differ() -> None:
     good, bad = scene(1, seed=1), scene(1, seed=2)
     images = [poses(*good, good[0])] * 10 + [poses(*bad, nobody())] * 10
-    figures = keypoint_ap(images, SIGMAS)
-    low, high = figures["AP_interval"]
-    assert 0.2 < low < figures["AP"] < high < 0.8
+    metrics = keypoint_ap(images, SIGMAS)
+    low, high = metrics["AP_interval"]
+    assert 0.2 < low < metrics["AP"] < high < 0.8
 
 
 def errors(image: Poses) -> PersonErrors:
@@ -217,7 +217,7 @@ def test_errors_of_nobody() -> None:
     assert errors(poses(nobody(), np.zeros(0), np.zeros(0), gt)) == PersonErrors(false_positives=1)
 
 
-def test_figures_of_each_joint() -> None:
+def test_metrics_of_each_joint() -> None:
     gt, area, height = scene(3)
     gt = gt.copy()
     gt[:, :, 2] = 2
@@ -225,23 +225,23 @@ def test_figures_of_each_joint() -> None:
     found[0, 5, 0] += 0.1 * np.sqrt(area[0])  # within 1.18 of 2 sigma = 0.158
     found[0, 9, 0] += 0.5 * np.sqrt(area[0])
     found[1, 9] = 0
-    figures = joint_figures([poses(gt, area, height, found)], SIGMAS)
+    metrics = joint_metrics([poses(gt, area, height, found)], SIGMAS)
     expected = np.full(K, 2 / 3)
     expected[9] = 0
-    np.testing.assert_allclose(figures["recall"], expected)
-    assert figures["median_error"][5] == pytest.approx((0.1 + 0) / 2, abs=1e-6)
-    assert figures["median_error"][9] == pytest.approx(0.5, abs=1e-6)  # of where it was found
-    assert figures["median_error"][0] == 0
+    np.testing.assert_allclose(metrics["recall"], expected)
+    assert metrics["median_error"][5] == pytest.approx((0.1 + 0) / 2, abs=1e-6)
+    assert metrics["median_error"][9] == pytest.approx(0.5, abs=1e-6)  # of where it was found
+    assert metrics["median_error"][0] == 0
 
 
-def test_joints_that_are_labelled_on_nobody_have_no_figures() -> None:
+def test_joints_that_are_labelled_on_nobody_have_no_metrics() -> None:
     gt, area, height = scene(1)
     gt = gt.copy()
     gt[:, 3, 2] = 0
-    figures = joint_figures([poses(gt, area, height, gt), poses(nobody(), area[:0], height[:0], gt)], SIGMAS)
-    assert np.isnan([figures["recall"][3], figures["median_error"][3]]).all()
-    assert figures["recall"][4] == 1
-    unfound = joint_figures([poses(gt, area, height, nobody())], SIGMAS)
+    metrics = joint_metrics([poses(gt, area, height, gt), poses(nobody(), area[:0], height[:0], gt)], SIGMAS)
+    assert np.isnan([metrics["recall"][3], metrics["median_error"][3]]).all()
+    assert metrics["recall"][4] == 1
+    unfound = joint_metrics([poses(gt, area, height, nobody())], SIGMAS)
     assert unfound["recall"][4] == 0
     assert np.isnan(unfound["median_error"]).all()
 

@@ -1,4 +1,4 @@
-"""A gallery of a bundle that parses its images exactly, so that it is known what must be drawn where."""
+"""A renderer of a bundle that parses its images exactly, so that it is known what must be drawn where."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.__main__ import main
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_images, read_upright
 from training.inference.predictors import open_predictor
-from training.visualization.gallery import GREY, Gallery, Tile, draw_gallery
+from training.visualization.prediction_grid import GREY, Tile, TileRenderer, draw_tile_grid
 from training.visualization.target_grid import PAPER
 
 T = PASCAL_PERSON_PART
@@ -23,13 +23,13 @@ TURNED = 6  # EXIF: the camera was held upright
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return figure_bundle(tmp_path_factory.mktemp("gallery") / "bundle")
+    return figure_bundle(tmp_path_factory.mktemp("renderer") / "bundle")
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person at the left and one at the right, in every format, one of them stored on its side; and nobody."""
-    folder = tmp_path_factory.mktemp("gallery") / "images"
+    folder = tmp_path_factory.mktemp("renderer") / "images"
     folder.mkdir()
     image = Image.fromarray(figure_image((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
     for name in ("a.jpg", "b.png", "c.webp", "d.avif"):
@@ -63,8 +63,8 @@ def test_transparent_pixels_are_white(tmp_path: Path) -> None:
 
 
 def test_people_are_drawn_where_they_are(bundle: Path, images: Path) -> None:
-    gallery = Gallery(open_predictor(bundle, "standard"), side=144)
-    tile = gallery.tile(images / "b.png")
+    renderer = TileRenderer(open_predictor(bundle, "standard"), side=144)
+    tile = renderer.tile(images / "b.png")
     assert (tile.picture.size, tile.name) == ((144, 96), "b.png")
     assert tile.note.startswith("2 people, ")
     picture = np.asarray(tile.picture).astype(int)
@@ -74,15 +74,17 @@ def test_people_are_drawn_where_they_are(bundle: Path, images: Path) -> None:
         np.testing.assert_allclose(picture[y, x], expected, atol=4)
     assert not picture[:13].any()
     assert not picture[:, 48:88].any()
-    turned = np.asarray(gallery.tile(images / "e.JPG").picture).astype(int)
+    turned = np.asarray(renderer.tile(images / "e.JPG").picture).astype(int)
     assert abs(turned - picture).mean() < 4
-    assert gallery.tile(images / "f.png").note.startswith("no people, ")
-    assert gallery.tile(images / "f.png").picture.size == (48, 144)
+    assert renderer.tile(images / "f.png").note.startswith("no people, ")
+    assert renderer.tile(images / "f.png").picture.size == (48, 144)
 
 
 def test_hidden_images_leave_the_answers(bundle: Path, images: Path) -> None:
     shown, hidden = (
-        np.asarray(Gallery(open_predictor(bundle, "standard"), 144, hidden).tile(images / "b.png").picture).astype(int)
+        np.asarray(TileRenderer(open_predictor(bundle, "standard"), 144, hidden).tile(images / "b.png").picture).astype(
+            int
+        )
         for hidden in (False, True)
     )
     background, person = (85, 130), (50, 20)  # (y, x): nobody, and the first person
@@ -97,7 +99,7 @@ def test_tiles_stand_in_rows_above_their_text() -> None:
         Tile(Image.new("RGB", (50, 100), green), "green.jpg", "1 person, 5 ms"),
         Tile(Image.new("RGB", (100, 40), blue), "b" * 60 + ".jpg", "1 person, 5 ms"),
     ]
-    sheet = np.asarray(draw_gallery(tiles, 2, 100, T, "title"))
+    sheet = np.asarray(draw_tile_grid(tiles, 2, 100, T, "title"))
     boxes = []
     for rgb in (red, green, blue):
         ys, xs = np.nonzero((sheet == rgb).all(axis=2))
@@ -135,7 +137,7 @@ def test_the_command(bundle: Path, images: Path, tmp_path: Path, capsys: pytest.
         (["--columns", "0"], "choose at least 1"),
         (["--side", "8"], "tiles of 8 pixels"),
         (["--out", "sheet.txt"], "name one of .jpg"),
-        (["--out", "nowhere/sheet.jpg"], "in a folder that there is"),
+        (["--out", "nowhere/sheet.jpg"], "in an existing folder"),
         (["--limit", "1"], "none of 1 images can be read"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A sheet of what a parser sees in plain images, for a model card: a tile an image, with a line of text below each."""
+"""Image grid of predictions for images without labels: a tile per image, with two lines of text below."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from training.inference.predictors import Predictor
 from training.visualization.drawing import draw_people
 from training.visualization.target_grid import GAP, INK, LINE, PAPER, QUIET, draw_legend
 
-GREY = 96  # in place of images that are not shown
-FINE = 2  # tiles are drawn so many times larger, for smooth edges
+GREY = 96  # background if images are hidden
+FINE = 2  # supersampling factor of tiles
 FONT = ImageFont.load_default(14)
 BELOW = 2 * LINE + GAP  # height of a tile's text
 NOTE = "Left and right are the person's own. Outlines and skeletons have a color for each person."
 
 
 class Tile(NamedTuple):
-    """An image with its people drawn on it, and what stands below."""
+    """An image with its people drawn on it, and the text below."""
 
     picture: Image.Image
     name: str
     note: str
 
 
-class Gallery:
-    """Tiles of images parsed by `predictor`, at most `side` pixels long; on grey, without the image, if `hidden`.
+class TileRenderer:
+    """Draws images parsed by `predictor` as tiles of at most `side` pixels; on gray instead of the image if `hidden`.
 
     Raises InputError for a side below 32 pixels.
     """
@@ -45,10 +45,10 @@ class Gallery:
         if side < 32:
             raise InputError(f"tiles of {side} pixels: choose at least 32")
         self.predictor, self.side, self.hidden = predictor, side, hidden
-        self._warm: set[Size] = set()  # sizes of images that were parsed before: the first time takes longer
+        self._warm: set[Size] = set()  # image sizes parsed before: the first run of a size takes longer
 
     def tile(self, path: Path) -> Tile:
-        """Parse an image, and draw. Raises DatasetError as `read_upright` does."""
+        """Parse an image, and draw it. Raises DatasetError as `read_upright` does."""
         image = read_upright(path)
         sample = unlabelled(image, path.name, self.predictor.taxonomy)
         if sample.size not in self._warm:
@@ -67,32 +67,32 @@ class Gallery:
         return Tile(_draw(shown, people, self.predictor.taxonomy), path.name, note)
 
 
-def draw_gallery(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxonomy, title: str) -> Image.Image:
-    """`title`, the tiles row by row in columns of `side` pixels, each row as high as its highest, and a legend.
+def draw_tile_grid(tiles: Sequence[Tile], columns: int, side: int, taxonomy: Taxonomy, title: str) -> Image.Image:
+    """Draw `title`, the tiles in columns of `side` pixels, each row as high as its highest tile, and a legend.
 
     Raises ValueError for no tiles or columns.
     """
     if not tiles or columns < 1:
-        raise ValueError("a gallery needs at least one image and one column")
+        raise ValueError("a grid needs at least one image and one column")
     columns = min(columns, len(tiles))
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     heights = [max(tile.picture.height for tile in row) for row in rows]
     width = GAP + columns * (side + GAP)
     legend = draw_legend(list(zip(taxonomy.part_names, taxonomy.palette, strict=True)), width - 2 * GAP, NOTE)
     above = GAP + LINE + GAP
-    sheet = Image.new("RGB", (width, above + sum(heights) + len(rows) * BELOW + legend.height + GAP), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    grid = Image.new("RGB", (width, above + sum(heights) + len(rows) * BELOW + legend.height + GAP), PAPER)
+    draw = ImageDraw.Draw(grid)
     draw.text((GAP, GAP), title, INK, ImageFont.load_default(17))
     y = above
     for row, height in zip(rows, heights, strict=True):
         for column, tile in enumerate(row):
             x = GAP + column * (side + GAP)
-            sheet.paste(tile.picture, (x + (side - tile.picture.width) // 2, y + (height - tile.picture.height) // 2))
+            grid.paste(tile.picture, (x + (side - tile.picture.width) // 2, y + (height - tile.picture.height) // 2))
             draw.text((x + side / 2, y + height + 3), _shortened(tile.name, side), INK, FONT, "ma")
             draw.text((x + side / 2, y + height + LINE), tile.note, QUIET, FONT, "ma")
         y += height + BELOW
-    sheet.paste(legend, (GAP, y))
-    return sheet
+    grid.paste(legend, (GAP, y))
+    return grid
 
 
 def _draw(image: UInt8, people: Prediction, taxonomy: Taxonomy) -> Image.Image:
@@ -103,7 +103,7 @@ def _draw(image: UInt8, people: Prediction, taxonomy: Taxonomy) -> Image.Image:
 
 
 def _shortened(name: str, width: int) -> str:
-    """`name`, its middle left out where it is wider than `width` pixels."""
+    """Cut the middle of `name` if it is wider than `width` pixels."""
     kept = len(name)
     while FONT.getlength(name) > width and kept > 8:
         kept -= 1
