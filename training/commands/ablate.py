@@ -13,7 +13,8 @@ from model.taxonomy import get_taxonomy
 from training.config.recipes import ABLATIONS, RECIPES
 from training.data.datasets.open import open_dataset, open_split
 from training.studies.ablation import MeasuredOn, plan, run_ablation, tables
-from training.studies.variants import Budget, read_variants, run_variant, variant_tables
+from training.studies.variant_runs import run_variant, variant_tables
+from training.studies.variants import Budget, read_variants
 from training.transforms.training_set import TrainingSet
 
 HELP = "train variants of the method alike and compare them"

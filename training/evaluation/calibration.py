@@ -100,7 +100,7 @@ def calibrated(people: ScoredPeople, weights: tuple[float, float, float]) -> Flo
 
 
 def reliability(probability: Float64, right: Bool) -> list[tuple[float, float, int]]:
-    """Return mean probability, share of correct people and their number for each non-empty one of `BINS` equal intervals."""
+    """Return mean probability, share of correct people and their number, for each of `BINS` intervals with any."""
     number = np.minimum((probability * BINS).astype(int), BINS - 1)
     return [
         (float(probability[number == i].mean()), float(right[number == i].mean()), int((number == i).sum()))

@@ -20,16 +20,9 @@ from training.config.recipes import smoke
 from training.config.train_config import TrainConfig
 from training.data.datasets.open import open_split
 from training.data.samples import DatasetError
-from training.studies import variants as module
-from training.studies.variants import (
-    COLUMNS,
-    Budget,
-    Variant,
-    network_milliseconds,
-    read_variants,
-    seconds_a_step,
-    variant_tables,
-)
+from training.studies import variant_runs, variants
+from training.studies.variant_runs import COLUMNS, network_milliseconds, seconds_per_step, variant_tables
+from training.studies.variants import Budget, Variant, read_variants
 from training.transforms.training_set import TrainingSet
 
 SMALL = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]
@@ -96,7 +89,7 @@ def test_variants_are_trained_measured_and_left(
     def refuse(*_: object) -> None:
         raise RuntimeError("trained again")
 
-    monkeypatch.setattr(module, "train", refuse)
+    monkeypatch.setattr(variant_runs, "train", refuse)
     assert ablate(data, file, out, "--steps", "2", "--seeds", "1", "--detail", "fast") == 0
     assert text.endswith(capsys.readouterr().out)
     assert ablate(data, file, out, "--steps", "3", "--seeds", "1") == 2
@@ -132,7 +125,7 @@ def test_minutes_become_steps(data: Path, monkeypatch: pytest.MonkeyPatch) -> No
     samples = TrainingSet(dataset, training, config)
     assert Budget().plan(config, samples) == 20
     assert Budget(steps=7).plan(config, samples) == 7
-    monkeypatch.setattr(module, "measure_speed", speed(4.0, step=8.0, step_matching=4.0))
+    monkeypatch.setattr(variants, "measure_speed", speed(4.0, step=8.0, step_matching=4.0))
     # 1 s a step, and 0.5 s more in a fifth of the steps.
     assert Budget(minutes=1.11).plan(config, samples) == 60
     assert Budget(minutes=1e-9).plan(config, samples) == 2
@@ -148,9 +141,9 @@ def test_a_plan_outlives_a_kill_and_serves_all_seeds(
         planned.append(arguments[-1])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "train", killed)
+    monkeypatch.setattr(variant_runs, "train", killed)
     for seed, images_per_second in ((0, 2.0), (0, 1.0), (1, 1.0)):
-        monkeypatch.setattr(module, "measure_speed", speed(images_per_second, step=2.0, step_matching=2.0))
+        monkeypatch.setattr(variants, "measure_speed", speed(images_per_second, step=2.0, step_matching=2.0))
         with pytest.raises(KeyboardInterrupt):
             ablate(data, file, out, "--minutes", "0.05", "--seeds", str(seed))
     assert planned == [3, 3, 3]
@@ -217,7 +210,7 @@ def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
         writer = csv.DictWriter(file, ["step", "seconds"])
         writer.writeheader()
         writer.writerows([{"step": 20, "seconds": 10}, {"step": 40, "seconds": 30}, {"step": 50, "seconds": 10}])
-    assert seconds_a_step(tmp_path / "log.csv") == 1.0
+    assert seconds_per_step(tmp_path / "log.csv") == 1.0
 
 
 def test_time_of_a_network() -> None:
