@@ -141,7 +141,7 @@ def test_nothing_but_broken_images(bundle: Path, data: Path, capsys: pytest.Capt
     assert "none of 4 images can be read" in errors
 
 
-def test_sheets_of_the_worst_and_the_best(
+def test_grids_of_the_worst_and_the_best_images_are_written(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = tmp_path / "pictures"

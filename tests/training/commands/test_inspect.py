@@ -51,7 +51,7 @@ def test_a_seed_gives_its_picture(folder: Path, tmp_path: Path) -> None:
     assert pictures[0] != pictures[2]
 
 
-def test_views_of_a_recipe(folder: Path, tmp_path: Path) -> None:
+def test_images_are_drawn_as_a_recipe_augments_them(folder: Path, tmp_path: Path) -> None:
     for name, options in (("plain", []), ("varied", ["--views", "smoke"])):
         assert inspect(folder, "--vis-images", 1, "--out", tmp_path / f"{name}.png", *options) == 0
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "varied.png").read_bytes()
@@ -78,7 +78,7 @@ def test_nothing_but_broken_images_is_an_error(folder: Path, capsys: pytest.Capt
     assert "none of 6 images can be read" in capsys.readouterr().err
 
 
-def test_what_seems_wrong_is_reported_and_cut_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_reported_up_to_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = [replace(draw_figures(T, (64, 64), people=1, seed=i), key=f"image{i}") for i in range(25)]
     for sample in samples:
         sample.parts[0, 0], sample.people[0, 0] = 77, 1

@@ -84,7 +84,7 @@ def test_a_table_and_its_json(bundle: Path, data: Path, tmp_path: Path, capsys: 
     assert rows[3][1:4] == [PERTURBATIONS["low_light"].description, "0.000", "-1.000 [-1.000, -1.000]"]
 
 
-def test_a_sheet_of_images_with_people(
+def test_a_grid_of_images_with_people_is_written(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(capsys, bundle, data, "--vis-dir", tmp_path, "--only", *NAMES, "hflip_no_swap")[0] == 0
@@ -107,7 +107,9 @@ def test_a_broken_image_is_named(bundle: Path, data: Path, capsys: pytest.Captur
     assert "1 images could not be read" in errors
 
 
-def test_what_cannot_be_measured_says_why(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_refused_with_a_reason(
+    bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for arguments, message in (
         (["--only", "jpeg_q30", "upside_down"], "--only upside_down: no such perturbation; choose of hflip"),
         (["--limit", "0"], "--limit 0"),

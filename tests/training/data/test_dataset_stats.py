@@ -70,7 +70,7 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
         assert rows[f"beyond {name}"] == [str(images), "images,", *shares]
 
 
-def test_nobody_at_all_is_no_crowd() -> None:
+def test_statistics_without_people_have_no_limits() -> None:
     census = DatasetStats(T)
     census.add(draw_figures(T, (32, 32), people=0))
     assert "beyond" not in census.table()

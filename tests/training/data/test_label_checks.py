@@ -66,7 +66,7 @@ def test_wrong_labels_are_reported(damage: Callable[[Sample], object], message: 
     assert any(message in warning for warning in check_labels(sample, T)), check_labels(sample, T)
 
 
-def test_hidden_joints_and_people_without_a_mask_may_be_anywhere() -> None:
+def test_occluded_joints_and_people_without_masks_are_not_checked() -> None:
     sample = draw_figures(T, (160, 200), people=1)
     sample.keypoints[0, 9] = 199, 0, 1
     assert check_labels(sample, T) == []

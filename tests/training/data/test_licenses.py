@@ -106,11 +106,11 @@ def test_texts_that_name_a_license(text: str, code: str) -> None:
         "https://creativecommons.org/licenses/byte/",
     ],
 )
-def test_what_is_not_understood_as_a_whole_is_unknown(text: str) -> None:
+def test_a_partly_understood_text_is_unknown(text: str) -> None:
     assert license_of_text(text) == ""
 
 
-def test_a_files_list_is_read_and_its_contradictions_are_not_believed() -> None:
+def test_a_license_list_is_read_without_its_contradictions() -> None:
     listed = [{"id": n, "url": url, "name": name} for n, (url, name, _) in enumerate(COCO_LIST, 1)]
     assert read_license_list(listed) == dict(enumerate((code for _, _, code in COCO_LIST), 1))
     assert read_license_list(

@@ -46,7 +46,7 @@ def test_in_bfloat16_it_rounds_as_torch_does() -> None:
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0.02, atol=0.02 * float(gradients[0].abs().max()))
 
 
-def test_where_only_filters_or_only_the_image_learn() -> None:
+def test_gradients_of_filters_alone_and_of_the_input_alone() -> None:
     layer = FastDepthwiseConv2d.of(depthwise(16))
     x = torch.randn(1, 16, 8, 8, requires_grad=True)
     layer.weight.requires_grad_(False)
@@ -58,7 +58,7 @@ def test_where_only_filters_or_only_the_image_learn() -> None:
     assert layer.weight.grad is not None
 
 
-def test_only_what_it_serves_is_replaced_and_parameters_stay() -> None:
+def test_only_large_depthwise_layers_are_replaced_and_parameters_stay() -> None:
     left = {
         "small": depthwise(size=3),
         "biased": depthwise(bias=True),

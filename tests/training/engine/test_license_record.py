@@ -32,7 +32,7 @@ def record(run: Path) -> tuple[Any, Any]:
     return value["licenses"], value["data_licenses"]
 
 
-def test_a_restricted_run_says_so_and_is_resumed_as_one(
+def test_a_restricted_run_records_its_licenses_and_resumes_with_them(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(folder, tmp_path, "--licenses", "by-sa,by") == 0
@@ -60,7 +60,7 @@ def test_an_open_run_counts_all_and_is_not_resumed_as_a_restricted_one(
     assert train(folder, tmp_path, "--licenses", "by") == 2
 
 
-def test_what_the_first_weights_learned_from_is_counted_and_said(
+def test_licenses_of_initial_weights_are_counted_and_warned_about(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(folder, tmp_path / "open") == 0

@@ -67,7 +67,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_stage_may_have_a_canvas_of_its_own(folder: Path) -> None:
+def test_a_stage_may_override_the_input_size(folder: Path) -> None:
     recipe = config(
         stages=(Stage(steps=2, learning_rate=1e-3), Stage(steps=2, learning_rate=1e-3, input_size=(96, 128))),
         gradient_accumulation_steps=2,
@@ -125,7 +125,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Pa
     assert [row["step"] for row in resumed] == [row["step"] for row in whole]
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, folder: Path) -> None:
     """With gradient accumulation, in both stages; the batch norms see the whole batch."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -143,7 +143,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, folder: Path) -> None
     )
 
 
-def test_a_batch_in_two_passes_learns_what_one_pass_does(tmp_path: Path, folder: Path) -> None:
+def test_two_accumulated_passes_train_as_one(tmp_path: Path, folder: Path) -> None:
     """But for batch norm, which sees the pass alone; with stored statistics the gradients are the same."""
     recipe = config(batch_size=4)
     network = Network(recipe.model)
@@ -187,7 +187,7 @@ def test_bfloat16_trains_the_same_to_its_precision(tmp_path: Path, folder: Path)
         assert losses[1][task] != losses[0][task]
 
 
-def test_training_learns(tmp_path: Path, folder: Path) -> None:
+def test_training_lowers_the_loss(tmp_path: Path, folder: Path) -> None:
     """Not how well: within 40 steps on the same few pictures every task's loss falls."""
     stages = (Stage(steps=40, learning_rate=4e-3, warmup_steps=2),)
     recipe = config(color_jitter=0.0, hflip_prob=0.0, rotation=0.0, scale=(1.0, 1.0), stages=stages)
@@ -211,7 +211,7 @@ def test_a_run_folder_of_another_recipe_is_refused(tmp_path: Path, folder: Path,
         loop.train(other, training_set(folder, other), [], tmp_path)
 
 
-def test_the_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "smoke", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -38,7 +38,7 @@ def test_another_length_keeps_the_proportions() -> None:
     assert rates(cosine, 0) == [0.2]
 
 
-def test_what_cannot_be_a_schedule_is_refused() -> None:
+def test_an_invalid_schedule_is_refused() -> None:
     with pytest.raises(ValueError, match="give each a length"):
         Schedule([Stage(learning_rate=1.0)], 10)
     with pytest.raises(ValueError, match="2 steps are too few for 3 stages"):
@@ -54,7 +54,7 @@ def test_every_recipe_has_a_schedule(name: str) -> None:
     assert any(stage.matching for stage in config.stages) == (not name.startswith(("table5_greedy", "table5_unlearnt")))
 
 
-def test_the_rows_of_the_ablations_differ_in_what_they_are_named_after_alone() -> None:
+def test_ablation_rows_differ_only_in_the_named_setting() -> None:
     whole = paper_mhp_v2()
     assert RECIPES["table4_warped"]() == RECIPES["table5_differentiable"]() == whole
     forms = [RECIPES[f"table4_{form}"]() for form in ("direct", "coarse_to_fine", "residual")]

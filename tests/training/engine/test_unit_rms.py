@@ -48,7 +48,7 @@ def test_a_step_of_adam_moves_each_channel_by_the_rate_times_its_size() -> None:
     )
 
 
-def test_the_plain_state_is_that_of_a_module_never_normalized() -> None:
+def test_the_plain_state_equals_that_of_a_module_without_normalization() -> None:
     layers = folded()
     expected = copy.deepcopy(layers.state_dict())
     normalize(layers)

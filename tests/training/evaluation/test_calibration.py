@@ -25,11 +25,11 @@ def people() -> ScoredPeople:
     return ScoredPeople(score, area, rng.random(20000) < calibrated(nobody, TRUE))
 
 
-def test_the_fit_finds_the_weights_that_drew_who_is_right(people: ScoredPeople) -> None:
+def test_the_fit_recovers_the_weights_of_drawn_people(people: ScoredPeople) -> None:
     np.testing.assert_allclose(fit_calibration(people), TRUE, atol=0.15)
 
 
-def test_calibrated_scores_are_as_often_right_as_they_say(people: ScoredPeople) -> None:
+def test_calibrated_scores_match_the_share_of_correct_people(people: ScoredPeople) -> None:
     curve = reliability(calibrated(people, fit_calibration(people)), people.right)
     assert calibration_error(curve) < 0.02
     assert calibration_error(reliability(people.score, people.right)) > 0.1

@@ -81,7 +81,7 @@ def test_labels_themselves_are_perfect(samples: list[Sample], dataset: FolderDat
     }  # fmt: skip
 
 
-def test_finding_nobody_scores_nothing(dataset: FolderDataset) -> None:
+def test_a_parser_without_predictions_scores_zero(dataset: FolderDataset) -> None:
     report = evaluate(nobody, dataset, range(4), FAST)
     assert report["keypoints"]["AP"] == 0
     assert report["masks"]["mean_IoU"] == report["masks"]["AP50"] == 0
@@ -91,7 +91,7 @@ def test_finding_nobody_scores_nothing(dataset: FolderDataset) -> None:
     assert report["persons"]["true_negative_rate"] == 1
 
 
-def test_images_of_nobody_alone_leave_the_rest_undefined(samples: list[Sample], dataset: FolderDataset) -> None:
+def test_person_free_images_leave_other_metrics_undefined(samples: list[Sample], dataset: FolderDataset) -> None:
     people = oracle(samples)(letterbox(samples[0], (256, 256))[0].image)
     report = evaluate(lambda canvas: people, dataset, [3], FAST)
     assert report["persons"]["true_negative_rate"] == 0
@@ -186,7 +186,7 @@ def test_the_area_of_a_person_without_mask_is_a_share_of_the_box() -> None:
         (["mhp_v2", "coco-sports"], "not known to be exact"),
     ],
 )
-def test_what_is_known_of_the_labels(samples: list[Sample], sources: list[str], quality: str) -> None:
+def test_label_quality_follows_the_sources(samples: list[Sample], sources: list[str], quality: str) -> None:
     people = to_image(nobody(samples[0].image), letterbox_geometry((256, 256), (256, 256)), (256, 256))
     figures = [measure(replace(samples[0], source=source), people, T, negative=False) for source in sources]
     figures.append(measure(replace(samples[3], source="animals"), people, T, negative=True))  # nobody's parts
@@ -218,7 +218,7 @@ def test_a_checkpoint_is_evaluated_and_written(checkpoint: Path, samples: list[S
     assert {path.stem for path in pictures.iterdir()} == {samples[0].key, samples[3].key, "worst", "best"}
 
 
-def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
+def test_a_checkpoint_predicts_as_its_module(checkpoint: Path, samples: list[Sample]) -> None:
     predictor = open_predictor(checkpoint, "fast")
     assert predictor.taxonomy is T
     people = parse_image(predictor.parse, samples[0], predictor.scales)
@@ -227,7 +227,7 @@ def test_a_checkpoint_answers_as_its_module(checkpoint: Path, samples: list[Samp
     assert set(np.unique(people.person_map)) <= set(range(len(people.score) + 1))
 
 
-def test_a_bundle_answers_from_its_graph(tmp_path: Path) -> None:
+def test_a_bundle_predicts_with_its_graph(tmp_path: Path) -> None:
     predictor = open_predictor(figure_bundle(tmp_path / "bundle"), "fast")
     assert (predictor.kind, predictor.taxonomy.name) == ("bundle", "pascal_person_part")
     assert predictor.scales == [((64, 96), (96, 64))]
@@ -249,7 +249,7 @@ def test_a_united_level_has_the_large_of_one_canvas_and_the_small_of_the_other(t
         assert (people.part_map[region] == part).mean() > 0.95
 
 
-def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
+def test_validation_images_are_the_held_out_ones(checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:
     root = write_folder(tmp_path / "images", samples, T)
     annotations = json.loads((root / "annotations.json").read_text())
     for image, split in zip(annotations["images"], ("val", "val", "train", "val"), strict=True):
@@ -262,7 +262,7 @@ def test_validation_is_what_the_split_holds_out(checkpoint: Path, samples: list[
     assert report["persons"]["negative_images"] == 1
 
 
-def test_what_cannot_be_evaluated_says_why(
+def test_invalid_arguments_are_refused_with_a_reason(
     checkpoint: Path, samples: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_folder(tmp_path / "frames", samples, T, "synthetic")

@@ -45,7 +45,7 @@ def linear(image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_joints_and_boxes_lie_where_the_map_says_and_nobody_is_lost(name: str) -> None:
+def test_joints_and_boxes_follow_the_affine_map_and_no_person_is_dropped(name: str) -> None:
     sample = draw_figures(T, size=(255, 413), people=4, seed=2, height=0.6)
     view, affine = PERTURBATIONS[name].apply(sample, T)
     flip = list(T.joint_flip) if name == HFLIP else list(range(17))
@@ -86,7 +86,7 @@ def test_a_block_of_pixels_goes_where_its_joint_goes(name: str) -> None:
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
-def test_mirroring_exchanges_names_and_the_control_does_not(taxonomy: Taxonomy) -> None:
+def test_hflip_exchanges_left_and_right_and_the_control_does_not(taxonomy: Taxonomy) -> None:
     sample = draw_figures(taxonomy, seed=4)
     mirrored, control = (disturbed(name, sample, taxonomy) for name in (HFLIP, "hflip_no_swap"))
     for view in (mirrored, control):
@@ -102,7 +102,7 @@ def test_mirroring_exchanges_names_and_the_control_does_not(taxonomy: Taxonomy) 
     np.testing.assert_allclose(twice.keypoints, sample.keypoints, atol=1e-3)
 
 
-def test_turning_cuts_nothing_and_fills_corners() -> None:
+def test_rotation_cuts_nothing_and_fills_corners() -> None:
     sample = flat(255, (200, 300))
     corners = [(0, 0), (0, 299), (199, 0), (199, 299)]
     for row, column in corners:
@@ -120,7 +120,7 @@ def test_turning_cuts_nothing_and_fills_corners() -> None:
     np.testing.assert_allclose(affine @ [150, 100, 1], [342 / 2, 271 / 2])  # the center stays the center
 
 
-def test_turning_left_raises_what_is_at_the_right() -> None:
+def test_counter_clockwise_rotation_raises_the_right_side() -> None:
     sample = flat(0, (101, 201))
     sample.image[48:53, 150:155] = 255
     for name, sign in (("rotate_ccw_15", -1), ("rotate_cw_15", 1)):
@@ -173,7 +173,7 @@ def test_a_jpeg_of_the_quality() -> None:
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_light_and_compression_leave_labels_alone(name: str) -> None:
+def test_low_light_and_compression_keep_labels(name: str) -> None:
     sample = draw_figures(T, seed=7)
     view = disturbed(name, sample)
     assert (view.image != sample.image).any()
@@ -182,7 +182,7 @@ def test_light_and_compression_leave_labels_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_images_of_nobody_and_people_without_masks(name: str) -> None:
+def test_person_free_images_and_people_without_masks_are_perturbed(name: str) -> None:
     assert len(disturbed(name, draw_figures(T, people=0)).keypoints) == 0
     sample = draw_figures(T, people=2, seed=2)
     sample.people[sample.people == 1] = 255

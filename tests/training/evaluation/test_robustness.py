@@ -64,7 +64,7 @@ def confused(samples: list[Sample], dataset: FolderDataset) -> dict[str, Any]:
     return robustness(oracle([*samples, *wrong], T, FAST), dataset, [HFLIP, HFLIP_NO_SWAP])
 
 
-def test_a_perfect_parser_is_perfect_on_every_disturbed_image(perfect: dict[str, Any]) -> None:
+def test_a_perfect_parser_is_perfect_under_every_perturbation(perfect: dict[str, Any]) -> None:
     rows = perfect["rows"]
     assert list(rows) == [ORIGINAL, *PERTURBATIONS]
     for name in (ORIGINAL, *PERFECT):
@@ -96,7 +96,7 @@ def test_names_that_are_not_exchanged_collapse(perfect: dict[str, Any]) -> None:
     assert control["joints_on_parts"]["on_correct_side"] < mirrored["joints_on_parts"]["on_correct_side"] - 0.4
 
 
-def test_a_parser_that_confuses_sides_in_the_mirror_is_found_out(confused: dict[str, Any]) -> None:
+def test_a_parser_that_confuses_sides_of_flipped_images_is_detected(confused: dict[str, Any]) -> None:
     rows = confused["rows"]
     assert rows[ORIGINAL]["keypoints"]["AP"] == rows[HFLIP_NO_SWAP]["keypoints"]["AP"] == 1
     assert rows[HFLIP]["keypoints"]["AP"] < 0.05
@@ -117,13 +117,13 @@ def test_the_same_pixels_are_parsed_once(dataset: FolderDataset) -> None:
     assert len(gt_valid) == 3 * len(dataset)
 
 
-def test_a_perfect_answer_mirrors_with_the_image(perfect: dict[str, Any]) -> None:
+def test_a_perfect_prediction_flips_with_the_image(perfect: dict[str, Any]) -> None:
     mirror = perfect["mirror"]
     assert (mirror["pixel_agreement"], mirror["people"], mirror["matched"]) == (1, 5, 5)
     assert mirror["joint_distance"] == mirror["joint_distance90"] == pytest.approx(0, abs=1e-4)
 
 
-def test_the_original_is_what_evaluate_says(samples: list[Sample], dataset: FolderDataset) -> None:
+def test_the_original_row_equals_evaluate(samples: list[Sample], dataset: FolderDataset) -> None:
     parse = oracle(samples, T, FAST)
     report = robustness(parse, dataset, [])
     evaluated = evaluate(parse, dataset, range(3), FAST)
@@ -179,7 +179,7 @@ def test_joints_are_judged_as_in_the_original(name: str) -> None:
     np.testing.assert_array_equal(back.area, original.poses.area)
 
 
-def test_a_person_who_vanishes_is_not_found_rather_than_not_asked_for(tmp_path: Path) -> None:
+def test_a_person_without_a_pixel_left_counts_as_not_found(tmp_path: Path) -> None:
     """A mask one pixel wide lies between the pixels of an image at a quarter of the size."""
     sample = draw_figures(T, people=1, seed=3)
     parts, people = sample.parts.copy(), sample.people.copy()
@@ -201,7 +201,7 @@ def test_a_person_who_vanishes_is_not_found_rather_than_not_asked_for(tmp_path: 
     assert rows["downscale_4x"]["masks"]["mean_IoU"] == 0.5
 
 
-def test_an_answer_mirrored_twice_is_the_answer() -> None:
+def test_a_prediction_mirrored_twice_is_unchanged() -> None:
     sample = draw_figures(T, size=(100, 151), people=2, seed=2)
     sample.keypoints[1, 4] = 0
     scores = np.random.default_rng(0).random((2, 14)).astype(np.float32)
@@ -229,14 +229,14 @@ def test_the_table(perfect: dict[str, Any], dataset: FolderDataset) -> None:
     assert "5 of 5 people have a partner" in lines[-1]
 
 
-def test_finding_nobody_has_a_table_too(dataset: FolderDataset) -> None:
+def test_a_parser_without_predictions_has_a_table(dataset: FolderDataset) -> None:
     report = robustness(lambda canvas: nobody(canvas, T), dataset, [HFLIP])
     assert report["mirror"]["pixel_agreement"] is None
     assert report["rows"][HFLIP]["AP_difference"] == report["rows"][HFLIP]["keypoints"]["AP"] == 0
     assert "same part on - of the pixels" in robustness_table({"parser": "", "detail": "fast", **report})
 
 
-def test_nothing_labelled_has_a_table_too(samples: list[Sample], tmp_path: Path) -> None:
+def test_images_without_labels_have_a_table(samples: list[Sample], tmp_path: Path) -> None:
     dataset = FolderDataset([write_folder(tmp_path, samples[2:], T)], T)
     report = robustness(oracle(views(samples[2:]), T, FAST), dataset, ["jpeg_q30"])
     row = report["rows"]["jpeg_q30"]

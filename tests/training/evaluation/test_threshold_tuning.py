@@ -83,7 +83,7 @@ def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
     return {trial.config.keypoint_threshold: trial for trial in same}
 
 
-def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path) -> None:
+def test_tuned_thresholds_find_people_and_no_false_positives(samples: list[Sample], folder: Path) -> None:
     dataset = FolderDataset([folder], DENSEPOSE_COCO)
     parser = HumanParser(Known(samples), CONFIG).eval()
     trials = tune_thresholds(parser, dataset, range(3), [SIZE])
@@ -99,7 +99,7 @@ def test_people_are_found_and_ghosts_are_not(samples: list[Sample], folder: Path
     assert len({t.config for t in trials}) == len(trials) <= 1 + PASSES * sum(map(len, CHOICES.values()))
 
 
-def test_the_command_prints_what_export_takes(
+def test_the_command_prints_the_options_of_export(
     samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(Known(samples), CONFIG).eval())
@@ -119,7 +119,7 @@ def test_no_images_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "choose on at least one" in capsys.readouterr().err
 
 
-def test_images_of_human_work_are_preferred_and_some_show_nobody(tmp_path: Path) -> None:
+def test_human_annotated_images_are_preferred_and_person_free_ones_added(tmp_path: Path) -> None:
     def figures(people: int, seed: int) -> Sample:
         return draw_figures(DENSEPOSE_COCO, (32, 32), people=people, seed=seed)
 

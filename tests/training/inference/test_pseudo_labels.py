@@ -35,7 +35,7 @@ def labelled(images: Path, out: Path, *options: str) -> FolderDataset:
     return FolderDataset([out], T)
 
 
-def test_answers_become_labels(images: Path, tmp_path: Path) -> None:
+def test_predictions_become_labels(images: Path, tmp_path: Path) -> None:
     data = labelled(images, tmp_path / "out")
     assert [(image.key, image.negative, image.ground_truth) for image in data.records] == [
         ("nobody", False, True), ("two", False, False),
@@ -83,7 +83,7 @@ def test_an_image_that_cannot_be_read_is_left_out(
     assert "--score-thr 1.5: choose a score from 0 to 1" in capsys.readouterr().err
 
 
-def test_records_are_a_models_guess(images: Path, tmp_path: Path) -> None:
+def test_records_are_marked_as_pseudo_labels(images: Path, tmp_path: Path) -> None:
     labelled(images, tmp_path / "out")
     value = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert {(a["keypoints_source"], a["mask_source"]) for a in value["annotations"]} == {("teacher", "teacher")}

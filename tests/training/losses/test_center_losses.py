@@ -63,7 +63,7 @@ def test_ways_to_the_joints_cost_their_error_over_the_scale(batch: Batch) -> Non
     assert float(shifted) == pytest.approx(expected, rel=0.02)
 
 
-def test_joints_that_nobody_labelled_teach_nothing(batch: Batch) -> None:
+def test_unlabelled_joints_have_no_loss(batch: Batch) -> None:
     unlabelled = batch._replace(joints=torch.zeros_like(batch.joints))
     assert regression_loss(torch.ones(2, 17, 2, 24, 32), unlabelled) == 0
 

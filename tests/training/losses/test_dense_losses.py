@@ -48,7 +48,7 @@ def measured(maps: HeadMaps, fields: list[Tensor], batch: Batch) -> dict[str, Te
     return dense_losses(maps, fields, batch, count_labels(batch, len(fields)))
 
 
-def test_ideal_maps_lose_nothing_but_what_stride_4_cannot_say(batch: Batch) -> None:
+def test_ideal_maps_have_no_loss_but_the_error_of_stride_4(batch: Batch) -> None:
     losses = measured(*ideal(batch), batch)
     limbs = batch.limbs.float()
     entropy = F.binary_cross_entropy(limbs, limbs, reduction="none")
@@ -111,7 +111,7 @@ def test_the_uncertainty_weight_settles_at_the_inverse_loss() -> None:
     assert math.isclose(weights["limb"], 1 / 3, rel_tol=0.02)
 
 
-def test_emphasis_multiplies_what_a_task_teaches() -> None:
+def test_loss_weights_multiply_a_tasks_gradient() -> None:
     """And not the balance: its log-variance settles where it would without."""
     gradients = []
     for criterion in (Criterion(), Criterion({"limb": 3.0})):

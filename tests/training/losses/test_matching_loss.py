@@ -54,7 +54,7 @@ def test_the_error_reaches_heatmaps_offsets_and_limb_maps() -> None:
         assert leaf.grad.abs().sum() > 0
 
 
-def test_nobody_costs_nothing() -> None:
+def test_the_loss_is_zero_without_people() -> None:
     maps, joints = figures()
     nothing = maps._replace(heatmap_logits=torch.full_like(maps.heatmap_logits, -20.0))
     assert matching_loss(nothing, joints, DECODER) == 0
@@ -74,7 +74,7 @@ def person(*joints: tuple[float, float, float]) -> Tensor:
     return torch.tensor(joints)[None, :, None]
 
 
-def test_a_joint_owns_its_nearest_candidate_alone() -> None:
+def test_a_joint_owns_only_its_nearest_candidate() -> None:
     found = owners(candidates([[50, 50], [54, 50], [90, 90]]), person((53, 50, 2), (200, 200, 2)), reach=16)
     assert found.tolist() == [[[-1, 0, -1]]]
 

@@ -35,9 +35,7 @@ def test_rows_that_train_alike_share_a_run() -> None:
         assert replace(run.config, seed=0, model=smoke().model, stages=smoke().stages) == smoke()
 
 
-def test_the_command_trains_measures_and_leaves_what_is_done(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_trains_and_measures_each_run_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = [draw_figures(DENSEPOSE_COCO, (64, 64), people=2, seed=seed) for seed in range(12)]
     data, out = write_folder(tmp_path / "data", samples, DENSEPOSE_COCO), tmp_path / "out"
     small = ["input_size=64,64", "batch_size=2", "model.backbone=resnet18", "model.hidden_dim=16", "num_workers=0"]

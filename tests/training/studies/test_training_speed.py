@@ -107,7 +107,7 @@ def test_arithmetic_with_a_clock_of_our_own(
         (["--input-size", "64"], "cannot set 'input_size=64'"),
     ],
 )
-def test_what_cannot_be_measured(
+def test_invalid_arguments_are_refused(
     folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert speed(folder, *arguments) == 2

@@ -52,7 +52,7 @@ def ablate(data: Path, file: Path, out: Path, *arguments: str) -> int:
     return main([*base, *arguments])
 
 
-def test_variants_are_trained_measured_and_left(
+def test_variants_are_trained_and_measured_once(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, out = write(tmp_path / "two.toml", TWO), tmp_path / "out"
@@ -99,7 +99,7 @@ def test_variants_are_trained_measured_and_left(
     assert "narrow-1 was trained with another model.hidden_dim, rotation" in capsys.readouterr().err
 
 
-def test_a_variant_that_fails_holds_up_no_other(
+def test_a_failing_variant_does_not_stop_the_others(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = []
@@ -149,7 +149,7 @@ def test_a_plan_outlives_a_kill_and_serves_all_seeds(
     assert planned == [3, 3, 3]
 
 
-def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:
+def test_a_variant_starts_from_its_weights(data: Path, tmp_path: Path) -> None:
     public = tmp_path / "backbone.pth"
     torch.save({}, public)
     text = '[same]\ndescription = ""\n[other]\ndescription = ""\nset = ["model.backbone=resnet50"]\n'
@@ -179,13 +179,13 @@ def test_a_variant_starts_where_it_says(data: Path, tmp_path: Path) -> None:
         ('[a]\ndescription = ""\nweights = "none.ckpt"', "there is no"),
     ],
 )
-def test_what_is_no_variant(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_variant_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises((ValueError, DatasetError)) as error:
         read_variants(write(tmp_path / "wrong.toml", text), smoke())
     assert message in str(error.value)
 
 
-def test_rows_take_steps_alone(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_rows_refuse_minutes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ablate", "smoke", str(data), "--out", str(tmp_path), "--minutes", "1"]) == 2
     assert "rows of the tables take equal steps" in capsys.readouterr().err
 
@@ -205,7 +205,7 @@ def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
     assert cells["AP50"] == "0.375 (0.250, 0.500)"
 
 
-def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
+def test_seconds_per_step_are_averaged_over_all_steps(tmp_path: Path) -> None:
     with (tmp_path / "log.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["step", "seconds"])
         writer.writeheader()
@@ -213,5 +213,5 @@ def test_seconds_are_those_of_all_steps(tmp_path: Path) -> None:
     assert seconds_per_step(tmp_path / "log.csv") == 1.0
 
 
-def test_time_of_a_network() -> None:
+def test_network_milliseconds_are_positive() -> None:
     assert network_milliseconds(Network(ModelConfig(backbone="resnet18", hidden_dim=8)), (64, 64)) > 0

@@ -32,7 +32,7 @@ def test_without_variation_an_image_of_the_canvas_size_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
-def test_mirroring_exchanges_left_and_right(taxonomy: Taxonomy) -> None:
+def test_swap_left_right_exchanges_parts_and_joints(taxonomy: Taxonomy) -> None:
     sample = draw_figures(taxonomy, seed=4)
     sample.joints_labelled[0, 0] = False
     flip = replace(STILL, hflip_prob=1)
@@ -109,7 +109,7 @@ def test_around_the_image_lie_bars_labelled_background() -> None:
     assert len(small.keypoints) == 3  # the whole image is in view
 
 
-def test_views_contain_people() -> None:
+def test_augmented_images_contain_people() -> None:
     """Somebody stands in the corner of a wide image; close views find them."""
     sample = draw_figures(T, size=(100, 800), people=8, seed=0, height=0.5)
     sample = replace(
@@ -120,7 +120,7 @@ def test_views_contain_people() -> None:
         assert len(view(sample, seed, Augmentation(scale=(4, 4))).keypoints) == 1
 
 
-def test_a_view_depends_on_the_generator_alone() -> None:
+def test_an_augmentation_depends_on_the_generator_alone() -> None:
     sample = draw_figures(T)
     np.testing.assert_array_equal(view(sample, 1, Augmentation()).image, view(sample, 1, Augmentation()).image)
     assert (view(sample, 1, Augmentation()).image != view(sample, 2, Augmentation()).image).any()

@@ -35,7 +35,7 @@ def joint_owners(sample: Sample) -> np.ndarray:
     return np.where(sample.keypoints[..., 2] > 0, sample.people[y, x], 0)
 
 
-def test_a_cut_out_person_is_alone_and_where_they_were() -> None:
+def test_a_cropped_person_is_alone_and_in_place() -> None:
     sample = donor()
     person = somebody()
     x0, y0, x1, y1 = sample.boxes[0].astype(int)
@@ -48,7 +48,7 @@ def test_a_cut_out_person_is_alone_and_where_they_were() -> None:
     assert person.has_mask.all()
 
 
-def test_a_joint_behind_what_is_not_cut_out_is_unknown_and_an_absent_one_stays_absent() -> None:
+def test_a_joint_off_the_mask_is_unlabelled_and_an_absent_one_stays_absent() -> None:
     sample = donor()
     x, y = sample.keypoints[0, RIGHT_KNEE, :2].astype(int)
     hole = slice(y - 6, y + 7), slice(x - 6, x + 7)
@@ -86,13 +86,13 @@ def cut_off(sample: Sample) -> None:
     ],
     ids=["beside the unknown", "beside somebody", "cut by the image", "without a mask", "few joints", "small"],
 )
-def test_who_is_not_whole_is_not_cut_out(change: Callable[[Sample], object]) -> None:
+def test_an_incomplete_person_is_not_cropped(change: Callable[[Sample], object]) -> None:
     sample = donor()
     change(sample)
     assert crop_instance(sample, 0) is None
 
 
-def test_in_front_labels_are_those_of_the_person_pasted() -> None:
+def test_in_front_the_labels_are_the_pasted_persons() -> None:
     sample, person = draw_figures(T, people=3, seed=5), somebody()
     corner = int(sample.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 60
     crowd = paste_instance(sample, person, corner)
@@ -123,7 +123,7 @@ def test_in_front_labels_are_those_of_the_person_pasted() -> None:
     assert (crowd.image[edge] != pasted[edge]).any(axis=1).mean() > 0.9
 
 
-def test_behind_others_nobody_else_changes() -> None:
+def test_behind_others_no_other_person_changes() -> None:
     sample, person = draw_figures(T, people=3, seed=5), somebody()
     sample.people[:, 200:] = sample.parts[:, 200:] = 255
     corner = int(sample.keypoints[1, RIGHT_KNEE, 0]) - person.size[1] // 2, 40
@@ -139,13 +139,13 @@ def test_behind_others_nobody_else_changes() -> None:
     assert (crowd.people == 4).any()
 
 
-def test_who_would_hardly_be_seen_is_not_pasted() -> None:
+def test_a_person_who_would_be_hidden_is_not_pasted() -> None:
     sample = draw_figures(T, people=3, seed=5)
     sample.people[sample.people == 0] = 255
     assert paste_instance(sample, somebody(), (60, 60), behind=True) is sample
 
 
-def test_who_is_all_but_covered_is_dropped_and_what_is_left_is_unknown() -> None:
+def test_an_almost_covered_person_is_dropped_and_the_rest_is_unknown() -> None:
     sample, person = draw_figures(T, people=3, seed=5), somebody()
     in_front = np.zeros(sample.size, bool)
     in_front[60 : 60 + person.size[0], 60 : 60 + person.size[1]] = person.people == 1
@@ -164,7 +164,7 @@ def test_who_is_all_but_covered_is_dropped_and_what_is_left_is_unknown() -> None
 
 
 @pytest.mark.parametrize(("seen", "count"), [(False, 3), (True, 4)])
-def test_without_a_mask_somebody_is_dropped_when_no_joint_is_visible(seen: bool, count: int) -> None:
+def test_a_person_without_a_mask_is_dropped_if_no_joint_is_visible(seen: bool, count: int) -> None:
     sample, person = draw_figures(T, people=3, seed=5), somebody()
     sample.parts[sample.people == 1] = sample.people[sample.people == 1] = 255
     sample.has_mask[0] = False
@@ -179,7 +179,7 @@ def test_without_a_mask_somebody_is_dropped_when_no_joint_is_visible(seen: bool,
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=list(TAXONOMIES))
-def test_crowds_keep_what_is_true_of_labels(taxonomy: Taxonomy) -> None:
+def test_copy_paste_keeps_the_invariants_of_labels(taxonomy: Taxonomy) -> None:
     pasted = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def test_crowds_keep_what_is_true_of_labels(taxonomy: Taxonomy) -> None:
     assert pasted > 10
 
 
-def test_mirrored_people_have_their_sides_exchanged() -> None:
+def test_flipped_people_have_left_and_right_exchanged() -> None:
     """Mirrored or not, joints and parts of the left are on the side where figures have them."""
     left, right = (T.joint_names.index(f"{side}_shoulder") for side in ("left", "right"))
     arms = [T.part_names.index(f"{side}_upper_arm") + 1 for side in ("left", "right")]
@@ -221,7 +221,7 @@ def test_mirrored_people_have_their_sides_exchanged() -> None:
     assert len(leans) == 2  # some are mirrored
 
 
-def test_an_image_of_nobody_stays_so_and_the_same_state_pastes_the_same() -> None:
+def test_a_person_free_image_is_unchanged_and_the_same_state_pastes_the_same() -> None:
     nobody = draw_figures(T, people=0)
     assert copy_paste(nobody, donor(), np.random.default_rng(0), T, 0.3) is nobody
     sample = draw_figures(T, people=2)
@@ -233,7 +233,7 @@ def test_an_image_of_nobody_stays_so_and_the_same_state_pastes_the_same() -> Non
         np.testing.assert_array_equal(getattr(sample, field.name), getattr(kept, field.name))  # not written to
 
 
-def test_people_are_not_pasted_beyond_what_a_map_can_number() -> None:
+def test_at_most_254_people_are_pasted() -> None:
     sample = draw_figures(T, (64, 2048), people=3, height=0.3)
     count = 253
     full = Sample(

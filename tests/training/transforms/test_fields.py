@@ -21,7 +21,7 @@ def people(seed: int, count: int = 4) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("radius", [8.0, 2.5])
-def test_heatmap_and_offsets_are_those_of_the_nearest_joint(seed: int, radius: float) -> None:
+def test_heatmap_and_offsets_belong_to_the_nearest_joint(seed: int, radius: float) -> None:
     joints, present = people(seed)
     heatmap, offsets = joint_maps(joints, present, SIZE, radius)
     for k in range(17):
@@ -91,7 +91,7 @@ def test_grow_reaches_exactly_so_many_cells(reach: int) -> None:
     assert mask.sum() == 2
 
 
-def test_nobody_leaves_all_maps_empty() -> None:
+def test_maps_without_people_are_empty() -> None:
     joints, present = np.zeros((0, 17, 2), np.float32), np.zeros((0, 17), bool)
     heatmap, offsets = joint_maps(joints, present, SIZE, 8.0)
     field, weight = projection_map(np.zeros(SIZE, np.uint8), joints, present)

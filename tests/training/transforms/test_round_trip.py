@@ -64,7 +64,7 @@ def test_people_joints_and_pixels_return(taxonomy: Taxonomy, seed: int) -> None:
         assert (truth & mask).sum() / (truth | mask).sum() > 0.97
 
 
-def test_nobody_returns_nobody() -> None:
+def test_an_image_without_people_returns_none() -> None:
     taxonomy = TAXONOMIES["densepose_coco"]
     people = decode(encode(draw_figures(taxonomy, people=0), taxonomy, DecoderConfig()), taxonomy)
     assert not people.person_score.any()

@@ -130,7 +130,7 @@ def test_a_person_free_image_is_negative_everywhere() -> None:
     assert not targets.projection_weight.any()
 
 
-def test_more_people_than_rows_are_cut() -> None:
+def test_people_beyond_the_rows_are_left_out() -> None:
     targets = encoded(draw_figures(T, size=(64, 512), people=34))
     assert targets.person_count == 32
     assert targets.joints.shape[0] == 32

@@ -211,7 +211,7 @@ def broken(dataset: FolderDataset, tmp_path: Path) -> FolderDataset:
     return copy
 
 
-def test_an_unreadable_image_is_named_once_and_teaches_nothing(
+def test_an_unreadable_image_is_reported_once_and_has_no_targets(
     broken: FolderDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = training_set(broken, smoke())

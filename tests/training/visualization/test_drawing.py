@@ -61,7 +61,7 @@ def test_found_joints_are_drawn_and_others_are_not() -> None:
     assert not drawn[15:].any()
 
 
-def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
+def test_an_image_grid_is_filled_row_by_row() -> None:
     pictures = [np.full((10, 20, 3), value, np.uint8) for value in (10, 20, 30)]
     sheet = image_grid([*pictures[:2], pictures[2][:5]], columns=2)
     assert sheet.shape == (22, 42, 3)
@@ -71,6 +71,6 @@ def test_a_sheet_is_a_grid_filled_row_by_row() -> None:
     assert not sheet[12:, 22:].any()
 
 
-def test_an_empty_sheet_is_refused() -> None:
+def test_an_empty_image_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         image_grid([], columns=2)

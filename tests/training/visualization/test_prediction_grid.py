@@ -80,7 +80,7 @@ def test_people_are_drawn_where_they_are(bundle: Path, images: Path) -> None:
     assert renderer.tile(images / "f.png").picture.size == (48, 144)
 
 
-def test_hidden_images_leave_the_answers(bundle: Path, images: Path) -> None:
+def test_hidden_images_leave_the_predictions(bundle: Path, images: Path) -> None:
     shown, hidden = (
         np.asarray(TileRenderer(open_predictor(bundle, "standard"), 144, hidden).tile(images / "b.png").picture).astype(
             int

@@ -66,7 +66,7 @@ def test_left_and_right_have_their_colors() -> None:
         assert near(picture[y - 1 : y + 2, x - 1 : x + 2], color).all()
 
 
-def test_a_hidden_joint_is_hollow() -> None:
+def test_an_occluded_joint_is_hollow() -> None:
     sample = draw_figures(T, (416, 352), people=1)
     sample.keypoints[0, 9] = 60, 300, 1
     ring = columns(sample)["image"][295:306, 55:66]

@@ -77,7 +77,7 @@ def test_joints_are_percent_of_the_image(tmp_path: Path) -> None:
     assert rasterized.records[0]["bbox"] == [4, 2, 20, 16]
 
 
-def test_an_image_without_regions_shows_nobody(tmp_path: Path) -> None:
+def test_an_image_without_regions_has_no_people(tmp_path: Path) -> None:
     rasterized = convert(export(tmp_path))
     assert rasterized.parts.shape == SIZE
     assert not rasterized.people.any()

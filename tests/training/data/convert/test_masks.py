@@ -20,7 +20,7 @@ def blocks(seed: int, size: tuple[int, int]) -> Bool:
     return mask ^ (rng.random(size) > 0.95)
 
 
-def test_a_polygon_holds_the_pixels_whose_center_is_inside() -> None:
+def test_a_polygon_contains_pixels_with_their_center_inside() -> None:
     square = np.zeros((8, 10), bool)
     square[2:5, 3:7] = True
     np.testing.assert_array_equal(polygon_mask([[3, 2, 7, 2, 7, 5, 3, 5]], (8, 10)), square)

@@ -46,7 +46,7 @@ def test_later_regions_are_in_front_and_a_persons_rest_is_of_unknown_part() -> N
     assert result.records[0]["mask_source"] == "ground_truth"
 
 
-def test_a_part_goes_to_whom_it_lies_in() -> None:
+def test_a_part_belongs_to_the_person_who_contains_it() -> None:
     result = rasterized(
         people={"a": Person(mask=columns(0, 4)), "b": Person(box=(6, 0, 12, 6))},
         regions=[Region("torso", columns(1, 3)), Region("head", columns(3, 8)), Region("head", columns(8, 11))],
@@ -56,14 +56,14 @@ def test_a_part_goes_to_whom_it_lies_in() -> None:
     assert row(result) == (parts, [1] * 4 + [255] * 4 + [2] * 3 + [0])
 
 
-def test_a_part_in_two_people_must_say_whose_it_is() -> None:
+def test_a_part_inside_two_people_must_name_its_person() -> None:
     people = {"a": Person(box=(0, 0, 8, 6)), "b": Person(box=(4, 0, 12, 6))}
     with pytest.raises(DatasetError, match="its head lies in 2 people"):
         rasterized(people=people, regions=[Region("head", columns(5, 7))])
     assert rasterized(people=people, regions=[Region("head", columns(5, 7), "b")]).people[0, 5] == 2
 
 
-def test_what_is_ignored_is_nobodys_unless_it_says_so() -> None:
+def test_an_ignored_region_has_no_person_unless_named() -> None:
     people = {"a": Person(mask=columns(0, 4))}
     both = rasterized(people=people, regions=[Region("ignore", columns(2, 6))])
     assert row(both) == ([255] * 6 + [0] * 6, [1] * 4 + [255] * 2 + [0] * 6)
@@ -85,7 +85,7 @@ def test_a_person_without_pixels_makes_the_box_unknown() -> None:
     assert result.records[1]["bbox"] == [2, 0, 5, 6]
 
 
-def test_a_person_of_joints_alone_gets_a_box_around_them() -> None:
+def test_a_person_with_joints_only_gets_a_box() -> None:
     result = rasterized(people={"a": Person(joints={"nose": (2, 0, 2), "Left Eye": (7, 5, 1)})})
     assert result.records[0]["bbox"] == [1.5, -0.5, 7, 7]
     assert result.records[0]["num_keypoints"] == 2
@@ -93,7 +93,7 @@ def test_a_person_of_joints_alone_gets_a_box_around_them() -> None:
     assert (result.people == 255).sum() == 6 * 6  # columns 2 to 7 of six rows
 
 
-def test_regions_of_whole_people_are_masks() -> None:
+def test_regions_of_complete_people_are_masks() -> None:
     regions = [
         Region("person", columns(0, 2), "a"),
         Region("person", columns(3, 5), "a"),
@@ -102,7 +102,7 @@ def test_regions_of_whole_people_are_masks() -> None:
     assert row(rasterized(regions=regions)) == ([255, HEAD, 0, 255, 255] + [0] * 7, [1, 2, 0, 1, 1] + [0] * 7)
 
 
-def test_one_person_takes_what_names_nobody() -> None:
+def test_one_person_takes_all_unassigned_labels() -> None:
     result = rasterized(
         one_person=True,
         regions=[Region("torso", columns(0, 2)), Region("head", columns(2, 3)), Region("ignore", columns(5, 6))],
@@ -127,7 +127,7 @@ def test_one_person_takes_what_names_nobody() -> None:
         ({"people": {str(i): Person(box=(0, 0, 2, 2)) for i in range(255)}}, "255 people; a map has room for 254"),
     ],
 )
-def test_what_cannot_be_given_to_people_is_refused(values: dict[str, object], message: str) -> None:
+def test_labels_without_a_person_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         rasterized(**values)
 

@@ -33,7 +33,7 @@ def write_image(path: Path, orientation: int = 1, size: tuple[int, int] = (20, 3
     return path
 
 
-def test_a_turned_image_is_written_upright(tmp_path: Path) -> None:
+def test_an_image_with_exif_rotation_is_written_upright(tmp_path: Path) -> None:
     source = write_image(tmp_path / "IMG.JPG", orientation=6)  # to be turned clockwise: its top is at the right
     assert upright_size(source) == (30, 20)
     writer = FolderWriter(tmp_path / "out", T)
@@ -45,7 +45,7 @@ def test_a_turned_image_is_written_upright(tmp_path: Path) -> None:
     assert image[:, :11, 0].max() < 60
 
 
-def test_a_turned_image_that_was_labelled_as_stored_is_copied(tmp_path: Path) -> None:
+def test_an_image_labelled_as_stored_is_copied(tmp_path: Path) -> None:
     source = write_image(tmp_path / "IMG.JPG", orientation=6)
     writer = FolderWriter(tmp_path / "out", T)
     writer.add(source, labels(20, 30))

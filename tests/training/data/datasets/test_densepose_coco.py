@@ -59,7 +59,7 @@ def block(rows: slice, columns: slice) -> np.ndarray:
     return mask
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_samples_are_read(tmp_path: Path) -> None:
     train, minival = drawn(DENSEPOSE_COCO, 4, size=SIZE), drawn(DENSEPOSE_COCO, 2, 50, size=SIZE)
     dataset = DensePoseCoco(densepose_coco(tmp_path, train, minival))
     for index, expected in enumerate(train + minival):
@@ -194,7 +194,7 @@ def test_polygons_are_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [rle, uncompressed])
-def test_a_crowd_is_unknown_and_nobody(tmp_path: Path, code: Callable[[np.ndarray], dict[str, Any]]) -> None:
+def test_a_crowd_is_unknown_and_no_person(tmp_path: Path, code: Callable[[np.ndarray], dict[str, Any]]) -> None:
     expected = one(tmp_path)
     crowd = block(np.s_[:], np.s_[40:100])
     record = {"id": 9, "image_id": 1, "category_id": 1, "iscrowd": 1, "bbox": [40, 0, 60, 120]}
@@ -206,7 +206,7 @@ def test_a_crowd_is_unknown_and_nobody(tmp_path: Path, code: Callable[[np.ndarra
     assert len(sample.keypoints) == 2
 
 
-def test_somebody_without_any_mask_makes_the_box_unknown(tmp_path: Path) -> None:
+def test_the_box_of_a_person_without_any_mask_is_unknown(tmp_path: Path) -> None:
     expected = one(tmp_path)
     edit_person(tmp_path, 0, segmentation=[], dp_masks=[], bbox=[10.0, 20.0, 30.0, 40.0])
     sample = DensePoseCoco(tmp_path).load(0)
@@ -268,7 +268,7 @@ CROWDED = [{"id": i, "image_id": 1, "bbox": [0, 0, 9, 9]} for i in range(254)]
         ),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_image_alone(
+def test_a_broken_file_is_named_and_affects_its_image_alone(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     one(tmp_path)

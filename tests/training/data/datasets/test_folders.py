@@ -29,7 +29,7 @@ def edit(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(value))
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_samples_are_read(tmp_path: Path) -> None:
     samples = [draw_figures(T, people=n, seed=n) for n in (2, 0, 1)]
     write_folder(tmp_path / "a", samples[:2], T)
     write_folder(tmp_path / "b", samples[2:], T)
@@ -53,7 +53,7 @@ def test_an_avif_image_is_read(tmp_path: Path) -> None:
     assert np.abs(image.astype(int) - sample.image).mean() < 8
 
 
-def test_an_absent_joint_is_unlabelled_in_images_and_known_in_rendered_frames(tmp_path: Path) -> None:
+def test_an_absent_joint_is_unlabelled_in_real_and_known_in_synthetic_images(tmp_path: Path) -> None:
     sample = draw_figures(T, people=1)
     sample.keypoints[0, 3] = 0
     for source, known in (("coco-sports", False), ("synthetic", True)):
@@ -77,7 +77,7 @@ def test_an_absent_joint_is_unlabelled_in_images_and_known_in_rendered_frames(tm
         ("synthetic", {}, True),
     ],
 )
-def test_the_face_that_a_model_sees_on_the_back_of_a_head_is_not_believed(
+def test_a_pseudo_labelled_face_on_the_back_of_a_head_is_dropped(
     tmp_path: Path, source: str, changes: dict[str, tuple[int, int, int]], believed: bool
 ) -> None:
     """The first person of two turns the back: everything left lies left. The second faces the camera."""
@@ -97,7 +97,7 @@ def test_the_face_that_a_model_sees_on_the_back_of_a_head_is_not_believed(
     np.testing.assert_array_equal(record.joints_labelled, (expected[..., 2] > 0) | (source == "synthetic"))
 
 
-def test_joints_without_a_face_are_left_as_they_are(tmp_path: Path) -> None:
+def test_joints_without_a_face_are_unchanged(tmp_path: Path) -> None:
     sample = draw_figures(PASCAL_PERSON_PART)
     sample.keypoints[..., 0] = np.arange(len(PASCAL_PERSON_PART.joint_names))  # left before right
     write_folder(tmp_path, [sample], PASCAL_PERSON_PART)
@@ -173,7 +173,7 @@ def test_broken_annotations_are_named(tmp_path: Path, damage: Callable[[Path], o
         FolderDataset([tmp_path], T)
 
 
-def test_another_taxonomy_is_refused_and_told_apart(tmp_path: Path) -> None:
+def test_another_taxonomy_is_refused_with_the_difference(tmp_path: Path) -> None:
     write_folder(tmp_path, [draw_figures(MHP_V2)], MHP_V2)
     with pytest.raises(DatasetError, match=r"other parts: densepose_coco, but it lacks torso.*has besides cap/hat,"):
         FolderDataset([tmp_path], T)
@@ -251,7 +251,7 @@ def test_an_image_and_its_maps_are_enough(tmp_path: Path) -> None:
     assert not dataset.records[0].negative
 
 
-def test_a_person_who_is_not_in_the_map_makes_the_box_unknown(tmp_path: Path) -> None:
+def test_the_box_of_a_person_missing_in_the_map_is_unknown(tmp_path: Path) -> None:
     figures = draw_figures(T, people=2)
     figures.parts[figures.people == 2] = figures.people[figures.people == 2] = 0
     first = np.argwhere(figures.people == 1).max(axis=0)[1]  # the box reaches into the first person
@@ -277,7 +277,7 @@ def test_a_person_with_neither_mask_nor_box_is_refused(tmp_path: Path) -> None:
         dataset.load(0)
 
 
-def test_a_crowd_is_nobody_in_particular(tmp_path: Path) -> None:
+def test_a_crowd_is_no_person(tmp_path: Path) -> None:
     value = {
         "images": [{"id": 1, "file_name": "images/me.jpg"}],
         "annotations": [{"image_id": 1, "iscrowd": 1}, {"image_id": 1}],
@@ -299,7 +299,7 @@ def rank(original_id: object) -> str:
     return hashlib.sha256(str(original_id).encode()).hexdigest()
 
 
-def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: Path) -> None:
+def test_the_split_holds_out_the_smallest_hashes_with_their_copies(tmp_path: Path) -> None:
     real: list[dict[str, Any]] = [{"original_id": i, "source": "shop"} for i in range(80)]
     for image in real[70:]:
         image["negative"] = True
@@ -317,7 +317,7 @@ def test_split_holds_out_the_smallest_hashes_and_all_that_shares_them(tmp_path: 
     assert training == [i for i in range(122) if i not in expected and i != 80]
 
 
-def test_split_takes_images_of_one_person_where_there_are_no_others(tmp_path: Path) -> None:
+def test_the_split_takes_images_of_one_person_if_there_are_no_others(tmp_path: Path) -> None:
     dataset = FolderDataset([write_records(tmp_path / "own", [{} for _ in range(100)], [1] * 98 + [2] * 2)], T)
     expected = [98, 99, *sorted(range(98), key=rank)[:8]]
     assert dataset.split()[1] == sorted(expected)
@@ -327,7 +327,7 @@ def test_split_takes_images_of_one_person_where_there_are_no_others(tmp_path: Pa
     ("people", "negatives", "held"),
     [(9, 0, (0, 0)), (10, 0, (1, 0)), (100, 0, (10, 0)), (90, 10, (8, 2)), (99, 1, (9, 1)), (3000, 600, (150, 50))],
 )
-def test_split_holds_out_a_tenth_and_at_most_two_hundred(
+def test_the_split_holds_out_a_tenth_and_at_most_200(
     tmp_path: Path, people: int, negatives: int, held: tuple[int, int]
 ) -> None:
     counts = [1] * people + [0] * negatives
@@ -337,7 +337,7 @@ def test_split_holds_out_a_tenth_and_at_most_two_hundred(
     assert sorted(training + validation) == list(range(people + negatives))
 
 
-def test_an_images_own_split_wins(tmp_path: Path) -> None:
+def test_an_images_own_split_has_precedence(tmp_path: Path) -> None:
     images: list[dict[str, Any]] = [{} for _ in range(40)]
     images[3]["split"], images[7]["split"], images[8]["split"] = "val", "train", "val2017"
     write_records(tmp_path / "marked", images, [1] * 40)

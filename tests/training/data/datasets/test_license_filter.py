@@ -50,7 +50,7 @@ def test_images_of_other_and_unknown_licenses_are_left_out(folder: Path) -> None
         with_licenses(dataset, range(5), ("us-government",))
 
 
-def test_a_license_list_that_is_none_does_no_harm(tmp_path: Path) -> None:
+def test_an_invalid_license_list_is_ignored(tmp_path: Path) -> None:
     root = write_folder(tmp_path, [draw_figures(PASCAL_PERSON_PART, (32, 32), people=1)], PASCAL_PERSON_PART)
     path = root / "annotations.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"licenses": {"1": "by"}}))

@@ -36,7 +36,7 @@ def change_poses(base: Path, change: Callable[[dict[str, np.ndarray]], object]) 
     savemat(path, poses)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_samples_are_read(tmp_path: Path) -> None:
     train, val = drawn(MHP_V2, 4, size=SIZE), drawn(MHP_V2, 2, 50, size=SIZE)
     train[1].keypoints[0, 3] = 0  # known to be outside
     train[1].joints_labelled[0, 4], train[1].keypoints[0, 4] = False, 0  # unknown
@@ -95,7 +95,7 @@ def test_the_later_person_has_a_shared_pixel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sample.boxes, [[10, 10, 49, 49], [30, 30, 69, 69]])
 
 
-def test_a_hidden_person_has_no_mask_but_a_box(tmp_path: Path) -> None:
+def test_a_covered_person_has_a_box_but_no_mask(tmp_path: Path) -> None:
     base, _ = one(tmp_path)
     first, second = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
     first[35:45, 30:40], second[30:70, 30:70] = 3, 12
@@ -107,7 +107,7 @@ def test_a_hidden_person_has_no_mask_but_a_box(tmp_path: Path) -> None:
     assert set(np.unique(sample.people)) == {0, 2}  # its region is the other person's: nothing there is unknown
 
 
-def test_the_box_of_a_person_that_nobody_parsed_is_unknown(tmp_path: Path) -> None:
+def test_the_box_of_an_unparsed_person_is_unknown(tmp_path: Path) -> None:
     base, _ = one(tmp_path)
     other = np.zeros(SIZE, np.uint8)
     other[30:70, 30:70] = 12
@@ -199,7 +199,7 @@ def crowd(base: Path) -> None:
         (crowd, "image 1 has 255 people; at most 254"),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_image_alone(
+def test_a_broken_file_is_named_and_affects_its_image_alone(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     base, _ = one(tmp_path)

@@ -35,7 +35,7 @@ def folder(root: Path, people: int = 1, images: int = 2, taxonomy: Taxonomy = DE
         (folder, FolderDataset, DENSEPOSE_COCO),
     ],
 )
-def test_the_layout_is_seen_from_the_files(
+def test_the_layout_is_recognized_from_the_files(
     tmp_path: Path, write: Callable[[Path], Path], kind: type[ImageDataset], taxonomy: Taxonomy
 ) -> None:
     root = write(tmp_path / "set")
@@ -94,7 +94,7 @@ def test_another_taxonomy_is_refused(tmp_path: Path) -> None:
         open_dataset([root, folder(tmp_path / "own")])
 
 
-def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "image.jpg").touch()
     with pytest.raises(DatasetError, match=r"annotations\.json.*LV-MHP-v2.*DensePose-COCO.*PASCAL.*docs/datasets\.md"):
         open_dataset([tmp_path])

@@ -45,7 +45,7 @@ def block(rows: slice, columns: slice) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_was_written_is_read(tmp_path: Path, form: Callable[..., Path]) -> None:
+def test_written_samples_are_read(tmp_path: Path, form: Callable[..., Path]) -> None:
     train, test = drawn(PASCAL_PERSON_PART, 4, size=SIZE), drawn(PASCAL_PERSON_PART, 2, 50, size=SIZE)
     dataset = PascalPersonPart(form(tmp_path, train, test))
     assert dataset.split() == ([0, 1, 2, 3], [4, 5])
@@ -193,7 +193,7 @@ def test_people_find_their_joints_by_their_boxes(tmp_path: Path) -> None:
     assert (rows["right_shoulder"], rows["right_ankle"]) == (8, 13)
 
 
-def test_who_has_joints_but_no_mask_makes_the_box_unknown(tmp_path: Path) -> None:
+def test_the_box_of_a_person_without_a_mask_is_unknown(tmp_path: Path) -> None:
     two_blocks(tmp_path)
     write_joints(tmp_path, [[30, 70, 60, 110], [50, 10, 79, 59]], [pose(5), pose(6)])
     sample = PascalPersonPart(tmp_path).load(0)
@@ -289,7 +289,7 @@ HUMANS, CATEGORIES = MAPS.format("Human_ids"), MAPS.format("Category_ids")
         ),
     ],
 )
-def test_a_broken_file_is_named_and_stops_its_image_alone(
+def test_a_broken_file_is_named_and_affects_its_image_alone(
     tmp_path: Path, form: Callable[..., Path], damage: Callable[[Path], object], message: str
 ) -> None:
     one(form, tmp_path)

@@ -31,7 +31,7 @@ def masks_of(images: list[LabelledImage]) -> list[Instances]:
     return [compare_masks(p.people, p.found_people, np.ones(p.count, bool), p.score) for p in images]
 
 
-def test_the_images_hold_every_edge_case() -> None:
+def test_the_random_images_contain_every_edge_case() -> None:
     plain = [image for seed in range(40) for image in random_images(seed)]
     hidden = [image for seed in range(40) for image in random_images(seed, ignore=True)]
     assert any(image.count == 0 and len(image.score) for image in plain)

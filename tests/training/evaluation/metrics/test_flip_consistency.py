@@ -71,7 +71,7 @@ def test_as_a_naive_count(seed: int) -> None:
     np.testing.assert_allclose(np.sort(found.distances), np.sort(expected.distances), atol=1e-6)
 
 
-def test_an_answer_agrees_with_itself_whatever_the_order_of_people() -> None:
+def test_a_prediction_agrees_with_itself_in_any_order_of_people() -> None:
     first = answer(3, 0)
     order = np.array([2, 0, 1])  # row of the second answer -> row of the first
     renumber = np.zeros(4, np.uint8)
@@ -100,7 +100,7 @@ def test_by_hand() -> None:
     assert metrics["joint_distance90"] == pytest.approx(0.81)
 
 
-def test_nobody() -> None:
+def test_empty_predictions_have_no_consistency() -> None:
     empty = answer(0, 0)
     metrics = agreement_metrics([compare_predictions(empty, empty)])
     assert (metrics["people"], metrics["matched"]) == (0, 0)

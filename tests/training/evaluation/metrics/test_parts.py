@@ -74,7 +74,7 @@ def drawn(keep: list[int]) -> PersonParts:
 
 
 @pytest.mark.parametrize(("keep", "expected"), [([1, 2], 1.0), ([2, 1], 1.0), ([1], 0.5), ([], 0.0)])
-def test_ap_and_pcp_with_everyone_one_and_nobody_found(keep: list[int], expected: float) -> None:
+def test_ap_and_pcp_with_all_one_and_no_person_found(keep: list[int], expected: float) -> None:
     found = drawn(keep)
     assert average_precision([found.people], 0.5) == pytest.approx(expected)
     assert pcp([found]) == pytest.approx(expected)
@@ -86,7 +86,7 @@ def test_pcp_counts_the_parts_that_overlap_enough() -> None:
     assert pcp([compare_parts(gt, guess, 1, falling(1), np.ones((1, C)))]) == pytest.approx(2 / 3)
 
 
-def test_likeness_counts_who_is_missed_and_who_is_false() -> None:
+def test_likeness_counts_misses_and_false_positives() -> None:
     assert likeness(drawn([1, 2])) == 1
     assert likeness(drawn([1])) == pytest.approx((1 + 0 + 1) / 3)
     assert likeness(drawn([])) == 0

@@ -34,7 +34,7 @@ def test_masks_are_compared_where_the_owner_is_known() -> None:
     assert not people.dt_ignore.any()
 
 
-def test_a_prediction_on_unknown_pixels_is_excused_and_a_person_without_mask_does_not_count() -> None:
+def test_predictions_on_unknown_pixels_and_people_without_masks_do_not_count() -> None:
     people = compare_masks(maps("xxx01"), maps("22201"), np.array([True, False]), falling(3))
     assert people.dt_ignore.tolist() == [False, True, False]  # 3 has no pixel at all: that is no excuse
     assert people.countable.tolist() == [True, False]
@@ -47,7 +47,7 @@ def test_a_duplicate_at_rank_two_costs_a_sixth() -> None:
     assert average_precision([people], 0.5) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
-def test_who_comes_second_does_not_get_the_next_best() -> None:
+def test_the_second_prediction_does_not_get_the_next_best_person() -> None:
     assert match(instances([[0.9, 0.8], [0.0, 0.7]]), 0.5).tolist() == [0, -1]
 
 
@@ -55,7 +55,7 @@ def test_a_threshold_must_be_exceeded() -> None:
     assert match(instances([[0.5]]), 0.5).tolist() == [-1]
 
 
-def test_an_excused_prediction_is_not_false_but_may_be_right() -> None:
+def test_an_ignored_prediction_is_no_false_positive_but_may_be_a_hit() -> None:
     assert average_precision([instances([[0.0, 0.9]], dt_ignore=[True, True])], 0.5) == 1.0
     assert average_precision([instances([[0.0, 0.9]])], 0.5) == 0.5
 

@@ -9,45 +9,13 @@ import numpy as np
 import pytest
 from pycocotools.cocoeval import COCOeval
 
-from model.taxonomy import DENSEPOSE_COCO
-from tests.figures import draw_figures
+from tests.training.evaluation.metrics.drawn_poses import FLIP, SIGMAS, K, nobody, poses, scene
 from training.evaluation.metrics.detection_errors import PersonErrors, person_errors
 from training.evaluation.metrics.poses import Poses, ap_difference, joint_metrics, keypoint_ap, oks
-
-T = DENSEPOSE_COCO
-K = len(T.joint_names)
-SIGMAS = T.joint_sigmas
-FLIP = T.joint_flip
-
-
-def scene(people: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joints, areas and heights of drawn people, every joint labelled."""
-    sample = draw_figures(T, people=people, seed=seed, size=(300, 100 * max(people, 1)), height=0.6)
-    area = np.bincount(sample.people.ravel(), minlength=people + 1)[1 : people + 1].astype(float)
-    return sample.keypoints, area, (sample.boxes[:, 3] - sample.boxes[:, 1]).astype(float)
-
-
-def poses(gt: np.ndarray, area: np.ndarray, height: np.ndarray, found: np.ndarray) -> Poses:
-    """Predictions by falling score, large, none excused."""
-    m = len(found)
-    return Poses(
-        gt=gt,
-        area=area,
-        height=height,
-        found=found.astype(np.float32),
-        score=np.linspace(0.9, 0.5, m).astype(np.float32),
-        found_area=np.full(m, 5000.0),
-        found_height=np.full(m, 150.0),
-        dt_ignore=np.zeros(m, bool),
-    )
 
 
 def ap(image: Poses, name: str = "AP") -> float:
     return keypoint_ap([image], SIGMAS, resamples=2)[name]
-
-
-def nobody() -> np.ndarray:
-    return np.zeros((0, K, 3), np.float32)
 
 
 def test_oks_by_hand() -> None:
@@ -77,7 +45,7 @@ def test_perfect_people_score_one() -> None:
     assert metrics["AP_interval"] == pytest.approx([1, 1])
 
 
-def test_nobody_found_scores_zero_and_nobody_labelled_is_undefined() -> None:
+def test_ap_is_zero_without_predictions_and_undefined_without_labels() -> None:
     gt, area, height = scene(2)
     assert ap(poses(gt, area, height, nobody())) == 0
     empty = poses(nobody(), np.zeros(0), np.zeros(0), gt)
@@ -96,7 +64,7 @@ def test_a_duplicate_between_two_right_ones() -> None:
     assert ap(poses(gt, area, height, gt[[0, 0, 1]])) == pytest.approx(expected)
 
 
-def test_a_blurred_pose_passes_some_thresholds() -> None:
+def test_an_inaccurate_pose_passes_some_thresholds() -> None:
     gt, area, height = scene(1)
     spread = np.sqrt(-2 * np.log(0.72) * area[0]) * 2 * np.array(SIGMAS)  # OKS .72: .50 to .70, five of ten thresholds
     found = gt.copy()
@@ -114,7 +82,7 @@ def test_a_joint_that_was_not_found_is_not_at_the_origin() -> None:
     assert ap(image) == pytest.approx(0.1)  # OKS .5: the lowest of ten thresholds
 
 
-def test_false_people_cost_unless_they_are_excused() -> None:
+def test_false_positives_lower_ap_unless_they_are_ignored() -> None:
     gt, area, height = scene(1)
     away = np.add(gt, (300, 0, 0))
     image = poses(gt, area, height, np.concatenate([away, gt]))
@@ -146,7 +114,7 @@ def test_sizes_follow_the_labelled_area() -> None:
     assert ap(image, "AP_large") == 0
 
 
-def test_a_person_without_labelled_joints_is_not_asked_for() -> None:
+def test_a_person_without_labelled_joints_is_left_out() -> None:
     gt, area, height = scene(2)
     gt = gt.copy()
     found = gt[:1].copy()
@@ -162,59 +130,6 @@ def test_the_interval_spans_images_that_differ() -> None:
     metrics = keypoint_ap(images, SIGMAS)
     low, high = metrics["AP_interval"]
     assert 0.2 < low < metrics["AP"] < high < 0.8
-
-
-def errors(image: Poses) -> PersonErrors:
-    return person_errors([image], SIGMAS, FLIP)
-
-
-def test_errors_of_perfect_people() -> None:
-    gt, area, height = scene(3)
-    assert errors(poses(gt, area, height, gt)) == PersonErrors(notable=3, labelled=3, matched=3)
-
-
-def test_a_missed_person_and_a_short_one() -> None:
-    gt, area, _ = scene(3)
-    image = poses(gt, area, np.array([150.0, 150.0, 64.0]), gt[:1])
-    assert errors(image) == PersonErrors(notable=2, missed=1, labelled=3, matched=1)
-
-
-def test_a_double_and_a_false_person() -> None:
-    gt, area, height = scene(2)
-    found = np.concatenate([gt, gt[:1], np.add(gt[:1], (500, 0, 0))])
-    image = poses(gt, area, height, found)
-    expected = PersonErrors(notable=2, labelled=2, duplicates=1, matched=2, false_positives=1)
-    assert errors(image) == expected
-    assert errors(replace(image, dt_ignore=np.ones(4, bool))) == replace(expected, false_positives=0)
-
-
-def test_swapped_sides() -> None:
-    gt, area, height = scene(2)
-    found = gt.copy()
-    found[0] = gt[0, list(FLIP)]
-    result = errors(poses(gt, area, height, found))
-    assert (result.matched, result.inversions, result.false_positives) == (2, 1, 0)
-
-
-def test_a_person_with_sides_exchanged_is_missed_and_is_no_false_person() -> None:
-    gt = np.zeros((1, K, 3))
-    gt[0, [9, 10]] = (0, 50, 2), (100, 50, 2)  # wrists alone
-    image = poses(gt, np.array([5000.0]), np.array([150.0]), gt[:, list(FLIP)])
-    assert errors(image) == PersonErrors(notable=1, missed=1, labelled=1, matched=1, inversions=1)
-
-
-def test_one_prediction_is_not_matched_to_two_people() -> None:
-    gt, area, height = scene(1)
-    twice = poses(gt[[0, 0]], area[[0, 0]], height[[0, 0]], gt)
-    assert errors(twice) == PersonErrors(notable=2, labelled=2, matched=1)
-
-
-def test_errors_of_nobody() -> None:
-    empty = poses(nobody(), np.zeros(0), np.zeros(0), nobody())
-    assert errors(empty) == PersonErrors()
-    gt, area, height = scene(1)
-    assert errors(poses(gt, area, height, nobody())) == PersonErrors(notable=1, missed=1, labelled=1)
-    assert errors(poses(nobody(), np.zeros(0), np.zeros(0), gt)) == PersonErrors(false_positives=1)
 
 
 def test_metrics_of_each_joint() -> None:
@@ -234,7 +149,7 @@ def test_metrics_of_each_joint() -> None:
     assert metrics["median_error"][0] == 0
 
 
-def test_joints_that_are_labelled_on_nobody_have_no_metrics() -> None:
+def test_joints_without_labels_have_no_metrics() -> None:
     gt, area, height = scene(1)
     gt = gt.copy()
     gt[:, 3, 2] = 0

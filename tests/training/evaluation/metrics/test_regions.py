@@ -41,7 +41,7 @@ def test_one_of_two_people_is_missing() -> None:
     assert ap([image(("11220112", "11110222"), ("11220000", "11110000"))], 0.5) == ([0.5, 0.5], [0.5, 0.5])
 
 
-def test_nobody_found_is_zero_and_a_part_on_nobody_has_no_value() -> None:
+def test_no_prediction_is_zero_and_a_part_without_labels_has_no_value() -> None:
     de_facto, once = ap([image(("1100", "1100"), ("0000", "0000"))], 0.5)
     assert de_facto[0] == once[0] == 0
     assert np.isnan([de_facto[1], once[1]]).all()
@@ -68,7 +68,7 @@ def test_a_duplicate_between_two_right_ones_costs_once_only() -> None:
     assert once[0] == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
 
 
-def test_who_comes_second_gets_the_next_best() -> None:
+def test_the_second_prediction_gets_the_next_best_instance() -> None:
     """Unlike people of AP^p. Both predictions resemble the first most: by 5/10, and by 5/11 against 1/6."""
     second = image(("11111111111", "11111111112"), ("11111111111", "11111222222"), parts=1)
     assert ap([second], 0.1) == ([1.0], [1.0])

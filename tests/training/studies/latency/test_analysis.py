@@ -57,7 +57,7 @@ def bundle() -> OpenVinoStages:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
-def test_a_crowd_has_so_many_whole_people(person: Sample, count: int) -> None:
+def test_a_scene_has_count_complete_people(person: Sample, count: int) -> None:
     scene = tile_person(person, count)
     assert scene.size == SIZE
     assert len(scene.keypoints) == len(scene.boxes) == count
@@ -80,7 +80,7 @@ def test_a_crowd_has_so_many_whole_people(person: Sample, count: int) -> None:
     assert (scene.image[scene.people > 0] != GREY).any()
 
 
-def test_a_crowd_fills_the_image_as_well_as_a_grid_can(person: Sample) -> None:
+def test_a_scene_has_the_largest_people_that_fit(person: Sample) -> None:
     one, two = tile_person(person, 1), tile_person(person, 2)
     tall = person.boxes[0, 3] - person.boxes[0, 1]
     assert one.boxes[0, 3] - one.boxes[0, 1] == pytest.approx(tall * SIZE[0] / 200, rel=0.01)
@@ -88,7 +88,7 @@ def test_a_crowd_fills_the_image_as_well_as_a_grid_can(person: Sample) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 255])
-def test_no_crowd_of_nobody_nor_of_more_than_maps_hold(person: Sample, count: int) -> None:
+def test_a_scene_of_none_or_more_than_254_people_is_refused(person: Sample, count: int) -> None:
     with pytest.raises(ValueError, match=f"{count} people: choose from 1 to 254"):
         tile_person(person, count)
 
@@ -104,7 +104,7 @@ def test_crops_show_one_person_each(person: Sample) -> None:
     ]
 
 
-def test_the_largest_person_is_cut_out_with_its_labels(tmp_path: Path) -> None:
+def test_the_largest_person_is_cropped_with_its_labels(tmp_path: Path) -> None:
     """Two figures in an image; the parser finds a spot of the first, and all of the second."""
     scene = draw_figures(T, size=(360, 480), people=2, seed=3, height=0.6)
     Image.fromarray(scene.image).save(tmp_path / "two.png")
@@ -133,14 +133,14 @@ def test_the_largest_person_is_cut_out_with_its_labels(tmp_path: Path) -> None:
     assert set(np.unique(person.parts)) == {0, *np.unique(scene.parts[scene.people == 2])}
 
 
-def test_an_image_of_nobody_is_refused(tmp_path: Path, bundle: OpenVinoStages) -> None:
+def test_an_image_without_people_is_refused(tmp_path: Path, bundle: OpenVinoStages) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "black.png")
     with pytest.raises(ValueError, match=r"nobody is found in .*black\.png"):
         cut_person(tmp_path / "black.png", bundle.parse, ((192, 256),), T)
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "bundle"])
-def test_network_then_decoder_is_the_whole(kind: str, checkpoint: Path, bundle: OpenVinoStages) -> None:
+def test_network_and_decoder_equal_the_whole(kind: str, checkpoint: Path, bundle: OpenVinoStages) -> None:
     stages: Stages = TorchStages(checkpoint) if kind == "checkpoint" else bundle
     with Image.open(BUNDLE / "sample.jpg") as file:
         canvas = stages.put(np.asarray(file.resize((352, 192)))[None].copy())
@@ -156,7 +156,7 @@ def test_network_then_decoder_is_the_whole(kind: str, checkpoint: Path, bundle: 
     np.testing.assert_allclose(halves.keypoints, whole.keypoints, atol=0.05)
 
 
-def test_in_bfloat16_the_network_alone_is(checkpoint: Path) -> None:
+def test_bfloat16_applies_to_the_network_alone(checkpoint: Path) -> None:
     stages = TorchStages(checkpoint, "bfloat16")
     assert stages.precision == "bfloat16"
     canvas = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
@@ -166,7 +166,7 @@ def test_in_bfloat16_the_network_alone_is(checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_everybody_in_labels_is_found(person: Sample, bundle: OpenVinoStages, count: int) -> None:
+def test_all_labelled_people_are_found(person: Sample, bundle: OpenVinoStages, count: int) -> None:
     fitted, _ = letterbox(tile_person(person, count), (384, 672))
     maps = label_maps(fitted, bundle)
     assert tuple(maps) == HeadMaps._fields
@@ -258,7 +258,7 @@ def test_a_bundle(tmp_path: Path) -> None:
         (["CHECKPOINT", "--image", "SAMPLE", "--people", "0"], "0 people: choose from 1 to 254"),
     ],
 )
-def test_what_cannot_be_timed(
+def test_invalid_arguments_are_refused(
     arguments: list[str], message: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = {"CHECKPOINT": checkpoint, "BUNDLE": BUNDLE, "FIGURES": tmp_path, "SAMPLE": BUNDLE / "sample.jpg"}
