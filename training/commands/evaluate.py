@@ -51,12 +51,12 @@ def run(chosen: argparse.Namespace) -> int:
     predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
     dataset = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(dataset, chosen.all, chosen.limit, chosen.image_list)
-    truth = read_true_masks(chosen.true_masks) if chosen.true_masks else None
+    true_masks = read_true_masks(chosen.true_masks) if chosen.true_masks else None
     draw = case_writer(chosen.vis_dir, predictor.taxonomy) if chosen.vis_all else None
 
     def show(sample: Sample, people: Prediction) -> None:
-        if truth is not None:
-            truth.show(sample, people)
+        if true_masks is not None:
+            true_masks.show(sample, people)
         if draw is not None:
             draw(sample, people)
 
@@ -68,14 +68,14 @@ def run(chosen: argparse.Namespace) -> int:
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
         **compute_metrics(list(measured.metrics.values()), dataset.taxonomy),
-        "true_masks": None if truth is None else truth.report(),
+        "true_masks": None if true_masks is None else true_masks.report(),
         "broken": measured.broken,
     }
     label = f"{predictor.name}, on {len(measured.metrics)} images of {' '.join(_names(chosen.data))}"
     sections = [paper_table(report, predictor.taxonomy.name, label), table(report)]
     if chosen.per_class:
         sections.append(category_table(report))
-    if truth is not None:
+    if true_masks is not None:
         sections.append(true_masks_line(report["true_masks"]))
     print("\n\n".join(section for section in sections if section))
     if chosen.json is not None:

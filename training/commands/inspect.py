@@ -71,7 +71,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _count(dataset: ImageDataset, indices: list[int], strict: bool) -> list[int]:
     """Print statistics and warnings of some images; returns the indices of readable ones."""
-    census, sides = DatasetStats(dataset.taxonomy), LeftRightCheck(dataset.taxonomy)
+    stats, sides = DatasetStats(dataset.taxonomy), LeftRightCheck(dataset.taxonomy)
     readable, broken, warnings = [], [], []
     for index in tqdm(indices, unit="image", disable=None, leave=False):
         try:
@@ -82,7 +82,7 @@ def _count(dataset: ImageDataset, indices: list[int], strict: bool) -> list[int]
             broken.append(str(error))
             continue
         readable.append(index)
-        census.add(sample)
+        stats.add(sample)
         sides.add(sample)
         warnings += [f"{sample.key}: {warning}" for warning in check_labels(sample, dataset.taxonomy)]
     read = (
@@ -90,7 +90,7 @@ def _count(dataset: ImageDataset, indices: list[int], strict: bool) -> list[int]
         if len(indices) == len(dataset)
         else f"{len(indices):,} of them, drawn by chance (--num-images 0: all)"
     )
-    print(f"counted in {read}\n\n{census.table()}\n")
+    print(f"counted in {read}\n\n{stats.table()}\n")
     _list("broken", broken)
     _list("warning", sides.warnings())
     _list("warning", warnings)

@@ -23,7 +23,7 @@ class DatasetStats:
         self.visible, self.occluded, self.unlabelled = (np.zeros(joints, np.int64) for _ in range(3))  # [K]
         self.pixels = np.zeros(256, np.int64)  # by part id
         self.unknown_people = 0  # pixels of unknown people
-        self.crowds: list[tuple[int, int]] = []  # per image with people: their number, most joints of one class
+        self.per_image: list[tuple[int, int]] = []  # per image with people: their number, most joints of one class
 
     def add(self, sample: Sample) -> None:
         """Count one image."""
@@ -38,7 +38,7 @@ class DatasetStats:
         self.unknown_people += int((sample.people == IGNORE).sum())
         if len(sample.keypoints):
             joints = (sample.keypoints[:, :, 2] > 0).sum(axis=0)  # [K]
-            self.crowds.append((len(sample.keypoints), int(joints.max())))
+            self.per_image.append((len(sample.keypoints), int(joints.max())))
 
     def table(self) -> str:
         """Format the counts as text."""
@@ -47,7 +47,7 @@ class DatasetStats:
             f"people    {self.people:,}, {self.masks:,} with a mask; {self.empty:,} images show nobody",
             f"unknown   {self.pixels[IGNORE] / pixels:.2%} of pixels have no known part, "
             f"{self.unknown_people / pixels:.2%} no known person",
-            *self._crowd_lines(),
+            *self._limit_lines(),
             "",
             f"{'joint':<16}{'visible':>9}{'hidden':>9}{'not labelled':>14}",
         ]
@@ -59,15 +59,15 @@ class DatasetStats:
             lines.append(f"{name:<26}{self.pixels[part]:>14,}{self.pixels[part] / pixels:>9.2%}")
         return "\n".join(lines)
 
-    def _crowd_lines(self) -> list[str]:
+    def _limit_lines(self) -> list[str]:
         """Tabulate people and joints per class in images with people, and how many exceed the decoder's limits.
 
         An image exceeds a limit if it has more. The share of people is the sum of the excess over all images: at least
         so many lack a joint, or a slot.
         """
-        if not self.crowds:
+        if not self.per_image:
             return []
-        people, joints = np.array(self.crowds).T  # [images with people] each
+        people, joints = np.array(self.per_image).T  # [images with people] each
         lines = ["", f"{'a image with people has':<26}{'50 %':>7}{'90 %':>7}{'99 %':>7}{'most':>7}"]
         for name, counts in (("people", people), ("joints of the same kind", joints)):
             numbers = np.percentile(counts, (50, 90, 99, 100), method="inverted_cdf").tolist()

@@ -37,9 +37,9 @@ def validate(
 
     def show(sample: Sample, people: Prediction) -> None:
         if len(labelled) < PICTURED:
-            truth = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, dataset.taxonomy)
+            gt = draw_people(sample.image, sample.parts, sample.people, sample.keypoints, dataset.taxonomy)
             found = draw_people(sample.image, people.part_map, people.person_map, people.keypoints, dataset.taxonomy)
-            for row, drawn in ((labelled, truth), (predicted, found)):
+            for row, drawn in ((labelled, gt), (predicted, found)):
                 row.append(_small(drawn, config.input_size))
 
     parser = HumanParser(network, config.decoder).eval()

@@ -16,30 +16,30 @@ T = DENSEPOSE_COCO
 
 
 def test_images_are_added_up() -> None:
-    census = DatasetStats(T)
+    stats = DatasetStats(T)
     first, second = draw_figures(T, (100, 100), people=3, seed=1), draw_figures(T, (100, 100), people=2, seed=2)
     first.keypoints[0, 0] = 0
     first.joints_labelled[0, 0] = False
     second.keypoints[:, 0] = (50, 50, 1), (50, 50, 2)
     second.parts[:25], second.people[:10] = 255, 255
-    census.add(first)
-    census.add(replace(second, has_mask=np.array([True, False])))
-    census.add(draw_figures(T, (100, 100), people=0))
-    assert (census.images, census.empty, census.people, census.masks) == (3, 1, 5, 4)
+    stats.add(first)
+    stats.add(replace(second, has_mask=np.array([True, False])))
+    stats.add(draw_figures(T, (100, 100), people=0))
+    assert (stats.images, stats.empty, stats.people, stats.masks) == (3, 1, 5, 4)
     first_nose = int((first.keypoints[:, 0, 2] == 2).sum())
-    assert (census.visible[0], census.unlabelled[0]) == (first_nose + 1, 1)
-    assert census.occluded[0] == 2 - first_nose + 1
-    assert census.pixels.sum() == 30_000
-    assert census.pixels[1] == (first.parts == 1).sum() + (second.parts == 1).sum()
-    table = census.table()
+    assert (stats.visible[0], stats.unlabelled[0]) == (first_nose + 1, 1)
+    assert stats.occluded[0] == 2 - first_nose + 1
+    assert stats.pixels.sum() == 30_000
+    assert stats.pixels[1] == (first.parts == 1).sum() + (second.parts == 1).sum()
+    table = stats.table()
     assert "5, 4 with a mask; 1 images show nobody" in table
     assert "8.33% of pixels have no known part, 3.33% no known person" in table
-    assert f"torso{census.pixels[1]:>35,}" in table
+    assert f"torso{stats.pixels[1]:>35,}" in table
 
 
 def test_crowds_are_compared_with_the_decoders_limits() -> None:
     """1 to 40 people; in the image of 40 one kind of joint is labelled alone, in that of 25 two people have none."""
-    census = DatasetStats(T)
+    stats = DatasetStats(T)
     sample = draw_figures(T, (32, 32), people=1)
     for count in range(1, 41):
         keypoints = np.zeros((count, len(T.joint_names), 3), np.float32)
@@ -55,9 +55,9 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
             has_mask=np.zeros(count, bool),
             boxes=np.zeros((count, 4), np.float32),
         )
-        census.add(crowd)
-    census.add(draw_figures(T, (32, 32), people=0))
-    rows = {line[:26].rstrip(): line[26:].split() for line in census.table().splitlines()}
+        stats.add(crowd)
+    stats.add(draw_figures(T, (32, 32), people=0))
+    rows = {line[:26].rstrip(): line[26:].split() for line in stats.table().splitlines()}
     assert rows["people"] == ["20", "36", "40", "40"]
     assert rows["joints of the same kind"] == ["20", "36", "40", "40"]
     total = 40 * 41 / 2
@@ -71,9 +71,9 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
 
 
 def test_statistics_without_people_have_no_limits() -> None:
-    census = DatasetStats(T)
-    census.add(draw_figures(T, (32, 32), people=0))
-    assert "beyond" not in census.table()
+    stats = DatasetStats(T)
+    stats.add(draw_figures(T, (32, 32), people=0))
+    assert "beyond" not in stats.table()
 
 
 def test_images_are_counted_by_license_without_reading_them(tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy,
     key = str(image.get("key", name.stem))
     keypoints = np.array([_keypoints(i, p, taxonomy) for i, p in enumerate(people, 1)], np.float32)
     keypoints = keypoints.reshape(len(people), len(taxonomy.joint_names), 3)
-    guessed = np.array([person.get("keypoints_source") == TEACHER for person in people], bool)
-    keypoints = _without_invented_faces(keypoints, guessed, taxonomy)
+    pseudo_labelled = np.array([person.get("keypoints_source") == TEACHER for person in people], bool)
+    keypoints = _drop_hallucinated_faces(keypoints, pseudo_labelled, taxonomy)
     exact = np.array([person.get("keypoints_source") == SYNTHETIC for person in people], bool)
     boxes = np.array([_box(i, person) for i, person in enumerate(people, 1)], np.float32).reshape(len(people), 4)
     return FolderRecord(
@@ -214,8 +214,8 @@ def _keypoints(number: int, person: Record, taxonomy: Taxonomy) -> Float32:
     return keypoints
 
 
-def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonomy) -> Float32:
-    """Return keypoints [n, K, 3] with v = 0 for nose and eyes of `guessed` people [n] seen from behind.
+def _drop_hallucinated_faces(keypoints: Float32, pseudo_labelled: Bool, taxonomy: Taxonomy) -> Float32:
+    """Return keypoints [n, K, 3] with v = 0 for nose and eyes of `pseudo_labelled` people [n] seen from behind.
 
     Pose models predict a face for everybody. On the back of a head it is mirrored: the left eye lies left of the right
     one. In a profile the eyes coincide and may be mirrored too, but the nose is correct: labelled shoulders that are
@@ -236,7 +236,7 @@ def _without_invented_faces(keypoints: Float32, guessed: Bool, taxonomy: Taxonom
     eyes = face[1:]
     back = given(eyes) & mirrored(eyes) & (~given(shoulders) | mirrored(shoulders))  # [n]
     cleared = keypoints.copy()
-    cleared[:, face] *= ~(guessed & back)[:, None, None]
+    cleared[:, face] *= ~(pseudo_labelled & back)[:, None, None]
     return cleared
 
 

@@ -48,7 +48,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
                 found[-1]["score"] = float(image.score[row])
                 found[-1]["dt_ignore"] = bool(image.dt_ignore[row])
         self._images = images
-        self._excused = {person["id"]: person["dt_ignore"] for person in found}
+        self._dt_ignore = {person["id"]: person["dt_ignore"] for person in found}
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(_coco(len(images), people), _coco(len(images), found), "keypoints")
             self.params.areaRng = [list(limits) for limits in areas]
@@ -67,7 +67,7 @@ class CocoEvaluation(COCOeval):  # type: ignore[misc]
         """Evaluate as COCOeval does, then ignore unmatched predictions with `dt_ignore`."""
         result: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
         if result is not None:
-            dt_ignore = np.array([self._excused[i] for i in result["dtIds"]], bool)
+            dt_ignore = np.array([self._dt_ignore[i] for i in result["dtIds"]], bool)
             result["dtIgnore"] = result["dtIgnore"] | ((result["dtMatches"] == 0) & dt_ignore)
         return result
 

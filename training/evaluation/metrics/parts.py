@@ -39,14 +39,14 @@ def compare_parts(
     `gt` and `predicted` are (parts, people), `count` is n, `part_score` [m, C]. Pixels with an unknown part or person
     are left out.
     """
-    (truth_parts, truth_people), (part_map, person_map) = gt, predicted
-    (m, parts), known = part_score.shape, (truth_parts != IGNORE) & (truth_people != IGNORE)
-    size_truth = overlaps(truth_people, truth_parts, known, count, parts)[1:, 1:]  # [n, C]
+    (gt_parts, gt_people), (part_map, person_map) = gt, predicted
+    (m, parts), known = part_score.shape, (gt_parts != IGNORE) & (gt_people != IGNORE)
+    size_gt = overlaps(gt_people, gt_parts, known, count, parts)[1:, 1:]  # [n, C]
     size_predicted = overlaps(person_map, part_map, known, m, parts)[1:, 1:]  # [m, C]
     meeting, both = _common_pixels(gt, predicted, known, (count, m, parts))  # [n, m, C], [n, m]
-    ious = ratio(meeting, size_truth[:, None] + size_predicted - meeting)
+    ious = ratio(meeting, size_gt[:, None] + size_predicted - meeting)
 
-    total, covered = known.sum(), size_truth.sum(axis=1)[:, None] + size_predicted.sum(axis=1)
+    total, covered = known.sum(), size_gt.sum(axis=1)[:, None] + size_predicted.sum(axis=1)
     neither, not_both = total - (covered - both), total - both  # intersection and union of the two backgrounds
     ious = np.concatenate([ratio(neither, not_both)[..., None], ious], axis=-1)  # [n, m, C+1]
     mean = np.nansum(ious, axis=-1) / np.maximum((~np.isnan(ious)).sum(axis=-1), 1)
@@ -54,9 +54,9 @@ def compare_parts(
     everywhere = overlaps(person_map, part_map, person_map > 0, m, parts)[1:, 1:]  # [m, C]
     dt_ignore = mostly_unknown(everywhere.sum(axis=1), size_predicted.sum(axis=1))
     return PersonParts(
-        people=Instances(mean, score, size_truth.sum(axis=1) > 0, dt_ignore),
+        people=Instances(mean, score, size_gt.sum(axis=1) > 0, dt_ignore),
         ious=ious,
-        present=size_truth > 0,
+        present=size_gt > 0,
         found=size_predicted > 0,
         dt_ignore=mostly_unknown(everywhere, size_predicted),
         part_score=part_score,
@@ -94,10 +94,10 @@ def _common_pixels(
     gt: tuple[UInt8, UInt8], predicted: tuple[UInt8, UInt8], known: Bool, sizes: tuple[int, int, int]
 ) -> tuple[Int64, Int64]:
     """Count the pixels [n, m, C] that both people give the same part, and [n, m] that both give any part."""
-    (truth_parts, truth_people), (part_map, person_map) = gt, predicted
+    (gt_parts, gt_people), (part_map, person_map) = gt, predicted
     n, m, parts = sizes
-    meeting = known & (truth_parts > 0) & (part_map > 0)
-    labelled, person, part = truth_people[meeting], person_map[meeting], truth_parts[meeting]
+    meeting = known & (gt_parts > 0) & (part_map > 0)
+    labelled, person, part = gt_people[meeting], person_map[meeting], gt_parts[meeting]
     pair = labelled.astype(np.int64) * (m + 1) + person
     both = np.bincount(pair, minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
     alike = part == part_map[meeting]
