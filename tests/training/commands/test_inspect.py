@@ -93,6 +93,7 @@ def test_warnings_are_reported_up_to_a_limit(tmp_path: Path, capsys: pytest.Capt
     [
         (["--taxonomy", "mhp_v2"], "has other parts: mhp_v2, but it lacks cap/hat"),
         (["--vis-images", 0], "draw at least one image"),
+        (["--photos", 0], "draw at least one image"),  # the option's name in version 0.1
         (["--num-images", -1], "read 0 (all) or more"),
         (["--out", "nowhere/sheet.png"], "--out nowhere/sheet.png: there is no folder nowhere"),
         (["--out", "sheet.xyz"], "--out sheet.xyz: name a .png or .jpg"),

@@ -253,7 +253,7 @@ def test_a_bundle(tmp_path: Path) -> None:
             "255 people: choose from 1 to 254",
         ),
         (["FIGURES"], "ends at red, green, blue"),
-        (["CHECKPOINT", "--image", "none.jpg"], "none.jpg is missing"),
+        (["CHECKPOINT", "--photo", "none.jpg"], "none.jpg is missing"),  # the option's name in version 0.1
         (["CHECKPOINT", "--image", "SAMPLE", "--rounds", "0"], "at least one round"),
         (["CHECKPOINT", "--image", "SAMPLE", "--people", "0"], "0 people: choose from 1 to 254"),
     ],
