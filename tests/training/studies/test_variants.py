@@ -192,11 +192,11 @@ def test_table_rows_refuse_minutes(data: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_cells_give_the_mean_and_each_seed(tmp_path: Path) -> None:
     file = write(tmp_path / "two.toml", TWO)
-    for seed, value in ((10, 0.5), (2, 0.25)):
+    for seed, value, key in ((10, 0.5, "metrics"), (2, 0.25, "figures")):  # the key's name in version 0.1
         metrics = {"images": {**dict.fromkeys(COLUMNS, value), "AP": None, "mIoU": 0.125}}
         folder = tmp_path / f"narrow-{seed}"
         folder.mkdir()
-        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, "metrics": metrics}))
+        (folder / "metrics.json").write_text(json.dumps({"variant": "narrow", "seed": seed, key: metrics}))
     lines = variant_tables(tmp_path, read_variants(file, smoke())).splitlines()
     line = next(line for line in lines if "narrow" in line)
     cells = dict(zip(("name", "description", "seeds", *COLUMNS), line.strip("| ").split(" | "), strict=True))
