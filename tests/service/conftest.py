@@ -20,7 +20,7 @@ from service.http.app import create_app
 from service.http.server import server_config
 from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, load_settings
-from tests.bundles import figure_bundle, figure_image
+from tests.bundles import figure_bundle, figure_photo
 
 SIZE = (120, 240)  # height, width; lies in the canvas 256 x 384 at scale 1.6, below a bar of 32 rows
 TWO_PEOPLE = (
@@ -49,7 +49,7 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
-    return figure_image(SIZE, *TWO_PEOPLE)
+    return figure_photo(SIZE, *TWO_PEOPLE)
 
 
 @pytest.fixture(scope="session")
