@@ -25,6 +25,7 @@ from model.openvino import ov
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
 from tests.figures import draw_figures
+from training.engine.initial_weights import load_initial_weights
 from training.transforms.targets import encode, ideal_centers
 
 SIZE = (128, 192)  # of the shelf's canvases
@@ -112,7 +113,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[HumanParser, Path
     """An untrained parser. Its decisions would be near ties everywhere, so only its head maps are compared."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "parser.onnx"
-    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, hidden_dim=16)), CENTERS).eval()
+    parser = HumanParser(Network(ModelConfig(backbone_blocks=4, hidden_dim=16, refinement_dim=8)), CENTERS).eval()
+    assert parser.network.refinement is not None
+    nn.init.normal_(parser.network.refinement.corrections.weight)
     write_graph(parser, path)
     return parser, path
 
@@ -176,6 +179,21 @@ def test_the_graph_keeps_the_contract(network: tuple[HumanParser, Path]) -> None
     assert set(DECODER_INPUTS) <= produced
     assert not {"NonZero", "If", "Loop"} & {node.op_type for node in graph.node}
     assert not any(node.metadata_props for node in graph.node)
+
+
+def test_a_training_can_start_from_the_graph(
+    network: tuple[HumanParser, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a convolution for each map, and no BatchNorm."""
+    parser, path = network
+    monkeypatch.setattr("training.engine.initial_weights.read_bundle", lambda folder: None)
+    again = Network(parser.network.config).eval()
+    assert load_initial_weights(again, path.parent) == ""
+    image = torch.from_numpy(skimage.data.astronaut()[None, :64, 64:160])
+    with torch.inference_mode():
+        for name, expected, own in zip(HeadMaps._fields, parser.network(image), again(image), strict=True):
+            atol = 1e-3 * float(expected.abs().max())  # weights that BatchNorm is folded into are not rounded alike
+            torch.testing.assert_close(own, expected, rtol=0, atol=atol, msg=name)
 
 
 def test_weights_are_stored_as_float16_without_changing_their_value(network: tuple[HumanParser, Path]) -> None:

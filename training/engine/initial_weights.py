@@ -5,17 +5,20 @@ An exported graph holds its parameters under their names, but each BatchNorm is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model.checkpoint import read_checkpoint
 from model.errors import InputError
 from model.manifest import GRAPH, read_bundle
-from model.network import Network
+from model.network import MapConv, Network
 
 PREFIX, HALF = "parser.network.", "_f16"  # how a graph names a network's parameters
 
@@ -98,6 +101,12 @@ def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
     biases = {node.input[1]: values.get(node.input[2]) for node in graph.node if _has_bias(node)}
     shift = None
     for name, layer in network.named_modules():
+        if isinstance(layer, MapConv):  # exported as a convolution for each map; before version 6 as one
+            names = [f"{PREFIX}{name}.{index}.weight" for index in range(len(layer.outputs))]
+            if all(part in values for part in names):
+                state[f"{name}.weight"] = _joined(values[part] for part in names)
+                state[f"{name}.bias"] = _joined(biases[part] for part in names)
+                continue
         if isinstance(layer, nn.Conv2d):
             bias = biases.get(f"{PREFIX}{name}.weight")
             shift = None if bias is None else torch.from_numpy(bias.copy()).float()
@@ -110,6 +119,10 @@ def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
                 f"{name}.bias": shift, f"{name}.running_var": torch.full_like(shift, 1 - layer.eps),
             }  # fmt: skip
     return state
+
+
+def _joined(parts: Iterable[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.concatenate([*parts])).float()
 
 
 def _has_bias(node: onnx.NodeProto) -> bool:
