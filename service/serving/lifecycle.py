@@ -63,8 +63,9 @@ class Lifecycle:
         else:
             self._parser = parser
             infer_seconds = {detail: parser.expected_seconds(detail) for detail in parser.levels}
-            threads = {"codec_threads": self.settings.decode_threads, "infer_threads": parser.backend.parallel}
-            self._scheduler = Scheduler(self.settings.queue_limit, infer_seconds=infer_seconds, **threads)
+            self._scheduler = Scheduler(
+                self.settings.queue_limit, self.settings.decode_threads, infer_seconds, parser.backend.parallel
+            )
             self.metrics.backend_info.labels(
                 parser.manifest.name, parser.manifest.version, f"{parser.backend.name}-{parser.backend.precision}"
             ).set(1)

@@ -1,10 +1,10 @@
 """Schedules images: which are accepted, when their stages run, and which come too late.
 
-An image is decoded, inferred and encoded. Inferences run one at a time, or as many as a backend takes that runs them
-in batches; decoding and encoding have threads of their own beside it. An image is accepted if there is room in the queue and, where it has a
-deadline, if it can be expected to meet it: after what the images before it still need, as measured so far, times a
-margin that grows with every image that took longer than expected and shrinks with the others. Before each stage an
-image that can no longer make it, or whose client has hung up, is dropped.
+An image is decoded, inferred and encoded. Inferences run one at a time, or as many as a backend takes that runs them in
+batches; decoding and encoding have threads of their own beside it. An image is accepted if there is room in the queue
+and, where it has a deadline, if it can be expected to meet it: after what the images before it still need, as measured
+so far, times a margin that grows with every image that took longer than expected and shrinks with the others. Before
+each stage an image that can no longer make it, or whose client has hung up, is dropped.
 
 All methods run in the event loop, but for the work itself.
 """
