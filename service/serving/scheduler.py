@@ -51,7 +51,7 @@ class Estimate:
     def seconds(self) -> float:
         """Return the estimate as of now."""
         age = time.perf_counter() - self._measured
-        return self._shortest + (self._mean - self._shortest) * 0.5 ** (age / HALF_LIFE)
+        return self._shortest + (self._mean - self._shortest) * math.exp2(-age / HALF_LIFE)
 
     def learn(self, seconds: float) -> None:
         """Update it with a measured time."""

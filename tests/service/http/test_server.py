@@ -34,8 +34,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[by
 
 
 def is_ready(url: str) -> bool:
+    return responds(url, "/readyz", 200)
+
+
+def responds(url: str, path: str, status: int) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return httpx.get(f"{url}{path}").status_code == status
     except httpx.ConnectError:
         return False
 
@@ -73,3 +77,13 @@ def test_an_address_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("humanparse: ")]
     assert f"cannot listen on 127.0.0.1, port {port}: Address already in use: choose another --port" in errors[0]
     assert "cannot listen on 192.0.2.1" in errors[1]
+
+
+@pytest.mark.parametrize("server", [60], indirect=True)
+def test_a_signal_while_the_model_is_loading_ends_at_once(
+    server: tuple[subprocess.Popen[bytes], str],
+) -> None:
+    process, url = server
+    wait_for(lambda: responds(url, "/readyz", 503))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
