@@ -10,7 +10,8 @@ from edgefirst.tracker import ByteTrack
 from service.responses.schemas import Person
 
 FIRST_SCORE = 0.3  # a track begins with a person this sure; it goes on with any
-OVERLAP = 0.2  # least intersection over union of a box with where its track is expected
+OVERLAP = 0.1  # least intersection over union of a box with where its track is expected
+TRUST = 1.0  # in a new box against the expectation; the library's 0.25 lags behind a camera that turns
 MEMORY_SECONDS = 1.5  # somebody who is not seen for longer comes back under a new id
 
 
@@ -18,7 +19,9 @@ class PeopleTracker:
     """The people of one stream. Its methods run in one thread at a time."""
 
     def __init__(self) -> None:
-        self._tracker = ByteTrack(high_conf=FIRST_SCORE, iou=OVERLAP, lifespan_ns=round(MEMORY_SECONDS * 1e9))
+        self._tracker = ByteTrack(
+            high_conf=FIRST_SCORE, iou=OVERLAP, update=TRUST, lifespan_ns=round(MEMORY_SECONDS * 1e9)
+        )
         self._ids: dict[str, int] = {}  # the library's id of a living track, and ours
         self._count = 0
 

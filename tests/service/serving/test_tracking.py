@@ -27,6 +27,13 @@ def test_ids_follow_people_whatever_their_order_in_the_response() -> None:
     assert ids_by_frame == [[2, 1]] * 20  # the first frame lists the right one first
 
 
+def test_a_camera_that_turns_to_and_fro_mixes_nobody_up() -> None:
+    tracker = PeopleTracker()
+    for number in range(24):
+        shift = 120 * np.sin(0.4 * number)  # up to half a person a frame
+        assert tracker.update([person(120 * i + shift) for i in range(5)], FRAME * number) == [1, 2, 3, 4, 5]
+
+
 def test_somebody_who_is_lost_for_a_moment_or_unsure_keeps_the_id() -> None:
     tracker = PeopleTracker()
     seen = []
