@@ -19,11 +19,13 @@ from model.manifest import CARD
 from service.http import kserve, page, parse_endpoint, stream
 from service.http.admission import AdmissionMiddleware
 from service.http.docs_page import HEADERS, docs_page
+from service.http.inference_protocol import HEADER_LENGTH
 from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
 from service.http.tracing import TracingMiddleware
 from service.problems import Problem
+from service.responses.label_studio import labeling_config
 from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings
 from service.version import version
@@ -67,8 +69,15 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "traceparent", "X-Deadline-Ms", "X-Request-ID"],
-            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                HEADER_LENGTH,
+                "traceparent",
+                "X-Deadline-Ms",
+                "X-Request-ID",
+            ],
+            expose_headers=[HEADER_LENGTH, "Retry-After", "Server-Timing", "X-Request-ID"],
         )
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -127,12 +136,14 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "canvases": manifest.canvases,
         "limits": {
             "bytes": settings.max_bytes,
+            "images": settings.max_images,
             "pixels": settings.max_pixels,
             "people": manifest.decoder.max_people,
             "candidates": manifest.decoder.max_candidates,
             "queue": settings.queue_limit,
         },
         "taxonomy": manifest.taxonomy.to_dict(),
+        "label_studio_interface": labeling_config(manifest.taxonomy),
         "accuracy": manifest.accuracy,
         "data": manifest.data,
         "data_licenses": manifest.data_licenses,
