@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,7 +20,7 @@ from service.http.admission import AdmissionMiddleware
 from service.http.docs_page import HEADERS, docs_page
 from service.http.inference_protocol import HEADER_LENGTH
 from service.http.parameters import PARAMETERS, parameter_problem
-from service.http.problem_response import http_problem, problem_response
+from service.http.problem_response import http_problem, log_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
 from service.http.tracing import TracingMiddleware
 from service.problems import Problem
@@ -29,8 +28,6 @@ from service.responses.label_studio import labeling_config
 from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings
 from service.version import version
-
-log = logging.getLogger(__name__)
 
 DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which pixel belongs to whom."
 
@@ -156,9 +153,7 @@ def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
     request.app.state.lifecycle.metrics.refuse(error)
-    if error.status != 429:  # under overload there are many, which the metrics count
-        fields = {"request_id": request.state.request_id, "status": error.status, "problem": error.kind}
-        log.info("request_id=%s %d %s", request.state.request_id, error.status, error.kind, extra={"fields": fields})
+    log_problem(error, request.state.request_id)
     return problem_response(error, request.state.request_id, request.url.path)
 
 
