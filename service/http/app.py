@@ -55,6 +55,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from a CDN
         redoc_url=None,
+        # FastAPI's own, which variables of the environment could send elsewhere; ours is service/http/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.lifecycle = lifecycle
     app.add_middleware(AdmissionMiddleware, lifecycle=lifecycle)
