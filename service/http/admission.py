@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http.authorization import check_key
-from service.http.problem_response import problem_response
+from service.http.problem_response import log_problem, problem_response
 from service.http.request_body import largest_body
 from service.parsing.parser import ImageParser
 from service.problems import Problem, invalid_parameter
@@ -46,6 +46,7 @@ class AdmissionMiddleware:
                 await self._app(scope, receive, send)
         except Problem as problem:
             self._lifecycle.metrics.refuse(problem)
+            log_problem(problem, state["request_id"])
             await problem_response(problem, state["request_id"], scope["path"])(scope, receive, send)
 
     @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,16 +18,16 @@ from model.manifest import CARD
 from service.http import kserve, page, parse_endpoint, stream
 from service.http.admission import AdmissionMiddleware
 from service.http.docs_page import HEADERS, docs_page
+from service.http.inference_protocol import HEADER_LENGTH
 from service.http.parameters import PARAMETERS, parameter_problem
-from service.http.problem_response import http_problem, problem_response
+from service.http.problem_response import http_problem, log_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
 from service.http.tracing import TracingMiddleware
 from service.problems import Problem
+from service.responses.label_studio import labeling_config
 from service.serving.lifecycle import Lifecycle, Phase
 from service.settings import Settings
 from service.version import version
-
-log = logging.getLogger(__name__)
 
 DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which pixel belongs to whom."
 
@@ -56,6 +55,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from a CDN
         redoc_url=None,
+        # FastAPI's own, which variables of the environment could send elsewhere; ours is service/http/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.lifecycle = lifecycle
     app.add_middleware(AdmissionMiddleware, lifecycle=lifecycle)
@@ -67,8 +68,15 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "traceparent", "X-Deadline-Ms", "X-Request-ID"],
-            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                HEADER_LENGTH,
+                "traceparent",
+                "X-Deadline-Ms",
+                "X-Request-ID",
+            ],
+            expose_headers=[HEADER_LENGTH, "Retry-After", "Server-Timing", "X-Request-ID"],
         )
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -127,12 +135,14 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "canvases": manifest.canvases,
         "limits": {
             "bytes": settings.max_bytes,
+            "images": settings.max_images,
             "pixels": settings.max_pixels,
             "people": manifest.decoder.max_people,
             "candidates": manifest.decoder.max_candidates,
             "queue": settings.queue_limit,
         },
         "taxonomy": manifest.taxonomy.to_dict(),
+        "label_studio_interface": labeling_config(manifest.taxonomy),
         "accuracy": manifest.accuracy,
         "data": manifest.data,
         "data_licenses": manifest.data_licenses,
@@ -145,9 +155,7 @@ def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
     request.app.state.lifecycle.metrics.refuse(error)
-    if error.status != 429:  # under overload there are many, which the metrics count
-        fields = {"request_id": request.state.request_id, "status": error.status, "problem": error.kind}
-        log.info("request_id=%s %d %s", request.state.request_id, error.status, error.kind, extra={"fields": fields})
+    log_problem(error, request.state.request_id)
     return problem_response(error, request.state.request_id, request.url.path)
 
 

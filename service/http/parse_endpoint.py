@@ -17,7 +17,7 @@ from service.http.image_request import log_fields, unless_disconnected, until_cl
 from service.http.negotiation import negotiate
 from service.http.openapi import BODY, RESPONSES
 from service.http.parameters import Parameters, check_detail, read_parameters
-from service.http.problem_response import http_problem_document, problem_document
+from service.http.problem_response import http_problem_document, log_problem, problem_document
 from service.http.request_body import SEVERAL, ImageFile, read_body
 from service.parsing.parser import ImageParser, Parsed
 from service.problems import Problem
@@ -95,6 +95,7 @@ async def _respond_to_each(
             return _with_json(result, "response", bytes(response.body))
         except Problem as problem:
             lifecycle.metrics.refuse(problem)
+            log_problem(problem, request_id)
             document = problem_document(problem, request_id)
             return json.dumps({**result, "status": problem.status, "problem": document}).encode()
         except Exception:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from typing import Any
 
 from starlette.responses import Response
 
 from service.problems import Problem
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:humanparse:problem:"
@@ -23,6 +26,13 @@ def problem_response(problem: Problem, request_id: str, path: str = "") -> Respo
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return _response(problem_document(problem, request_id), headers, path)
+
+
+def log_problem(problem: Problem, request_id: str) -> None:
+    """Log a refused image, but for 429: under overload there are many, which the metrics count."""
+    if problem.status != 429:
+        fields = {"request_id": request_id, "status": problem.status, "problem": problem.kind}
+        log.info("request_id=%s %d %s", request_id, problem.status, problem.kind, extra={"fields": fields})
 
 
 def problem_document(problem: Problem, request_id: str) -> dict[str, Any]:

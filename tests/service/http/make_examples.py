@@ -22,7 +22,7 @@ CROP, SIZE = (0, 0, 640, 540), (96, 81)
 
 def main() -> None:
     photo = encode(Image.open(DEFAULT_BUNDLE / "sample.jpg").crop(CROP).resize(SIZE), "JPEG", quality=90)
-    settings = load_settings({}, backend="openvino", precision="f32", detail="fast")
+    settings = load_settings({}, backend="openvino", precision="f32", detail="fast", max_detail="fast")
     with running(settings) as (client, _):
         client.headers["X-Request-ID"] = "b7fc29d98e734e4286c56327d7ae1c70"
 

@@ -45,7 +45,10 @@ def test_model_tells_what_is_served(client: httpx.Client) -> None:
     assert (model["name"], model["version"], model["detail"], model["backend"]) == ("figures", "1", "high", "openvino")
     assert model["details"] == ["fast", "standard", "high", "finest"]
     assert Taxonomy.from_dict(model["taxonomy"]) == PASCAL_PERSON_PART
-    assert model["limits"] == {"bytes": 32 * 2**20, "pixels": 8192 * 8192, "people": 4, "candidates": 20, "queue": 4}
+    assert model["limits"] == {
+        "bytes": 32 * 2**20, "images": 16, "pixels": 8192 * 8192, "people": 4, "candidates": 20, "queue": 4,
+    }  # fmt: skip
+    assert model["label_studio_interface"].startswith("<View>")
     assert model["card"].startswith("# Figures")
     assert (model["weights_licence"], model["data"]) == ("CC0-1.0", "none")
     assert model["data_licenses"] == {"cc0": 3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -77,6 +78,21 @@ def status_of(span: Any) -> int:
 
 def test_without_an_address_there_is_no_tracing(settings: Settings) -> None:
     assert create_app(settings).state.lifecycle.tracing is None
+
+
+def test_other_variables_open_no_connection(
+    settings: Settings, png: bytes, collector: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    endpoint, received = collector
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.removesuffix("/v1/traces"))
+    with running(settings.model_copy(update={"detail": "fast"})) as (client, _):
+        assert client.post("/parse", content=png, headers={"Content-Type": "image/png"}).status_code == 200
+    for module, name in (("opentelemetry.trace", "tracer"), ("opentelemetry.metrics", "meter")):
+        provider = getattr(importlib.import_module(module), f"get_{name}_provider")()
+        assert "Proxy" in type(provider).__name__  # nobody set one that exports
+    assert received == []
 
 
 def test_without_the_package_the_remedy_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from scipy.ndimage import binary_dilation
 
 from model.taxonomy import PASCAL_PERSON_PART
-from service.responses.label_studio import brush_rle, labeling_config
+from service.responses.label_studio import brush_rle
 from tests.service.conftest import SIZE
 from training.data.convert.label_studio import read_label_studio
 from training.data.convert.labels import ClassMap
@@ -148,9 +148,8 @@ def test_a_run_longer_than_the_format_allows_is_written_as_several() -> None:
 
 
 def test_the_labels_of_the_interface_are_those_of_the_task(client: httpx.Client, png: bytes) -> None:
-    interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(
-        labeling_config(PASCAL_PERSON_PART)
-    )
+    sdk = pytest.importorskip("label_studio_sdk.label_interface")
+    interface = sdk.LabelInterface(client.get("/model").json()["label_studio_interface"])
     for masks in ("rle", "polygon", "none"):
         task = ask(client, png, format="labelstudio", masks=masks)
         (prediction,) = task["predictions"]
