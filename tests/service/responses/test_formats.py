@@ -22,7 +22,7 @@ from tests.service.conftest import SIZE
 from training.data.convert.label_studio import read_label_studio
 from training.data.convert.labels import ClassMap
 from training.data.convert.masks import brush_mask
-from training.data.convert.rasterize import paint
+from training.data.convert.rasterize import rasterize
 
 BOX = {"x": 1, "y": 1, "width": 1, "height": 1, "rotation": 0}
 NAMES = PASCAL_PERSON_PART.part_names
@@ -102,15 +102,17 @@ def test_a_task_of_label_studio_comes_back_through_the_converter_of_the_training
     export = [{"id": 1, "data": task["data"], "annotations": task["predictions"]}]
     (tmp_path / "export.json").write_text(json.dumps(export))
     names = ClassMap(PASCAL_PERSON_PART, {})
-    painted = paint(read_label_studio(tmp_path / "export.json", names, None)[0].read(), names, PASCAL_PERSON_PART)
+    rasterized = rasterize(
+        read_label_studio(tmp_path / "export.json", names, None)[0].read(), names, PASCAL_PERSON_PART
+    )
     expected = ask(client, png)["people"]
-    order = [record["keypoints"][0] for record in painted.records]
+    order = [record["keypoints"][0] for record in rasterized.records]
     assert order == pytest.approx([p["keypoints"][0] for p in expected])
-    np.testing.assert_array_equal(painted.people, ids // 256)
-    known = painted.parts != 255  # the edge that a person's box has and no part
-    np.testing.assert_array_equal(painted.parts[known], ids[known] % 256)
+    np.testing.assert_array_equal(rasterized.people, ids // 256)
+    known = rasterized.parts != 255  # the edge that a person's box has and no part
+    np.testing.assert_array_equal(rasterized.parts[known], ids[known] % 256)
     assert known.mean() > 0.9
-    for record, person in zip(painted.records, expected, strict=True):
+    for record, person in zip(rasterized.records, expected, strict=True):
         assert record["keypoints"] == pytest.approx(person["keypoints"], abs=0.01)
 
 
