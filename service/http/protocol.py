@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
 
 import h11
@@ -23,6 +24,9 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called when a client connects."""
         super().connection_made(transport)
+        # asyncio does so only for sockets that name their protocol, and ours was opened without. Head and body of a
+        # response are two packets, and the second would wait 40 ms for the first to be acknowledged.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._discarded = 0
         self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
 
@@ -34,6 +38,11 @@ class Protocol(H11Protocol):
                 self.transport.close()
                 return
         super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Called when a response is sent."""
+        self._discarded = 0
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Called for what is no HTTP, or has a head of more than 64 KiB."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -49,10 +50,13 @@ def test_a_body_that_is_not_wanted_is_not_asked_for(client: httpx.Client, png: b
         assert answer(sock).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_refused_connection_can_be_used_again(client: httpx.Client, png: bytes) -> None:
+def test_a_refused_connection_can_be_used_again(
+    client: httpx.Client, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = b"Content-Length: %d\r\n" % len(png)
+    monkeypatch.setattr(protocol, "MAX_DISCARDED", 2 * len(png))
     with connected(client) as sock:
-        for _ in range(3):
+        for _ in range(5):
             sock.sendall(HEAD + body + b"X-Deadline-Ms: 0\r\n\r\n" + png)
             assert answer(sock).startswith(b"HTTP/1.1 429 ")
         sock.sendall(HEAD + body + b"\r\n" + png)
@@ -66,6 +70,18 @@ def test_a_refused_client_cannot_send_for_ever(client: httpx.Client, monkeypatch
         assert answer(sock).startswith(b"HTTP/1.1 429 ")
         with pytest.raises(ConnectionError):
             sock.sendall(b"x" * 100_000_000)
+
+
+def test_no_packet_waits_for_another(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    delays, made = [], protocol.Protocol.connection_made
+
+    def connection_made(self: protocol.Protocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        delays.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+
+    monkeypatch.setattr(protocol.Protocol, "connection_made", connection_made)
+    assert httpx.get(f"{client.base_url}/livez").status_code == 200
+    assert delays == [False]
 
 
 def test_a_client_that_says_nothing_is_cut_off(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

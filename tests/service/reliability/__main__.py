@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -44,9 +43,8 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.log = tempfile.TemporaryFile()
         command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-        self.process = subprocess.Popen(command, env=os.environ | environment, stderr=self.log)
+        self.process = subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.DEVNULL)
 
     def wait(self) -> float:
         """Wait until it is ready; return the seconds. Raises RuntimeError if it ends."""
