@@ -19,6 +19,7 @@ from tests.service.conftest import running
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install 'humanparse[browser]'")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
