@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: serve test test-scale check clean
 
 serve: .venv/serve.done
-	$(BIN)/humanparse serve
+	HUMANPARSE_CACHE_DIR=$(CURDIR)/.cache $(BIN)/humanparse serve
 
 test: .venv/test.done
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
@@ -37,4 +37,4 @@ check: .venv/test.done
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,15 +47,28 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return _load(options, settings)
     if options.command == "batch":
         return _batch(options, settings)
-    from service.commands.bench import BenchError, bench
+    return _bench(options, settings)
+
+
+def _bench(options: argparse.Namespace, settings: Settings) -> int:
+    from service.commands.bench import Bench, BenchError, bench
 
     image = options.image or settings.bundle / "sample.jpg"
     if not image.is_file():
         return _failed(f"{image} is no file: name an image of six people or so with --image", 2)
+    beside = options.rivals or options.checkpoint is not None
     try:
-        print(bench(image, options.requests, settings))
+        report = bench(Bench(image, options.requests, options.rate, beside, options.checkpoint), settings)
     except BenchError as error:
         return _failed(str(error), 1)
+    print(json.dumps(report, indent=2))
+    if options.plot is not None:
+        from service.commands.bench_plot import plot
+
+        try:
+            plot(report, options.plot)
+        except ImportError:
+            return _failed("--plot needs matplotlib: pip install matplotlib", 2)
     return 0
 
 
@@ -185,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
         "--image", "--photo", dest="image", type=Path, help="file to send (default: sample.jpg of the bundle)"
     )
     bench.add_argument("--requests", type=_positive, default=50, help="number of requests in a row (default: 50)")
+    bench.add_argument("--rate", type=float, help="then as many again at even intervals, so many a second")
+    bench.add_argument("--rivals", action="store_true", help="the same network in ONNX Runtime f32, in turn")
+    bench.add_argument(
+        "--checkpoint", type=Path, help="of the bundle's network: also in eager torch with a Python decoder, in turn"
+    )
+    bench.add_argument("--plot", type=Path, help="draw the figures there, as PNG, SVG or PDF")
 
     load = commands.add_parser("load", parents=[common], help="put a running server under load")
     load.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8000")

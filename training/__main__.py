@@ -13,6 +13,7 @@ from training.commands import (
     benchmark_train,
     calibrate,
     convert,
+    eager,
     evaluate,
     inspect,
     pseudo_label,
@@ -35,6 +36,7 @@ COMMANDS = {
     "ablate": ablate,
     "benchmark-latency": benchmark_latency,
     "benchmark-train": benchmark_train,
+    "eager": eager,
 }
 
 

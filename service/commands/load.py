@@ -125,6 +125,9 @@ async def _load(asked: Load) -> dict[str, object]:
                 tasks.create_task(attempt())
     seconds = time.perf_counter() - begun
     server_cpu, own_cpu = await _server_cpu(connections) - server_cpu, _own_cpu() - own_cpu
+    for _, writer in connections.idle:
+        writer.close()
+        await writer.wait_closed()
     return {
         "clients": asked.clients if asked.rate is None else None,
         "rate": asked.rate,

@@ -10,8 +10,8 @@ import pytest
 
 from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, Manifest, read_bundle
-from service.parsing import loading
 from service.parsing.loading import choose_detail, load_parser, served_levels
+from service.runtimes import choice
 from service.runtimes.openvino import OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
@@ -65,7 +65,7 @@ def test_a_level_the_bundle_lacks(tmp_path: Path, settings: Settings) -> None:
 class Wrong:
     """Sees nobody anywhere."""
 
-    name, precision = "openvino", "bf16"
+    name, precision, parallel = "openvino", "bf16", 1
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -75,11 +75,11 @@ class Wrong:
 
 
 def test_where_bf16_answers_otherwise_auto_takes_f32(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_(bundle: Path, manifest: Manifest, asked: Settings) -> Backend:
+    def open_(name: str, bundle: Path, manifest: Manifest, precision: str, settings: Settings) -> Backend:
         backend = OpenVinoBackend(bundle / GRAPH)
-        return backend if asked.precision == "f32" else Wrong(backend)
+        return backend if precision == "f32" else Wrong(backend)
 
-    monkeypatch.setattr(loading, "open_backend", open_)
+    monkeypatch.setattr(choice, "open_backend", open_)
     assert load_parser(settings.model_copy(update={"precision": "auto"})).backend.precision == "f32"
     with pytest.raises(
         BackendError, match=r"openvino in bf16 computes another part_map .*: try HUMANPARSE_PRECISION=f32"

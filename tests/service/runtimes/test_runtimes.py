@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from model.canvas_people import CanvasPeople
-from model.manifest import GRAPH, Manifest
-from model.onnxruntime import ort
-from service.runtimes.choice import open_backend
+from model.manifest import GRAPH
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
-from service.runtimes.openvino import OpenVinoBackend, network_precision
+from service.runtimes.openvino import OFTEN, OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
-from service.settings import Settings
 from tests.bundles import HEADS, figure_photo
 
 SIZES = [(64, 96), (128, 192)]
@@ -46,7 +43,7 @@ def test_openvino_cut_in_two_equals_openvino_whole(bundle: Path, size: tuple[int
 @pytest.mark.parametrize("size", SIZES)
 def test_onnxruntime_equals_openvino(bundle: Path, size: tuple[int, int]) -> None:
     onnx = OnnxRuntimeBackend(bundle / GRAPH)
-    assert (onnx.name, onnx.precision) == ("onnxruntime-cpu", "f32")
+    assert (onnx.name, onnx.precision) == ("onnxruntime", "f32")
     openvino = OpenVinoBackend(bundle / GRAPH)
     check_equal(onnx.infer(figure_canvas(size)), openvino.infer(figure_canvas(size)), tolerance=1e-4)
 
@@ -65,21 +62,35 @@ def test_a_tensor_to_cut_at_must_exist(bundle: Path) -> None:
         OpenVinoBackend(bundle / GRAPH, cut_at=["red", "heatmaps"])
 
 
-@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")
-def test_cuda_that_fell_back_to_the_cpu_stops_the_start(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(ort, "get_available_providers", lambda: both)
-    with pytest.raises(BackendError, match="fell back to the CPU"):
-        OnnxRuntimeBackend(bundle / GRAPH)
-
-
-def test_bf16_is_only_for_machines_that_compute_it(
-    bundle: Path, manifest: Manifest, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bf16_is_only_for_machines_that_compute_it(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.runtimes.openvino.supports_bf16", lambda: False)
-    assert network_precision("auto") == network_precision("f32") == "f32"
     with pytest.raises(BackendError, match="needs a CPU with AVX512-BF16 or AMX"):
-        network_precision("bf16")
-    asked = settings.model_copy(update={"backend": "onnxruntime", "precision": "bf16"})
-    with pytest.raises(BackendError, match="is for the openvino backend"):
-        open_backend(bundle, manifest, asked)
+        OpenVinoBackend(bundle / GRAPH, precision="bf16")
+
+
+def test_a_canvas_that_comes_often_gets_a_decoder_of_its_own(bundle: Path) -> None:
+    backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
+    expected = backend.infer(figure_canvas(SIZES[0]))
+    decode = backend._decode
+    for size in (*[SIZES[0]] * OFTEN, SIZES[1]):
+        backend.infer(figure_canvas(size))
+    decode._compiling.join()
+    assert list(decode._fixed) == [(1, *SIZES[0], 3)]
+    check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
+    # A canvas with more pixels takes its place once it weighs twice as much.
+    for _ in range(OFTEN):
+        backend.infer(figure_canvas(SIZES[1]))
+    decode._compiling.join()
+    assert list(decode._fixed) == [(1, *SIZES[1], 3)]
+
+
+def test_a_decoder_that_gives_another_answer_is_not_used(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.runtimes.openvino.MATCH", 1.1)
+    backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
+    for _ in range(OFTEN):
+        backend.infer(figure_canvas(SIZES[0]))
+    backend._decode._compiling.join()
+    assert backend._decode._fixed == {}
+    assert "gives another answer" in caplog.text

@@ -29,10 +29,8 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
 
     Raises DatasetError if the image cannot be read, InputError if nobody is found in it.
     """
-    nobody = np.zeros((0, len(taxonomy.joint_names), 3), np.float32)
     image = read_image(path, "RGB")
-    nothing = np.zeros(image.shape[:2], np.uint8)
-    found = parse_image(parse, _labelled(image, nothing, nothing, nobody), [canvases])
+    found = parse_image(parse, unlabelled(image, len(taxonomy.joint_names)), [canvases])
     pieces = [_largest_piece(found.person_map == row) for row in range(1, len(found.keypoints) + 1)]
     areas = [int(piece.sum()) for piece in pieces]
     if not any(areas):
@@ -48,6 +46,12 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
     keypoints[..., 2] = 2 * inside
     keypoints[~inside] = 0
     return _labelled(image[box], found.part_map[box] * mask, mask, keypoints)
+
+
+def unlabelled(image: UInt8, joints: int) -> Sample:
+    """A photo [H, W, 3] of which nothing is known."""
+    nothing = np.zeros(image.shape[:2], np.uint8)
+    return _labelled(image, nothing, nothing, np.zeros((0, joints, 3), np.float32))
 
 
 def tile_person(person: Sample, count: int, size: Size = SIZE) -> Sample:
