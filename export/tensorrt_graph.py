@@ -2,7 +2,7 @@
 
 TensorRT cannot scatter with addition, and takes bytes at inputs and outputs alone. The decoder has no weights, so it is
 traced anew with dense votes and joined to the network of `parser.onnx`. Unlike there, a batch is of different photos,
-each seen once.
+each seen once. The decoder is this version's: where another version exported the bundle, their people may differ.
 """
 
 from __future__ import annotations
