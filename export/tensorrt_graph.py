@@ -87,7 +87,7 @@ def decoder_graph(manifest: Manifest) -> ModelProto:
 
 
 def _network(model: ModelProto, names: tuple[str, ...]) -> ModelProto:
-    """The graph up to the tensors `names`, without its views, and with a Cast as the only reader of its bytes (sizes aside)."""
+    """The graph up to the tensors `names`, without its views; a Cast alone reads its bytes, a Shape their sizes."""
     graph = model.graph
     first = next(node for node in graph.node if node.op_type == "Transpose")  # of `Network.normalized`
     pixels = helper.make_tensor_value_info(first.input[0], TensorProto.UINT8, ["photos", "height", "width", 3])
