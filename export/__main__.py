@@ -1,4 +1,7 @@
-"""`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves."""
+"""`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves.
+
+`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from export import tensorrt
 from export.bundle import read_accuracy, write_bundle
 from export.parity import compare_runtimes, image_input, synthetic_inputs
 from model.canvases import CANVASES
@@ -15,6 +19,9 @@ from model.manifest import GRAPH
 
 def main(arguments: list[str] | None = None) -> int:
     """Write a bundle and check that every runtime agrees with torch; exit status 1 if one does not."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["tensorrt"]:
+        return tensorrt.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("bundle", type=Path, help="folder to write")

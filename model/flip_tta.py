@@ -20,7 +20,8 @@ def stack_flipped(image: Tensor) -> Tensor:
 def merge_flipped(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:
     """Average maps [V, ..., h, w] of `stack_flipped`, mirrored back, to [1, ..., h, w]; V may be 1."""
     back = flip_maps(HeadMaps(*(m[1:] for m in maps)), taxonomy)
-    return HeadMaps(*(torch.cat((m[:1], b)).mean(0, keepdim=True) for m, b in zip(maps, back, strict=True)))
+    # A sum over no views costs less than a mean over one.
+    return HeadMaps(*((m[:1] + b.sum(0, keepdim=True)) / m.shape[0] for m, b in zip(maps, back, strict=True)))
 
 
 def flip_maps(maps: HeadMaps, taxonomy: Taxonomy) -> HeadMaps:

@@ -105,7 +105,8 @@ def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
             names = [f"{PREFIX}{name}.{index}.weight" for index in range(len(layer.outputs))]
             if all(part in values for part in names):
                 state[f"{name}.weight"] = _joined(values[part] for part in names)
-                state[f"{name}.bias"] = _joined(biases[part] for part in names)
+                nothing = {part: np.zeros(len(values[part]), np.float32) for part in names}  # zeros are not exported
+                state[f"{name}.bias"] = _joined((nothing | biases)[part] for part in names)
                 continue
         if isinstance(layer, nn.Conv2d):
             bias = biases.get(f"{PREFIX}{name}.weight")
