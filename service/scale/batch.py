@@ -41,7 +41,7 @@ def run_batch(job: Job, engine: Engine, settings: Settings) -> int:
     output = Output(job.out)
     plan = Plan.read(output) if output.has(PLAN) else _make_plan(job, engine, output, settings)
     _check_same(plan, job, settings)
-    settings = settings.model_copy(update={k: plan.notes["model"][k] for k in ("backend", "precision", "detail")})
+    settings = _as_planned(plan, settings)
     before = output.shards()
     todo = [shard for shard in range(plan.shards) if shard not in before]
     if before:
@@ -76,6 +76,15 @@ def _check_same(plan: Plan, job: Job, settings: Settings) -> None:
     for name, value in asked.items():
         if planned[name] != value:
             raise UsageError(f"{job.out} was begun with {name} {planned[name]}, not {value}: choose another --out")
+
+
+def _as_planned(plan: Plan, settings: Settings) -> Settings:
+    """Return the settings with what `auto` has come to: another machine would decide otherwise."""
+    model = plan.notes["model"]
+    planned = {"backend": model["backend"], "detail": model["detail"]}
+    if model["precision"] in ("f32", "bf16"):  # tensorrt's follows from its engine
+        planned["precision"] = model["precision"]
+    return settings.model_copy(update=planned)
 
 
 def _with_progress(done: Iterator[Done], plan: Plan, before: int) -> Iterator[Done]:

@@ -12,6 +12,7 @@ from service.images.header import ImageError
 from service.images.stamp import is_stamped
 from service.parsing.parser import ImageParser, Prepared
 from service.responses.encoding import build_response
+from service.responses.schemas import UntimedResponse
 from service.runtimes.types import BackendError
 from service.scale.output import Done, Output, Plan, shard_name
 from service.scale.sources import Photo, photos_of
@@ -54,22 +55,23 @@ class ShardParser:
             raise ForeignModelError(f"the output folder was begun with {planned}, but this machine has {self._model}")
         self._max_bytes = settings.max_bytes
         self._depth = AHEAD * settings.decode_threads
-        self._pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self._decoding = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self._inferring = ThreadPoolExecutor(parser.backend.parallel, thread_name_prefix="infer")
 
     def parse(self, shard: int) -> Done:
         """Write a shard. Raises OSError if it cannot be written."""
         photos = photos_of(self._plan.units(shard), self._plan.notes["image_column"], self._max_bytes)
         rows: list[Row] = []
         number = people = errors = 0
-        for photo, prepared in _ahead(self._pool, self._prepare, photos, self._depth):
+        prepared = _ahead(self._decoding, self._prepare, photos, self._depth)
+        for (photo, _), result in _ahead(self._inferring, self._answer, prepared, self._parser.backend.parallel):
             number += 1
-            if isinstance(prepared, Prepared):
-                response = build_response(self._parser, self._parser.infer(prepared), "rle", request_id="")
-                people += len(response.people)
-                rows += rows_of(photo.name, response)
+            if isinstance(result, UntimedResponse):
+                people += len(result.people)
+                rows += rows_of(photo.name, result)
             else:
                 errors += 1
-                rows.append(prepared)
+                rows.append(result)
         done = Done(shard, number, people, errors)
         notes: dict[str, Any] = done._asdict() | {"model": self._model}
         self._output.write(shard_name(shard), to_parquet(rows, notes))
@@ -85,6 +87,12 @@ class ShardParser:
             return error_row(photo.name, error.kind, str(error))
         except OSError as error:
             return error_row(photo.name, "unreadable", error.strerror or str(error))
+
+    def _answer(self, item: tuple[Photo, Prepared | Row]) -> UntimedResponse | Row:
+        _, prepared = item
+        if not isinstance(prepared, Prepared):
+            return prepared
+        return build_response(self._parser, self._parser.infer(prepared), "rle", request_id="")
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[tuple[A, B]]:
