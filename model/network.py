@@ -152,7 +152,7 @@ class MapConv(nn.Conv2d):
         """As a convolution for each map, `0` the first: a runtime splits channels slowly."""
         layers = MapConvs(nn.Conv2d(self.in_channels, channels, 1) for channels in self.outputs)
         for own, parameter in self.named_parameters(recurse=False):
-            for layer, value in zip(layers, parameter.split(self.outputs), strict=True):
+            for layer, value in zip(layers, torch.split(parameter, list(self.outputs)), strict=True):
                 layer.get_parameter(own).copy_(value)
         return layers
 

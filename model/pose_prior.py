@@ -50,4 +50,4 @@ def _sum_windows(value: Tensor, weights: Tensor) -> Tensor:
     joints = value.shape[1]
     filters = weights.expand(2, -1, -1)[:, None].repeat(joints, 1, 1, 1)  # [2K, 1, 7, 7]
     sums = F.conv2d(value.flatten(1, 2), filters, padding=REACH, groups=2 * joints)
-    return sums.unflatten(1, (joints, 2))
+    return sums.reshape(-1, joints, 2, *sums.shape[2:])

@@ -98,15 +98,17 @@ def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
         if name.startswith(PREFIX)
     }
     # Equal initializers are stored once, under one of their names: a bias is found through its convolution.
-    biases = {node.input[1]: values.get(node.input[2]) for node in graph.node if _has_bias(node)}
+    biases = {
+        node.input[1]: values[node.input[2]] for node in graph.node if _has_bias(node) and node.input[2] in values
+    }
     shift = None
     for name, layer in network.named_modules():
         if isinstance(layer, MapConv):  # exported as a convolution for each map; before version 6 as one
             names = [f"{PREFIX}{name}.{index}.weight" for index in range(len(layer.outputs))]
             if all(part in values for part in names):
                 state[f"{name}.weight"] = _joined(values[part] for part in names)
-                nothing = {part: np.zeros(len(values[part]), np.float32) for part in names}  # zeros are not exported
-                state[f"{name}.bias"] = _joined((nothing | biases)[part] for part in names)
+                # Biases of zero are not exported.
+                state[f"{name}.bias"] = _joined(biases.get(part, np.zeros(len(values[part]))) for part in names)
                 continue
         if isinstance(layer, nn.Conv2d):
             bias = biases.get(f"{PREFIX}{name}.weight")
