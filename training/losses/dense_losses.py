@@ -22,8 +22,8 @@ from training.transforms.targets import Batch
 # Each loss's typical size after a few hundred steps. A task's log-variance starts at its logarithm, where the
 # weighted sum is balanced: learning it from zero would take longer than a short run lasts.
 TYPICAL = {
-    "parts": 0.35, "projection": 0.25, "heatmap": 0.03, "offset": 0.2, "limb": 0.04, "matching": 0.3,
-    "center": 2.0, "regression": 0.2,
+    "parts": 0.2, "projection": 0.5, "heatmap": 0.015, "offset": 0.2, "limb": 0.012, "matching": 0.12,
+    "center": 1.6, "regression": 0.18,
 }  # fmt: skip
 
 
