@@ -20,10 +20,9 @@ INSTRUCTIONS = [
     if line.strip()
 ]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SERVING = PROJECT["dependencies"]
-CUDA = [line for line in (ROOT / "docker/gpu.in").read_text().splitlines() if not line.startswith("#")]
 EXTRAS = PROJECT["optional-dependencies"]
-ASKED = {"cpu": SERVING, "gpu": [*SERVING, *EXTRAS["gpu"], *CUDA], "ray": [*SERVING, *EXTRAS["scale"]]}
+SERVING = [*PROJECT["dependencies"], *EXTRAS["heif"], *EXTRAS["otel"]]
+ASKED = {"cpu": SERVING, "gpu": [*SERVING, *EXTRAS["gpu"]], "ray": [*SERVING, *EXTRAS["scale"]]}
 
 
 def lock(device: str) -> str:
