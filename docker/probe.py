@@ -1,7 +1,7 @@
 """What docker/try.sh asks of the running stack: photos, load, Prometheus' answers. Python's standard library alone.
 
-probe.py ready SECONDS | photo PHOTO [KEY] | load PHOTO KEY CLIENTS SECONDS | scraped SECONDS | value QUERY |
-wait QUERY SECONDS | dashboard JSON. Addresses come from APP and PROMETHEUS. Exit status 1: not so.
+probe.py ready SECONDS | page PATH | photo PHOTO [KEY] | load PHOTO KEY CLIENTS SECONDS | scraped SECONDS |
+value QUERY | wait QUERY SECONDS | dashboard JSON. Addresses come from APP and PROMETHEUS. Exit status 1: not so.
 """
 
 import collections
@@ -26,7 +26,7 @@ def get(url):
 
 def post(photo, key):
     """Status and answer of one photo."""
-    headers = {"Content-Type": "image/jpeg"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"Content-Type": "application/octet-stream"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(os.environ["APP"] + "/parse", photo, headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
@@ -79,6 +79,14 @@ def waited(seconds):
     return seconds is not None
 
 
+def page(path):
+    """Get a page; say how large it is and whether it loads anything from elsewhere."""
+    text = get(os.environ["APP"] + path).decode()
+    foreign = re.findall(r"""(?:src|<link[^>]*href)=["']?((?:https?:)?//[^"'>\s]+)""", text)
+    print(f"{len(text)} bytes, from elsewhere: {foreign or 'nothing'}")
+    return not foreign
+
+
 def photo(path, key=""):
     """Post one photo; what is printed begins with the status."""
     with open(path, "rb") as file:
@@ -125,5 +133,5 @@ def dashboard(path):
 
 
 if __name__ == "__main__":
-    commands = {f.__name__: f for f in (ready, photo, load, scraped, value, wait, dashboard)}
+    commands = {f.__name__: f for f in (ready, page, photo, load, scraped, value, wait, dashboard)}
     sys.exit(not commands[sys.argv[1]](*sys.argv[2:]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tries the stack for real: builds, starts, measures, breaks and removes it. Needs Docker, Python 3 and five minutes.
-# Project, ports and volumes are its own: it may run beside a stack in use. On a machine that is busy otherwise one client
-# alone is answered too late: HUMANPARSE_DETAIL=fast docker/try.sh. Alert rules, windows and intervals are those of
-# production. A Prometheus that has just been started has seen minutes, and its window of an hour holds no more than
-# these; so a minute of load brings the page.
+# Project, ports and volumes are its own: it may run beside a stack in use. Alert rules, windows and intervals are those
+# of production. A Prometheus that has just been started has seen minutes, and its window of an hour holds no more than
+# these; so a minute of load brings the page. Before that, one client has up to ten minutes to be answered in time: a
+# machine that is busy otherwise may need HUMANPARSE_DETAIL=fast docker/try.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME=humanparse-try
@@ -33,10 +33,11 @@ clean_up() {
 }
 trap clean_up EXIT
 echo 'services: {app: {environment: [HUMANPARSE_DETAIL]}}' >"$secrets/compose.yaml" # where the caller has set it
-export COMPOSE_FILE=compose.yaml:compose.key.yaml:$secrets/compose.yaml API_KEY_FILE=$secrets/api_key
-od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$API_KEY_FILE"
-chmod 755 "$secrets" && chmod 444 "$API_KEY_FILE" # user 10001 reads it
-key=$(cat "$API_KEY_FILE")
+export COMPOSE_FILE=compose.yaml:compose.key.yaml:$secrets/compose.yaml API_KEYS=$secrets/keys
+mkdir "$API_KEYS"
+for name in shop lab; do od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$API_KEYS/$name"; done
+chmod 755 "$secrets" "$API_KEYS" && chmod 444 "$API_KEYS"/* # user 10001 reads them
+key=$(cat "$API_KEYS/shop")
 
 step "Building"
 docker compose build app >"$secrets/build" 2>&1 || fail "$(tail -n 20 "$secrets/build")"
@@ -69,25 +70,34 @@ for service in "${services[@]}"; do
 done
 docker compose exec -T app sh -c '! touch /app/written 2>/dev/null && touch /tmp/written ~/written' \
   || fail "the app may write where it should not, or not where it should"
-echo "app: writes to /tmp and its cache, not to /app"
+kept=$(docker compose exec -T app sh -c 'du -sm ~/openvino') || fail "nothing is kept for the next start"
+echo "app: writes to /tmp and its cache, which holds ${kept%%[!0-9]*} MB of compiled models, not to /app"
 
 step "A photo"
 say "without the key:" photo $photo | tee "$secrets/without"
-say "with the key:" photo $photo "$key" | tee "$secrets/with"
-grep -q ': 401' "$secrets/without" && grep -q ': 200' "$secrets/with" || fail "the key makes no difference"
+for name in shop lab; do say "with the key $name:" photo $photo "$(cat "$API_KEYS/$name")"; done | tee "$secrets/with"
+say "a HEIC:" photo tests/service/images/figures.heic "$key" | tee -a "$secrets/with"
+grep -q ': 401' "$secrets/without" || fail "no key was asked for"
+[ "$(grep -c ': 200' "$secrets/with")" = 3 ] || fail "not all were answered"
+for path in / /docs; do say "GET $path:" page $path; done
 
-step "Half a minute with one client, seen by Prometheus"
-say "answers:" load $photo "$key" 1 30
+step "One client alone, until its photos are in time and Prometheus has seen it"
+page='ALERTS{alertname="HumanparseBurnsItsBudget",alertstate="firing",severity="page",windows="5m/1h"}'
+calm="slo:sli_error:ratio_rate5m < 14.4 * 0.01 unless on () $page"
+for minute in $(seq 10); do
+  say "answers:" load $photo "$key" 1 30
+  if probe wait "$calm" 35 >/dev/null; then break; fi # 15 s until it is scraped, 15 s until rules are evaluated
+  [ "$minute" -lt 10 ] || fail "one client alone is answered too late: a quieter machine, or HUMANPARSE_DETAIL=fast"
+done
 say "all of them scraped after" scraped 60
 for p in 0.50 0.95 0.99; do
   say "p${p#0.}, s:" value "histogram_quantile($p, sum by (le) (rate(humanparse_request_duration_seconds_bucket[5m])))"
 done
-say "the ratio is recorded after" wait 'slo:sli_error:ratio_rate5m >= 0' 60
 say "share within 0.15 s:" value '1 - slo:sli_error:ratio_rate5m'
 
 step "Sixteen clients at once, until the page"
-page='ALERTS{alertname="HumanparseBurnsItsBudget",alertstate="firing",severity="page",windows="5m/1h"}'
-say "firing before that (1 where one client is answered too late already):" value "count($page) or vector(0)"
+say "firing before that:" value "count($page) or vector(0)" | tee "$secrets/before"
+grep -q ': 0$' "$secrets/before" || fail "it fires without load"
 probe load $photo "$key" 16 90 >"$secrets/load" &
 loading=$!
 say "5m/1h x 14.4 fires after" wait "$page" 85

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from service.cli import _parser
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("compose.yaml", "compose.gpu.yaml", "compose.key.yaml")
+FILES = ("compose.yaml", "compose.gpu.yaml", "compose.key.yaml", "compose.ray.yaml")
 
 
 def compose(name: str) -> dict[str, Any]:
@@ -82,11 +83,19 @@ def test_the_gpu_is_reserved_by_the_override_alone() -> None:
     assert "nvidia" not in (ROOT / "compose.yaml").read_text()
 
 
-def test_the_key_is_a_file_that_is_not_in_the_repository() -> None:
+def test_ray_runs_what_the_command_line_knows() -> None:
+    override = compose("compose.ray.yaml")["services"]["app"]
+    assert override["build"]["args"] == {"DEVICE": "ray"}
+    arguments = [re.sub(r"^\$\{\w+:-(\d+)\}$", r"\1", part) for part in override["command"]]
+    options = _parser().parse_args(arguments)
+    assert (options.command, options.engine, options.min_replicas, options.max_replicas) == ("serve", "ray", 1, 1)
+
+
+def test_keys_are_files_that_are_not_in_the_repository() -> None:
     override = compose("compose.key.yaml")
-    assert override["services"]["app"]["secrets"] == ["api_key"]
-    assert override["services"]["app"]["environment"] == {"HUMANPARSE_API_KEY_FILE": "/run/secrets/api_key"}
-    assert override["secrets"]["api_key"]["file"].startswith("${API_KEY_FILE:?")
+    assert override["services"]["app"]["secrets"] == ["api_keys"]
+    assert override["services"]["app"]["environment"] == {"HUMANPARSE_API_KEY_FILE": "/run/secrets/api_keys"}
+    assert override["secrets"]["api_keys"]["file"].startswith("${API_KEYS:?")
 
 
 def test_the_service_knows_the_settings_it_is_given() -> None:

@@ -58,6 +58,11 @@ def test_all_images_have_the_same_packages(device: str) -> None:
     assert pins("cpu").items() <= pins(device).items()
 
 
+def test_the_gpu_image_brings_cuda_and_cudnn() -> None:
+    assert {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13"} <= set(pins("gpu"))
+    assert "${CUDA}/cu13/lib:${CUDA}/cudnn/lib" in DOCKERFILE
+
+
 def test_ray_reports_to_nobody_and_answers_for_replicas_that_died() -> None:
     (environment,) = (text for word, text in INSTRUCTIONS if word == "ENV" and "RAY_" in text)
     assert dict(setting.split("=") for setting in environment.split()) == {
