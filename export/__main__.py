@@ -1,11 +1,13 @@
 """`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves.
 
-`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU.
+`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU; `python -m export parity BUNDLE [IMAGE...]` is
+`humanparse parity`, which compares the runtimes of this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["tensorrt"]:
         return tensorrt.main(arguments[1:])
+    if arguments[:1] == ["parity"]:  # of the service's runtimes, which this package does not import
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", "parity", "--bundle", *arguments[1:]], check=False
+        ).returncode
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("bundle", type=Path, help="folder to write")

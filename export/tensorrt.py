@@ -16,9 +16,8 @@ import onnx
 
 from export.tensorrt_graph import IMAGE, tensorrt_graph
 from model.errors import InputError, UserError
-from model.manifest import Manifest, Size, read_bundle
+from model.manifest import ENGINES, GRAPH, Manifest, Size, read_bundle
 
-ENGINES = "engines"  # folder of a bundle: files NAME.PRECISION.engine, each for one GPU and TensorRT version
 Profile = tuple[Size, Size, Size]  # least, usual and greatest canvas (height, width)
 
 
@@ -45,12 +44,12 @@ def write_engine(bundle: Path, batch: int) -> Path:
     gpu, trt = gpu_name(), _tensorrt()
     folder = bundle / ENGINES
     key = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-trt{trt.__version__}-batch{batch}")
-    engine = folder / f"{key}-{manifest.sha256['parser.onnx'][:8]}.f32.engine"
+    engine = folder / f"{key}-{manifest.sha256[GRAPH][:8]}.f32.engine"
     if engine.exists():
         return engine
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        graph = Path(scratch) / "parser.onnx"
+        graph = Path(scratch) / GRAPH
         onnx.save(tensorrt_graph(bundle), graph)
         engine.write_bytes(build(trt, graph, profiles(manifest), batch, folder / "timing.cache"))
     return engine

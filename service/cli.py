@@ -1,4 +1,4 @@
-"""Reads the command line: humanparse serve | parse | batch | bench | load."""
+"""Reads the command line: humanparse serve | parse | batch | bench | load | parity."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return _load(options, settings)
     if options.command == "batch":
         return _batch(options, settings)
+    if options.command == "parity":
+        return _parity(options, settings)
     return _bench(options, settings)
 
 
@@ -122,6 +124,17 @@ def _load(options: argparse.Namespace, settings: Settings) -> int:
         print(load(asked))
     except LoadError as error:
         return _failed(str(error), 1)
+    return 0
+
+
+def _parity(options: argparse.Namespace, settings: Settings) -> int:
+    from service.commands.inputs import UsageError
+    from service.commands.parity import measure_parity, write_parity
+
+    try:
+        print(write_parity(measure_parity(options.images, settings), settings.bundle), end="")
+    except UsageError as error:
+        return _failed(str(error), 2)
     return 0
 
 
@@ -205,6 +218,11 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint", type=Path, help="of the bundle's network: also in eager torch with a Python decoder, in turn"
     )
     bench.add_argument("--plot", type=Path, help="draw the figures there, as PNG, SVG or PDF")
+
+    parity = commands.add_parser("parity", parents=[common], help="compare the people of every runtime that is here")
+    parity.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="file, folder or pattern (default: sample.jpg of the bundle)"
+    )
 
     load = commands.add_parser("load", parents=[common], help="put a running server under load")
     load.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8000")

@@ -23,6 +23,7 @@ from service.http.parameters import PARAMETERS, parameter_problem
 from service.http.problem_response import http_problem, log_problem, problem_response
 from service.http.request_id import RequestIdMiddleware
 from service.http.tracing import TracingMiddleware
+from service.parsing.parity import read_parity
 from service.problems import Problem
 from service.responses.label_studio import labeling_config
 from service.serving.lifecycle import Lifecycle, Phase
@@ -144,6 +145,7 @@ def _model(lifecycle: Lifecycle) -> dict[str, Any]:
         "taxonomy": manifest.taxonomy.to_dict(),
         "label_studio_interface": labeling_config(manifest.taxonomy),
         "accuracy": manifest.accuracy,
+        "parity": read_parity(settings.bundle, manifest),
         "data": manifest.data,
         "data_licenses": manifest.data_licenses,
         "weights_licence": manifest.weights_licence,

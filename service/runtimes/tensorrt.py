@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.canvas_people import CanvasPeople
-from model.manifest import GRAPH
+from model.manifest import ENGINES, GRAPH
 from service.runtimes.cuda import CudaBackend, Tensors, cuda_provider, filled, split
 from service.runtimes.cuda_memory import Cuda
 from service.runtimes.onnxruntime import has_provider
 from service.runtimes.types import Backend, BackendError
-
-ENGINES = "engines"  # folder of a bundle: files NAME.PRECISION.engine, each for one GPU and TensorRT version
 
 
 def open_tensorrt(bundle: Path, cache: Path | None) -> Backend:

@@ -5,6 +5,7 @@ import sys
 
 import httpx
 
+from model.manifest import GRAPH, PARITY, read_bundle
 from model.taxonomy import PASCAL_PERSON_PART, Taxonomy
 from service.serving.metrics import SECONDS
 from service.settings import Settings
@@ -52,6 +53,18 @@ def test_model_tells_what_is_served(client: httpx.Client) -> None:
     assert model["card"].startswith("# Figures")
     assert (model["weights_licence"], model["data"]) == ("CC0-1.0", "none")
     assert model["data_licenses"] == {"cc0": 3}
+    assert model["parity"] is None
+
+
+def test_model_tells_how_far_runtimes_differ(client: httpx.Client, settings: Settings) -> None:
+    graph = read_bundle(settings.bundle).sha256[GRAPH]
+    file = settings.bundle / PARITY
+    try:
+        for text, shown in ((f'{{"graph": "{graph}"}}', {"graph": graph}), ('{"graph": "old"}', None), ("{", None)):
+            file.write_text(text)
+            assert client.get("/model").json()["parity"] == shown
+    finally:
+        file.unlink()
 
 
 def test_metrics_have_a_bucket_at_the_promised_time(client: httpx.Client, png: bytes) -> None:
