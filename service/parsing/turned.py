@@ -21,7 +21,7 @@ from service.runtimes.types import Backend, Size
 SURE = 0.95  # score of a person that is certainly upright
 LIKELY = 0.5  # lowest score of the surest person of the turned image
 MARGIN = 1.0  # log-odds by which this person must surpass the surest one of the image as it is, seen as small
-CANVASES: tuple[Size, ...] = ((128, 224), (160, 160), (224, 128))  # four of them have 1.6 times the pixels of one `fast` image
+CANVASES: tuple[Size, ...] = ((128, 224), (160, 160), (224, 128))  # four are 1.6 `fast` images
 TURNS = {
     "90 degrees clockwise": Image.Transpose.ROTATE_270,
     "180 degrees": Image.Transpose.ROTATE_180,

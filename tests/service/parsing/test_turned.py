@@ -61,11 +61,11 @@ def test_nothing_is_told_without_a_sure_person_or_against_one() -> None:
     half = Image.Transpose.ROTATE_180
     assert warnings(Upright(0.45), half) == ()  # nobody likely anywhere
     assert warnings(Upright(0.6, doubtful=0.5), half) == ()  # not much surer
-    assert warnings(Upright(0.99, doubtful=0.95), half) == ()  # sure as it is
+    assert warnings(Upright(0.99, doubtful=0.96), half) == ()  # sure as it is
 
 
 def test_an_image_with_a_sure_person_costs_nothing() -> None:
-    backend = Upright(0.95)
+    backend = Upright(0.96)
     assert warnings(backend, None) == ()
     assert backend.seen == 1
     backend = Upright(0.0)
