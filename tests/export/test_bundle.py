@@ -22,12 +22,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 
+SMALL = DecoderConfig(max_candidates=4, max_people=4, matcher_outer=2)  # few loops to trace
+
 
 def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     config = ModelConfig(backbone="resnet18", hidden_dim=16)
     checkpoint, card, accuracy = tmp_path / "last.ckpt", tmp_path / "card.md", tmp_path / "accuracy.json"
-    save_checkpoint(checkpoint, Network(config).state_dict(), config, DecoderConfig())
+    save_checkpoint(checkpoint, Network(config).state_dict(), config, SMALL)
     card.write_text("# Card\n")
     accuracy.write_text(json.dumps({"keypoints": {"AP": 0.25}}))
     sample = tmp_path / "photo.jpg"
@@ -51,6 +53,11 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
         assert not [name for name in golden if name.startswith("finest")]  # united from two others
     assert (manifest.views, manifest.scales) == ({}, {"finest": ("fast", "high")})
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == "# Card\n"
+
+
+def test_parity_is_the_services(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["parity", str(tmp_path / "none")]) == 1
+    assert "none is not a bundle" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x80\x02cos\nsystem\n."])
