@@ -105,10 +105,12 @@ def _of_bundle(folder: Path, network: Network) -> dict[str, Tensor]:
     for name, layer in network.named_modules():
         if isinstance(layer, MapConv):  # exported as a convolution for each map; before version 6 as one
             names = [f"{PREFIX}{name}.{index}.weight" for index in range(len(layer.outputs))]
-            if all(part in values for part in names):
-                state[f"{name}.weight"] = _joined(values[part] for part in names)
-                # Biases of zero are not exported.
-                state[f"{name}.bias"] = _joined(biases.get(part, np.zeros(len(values[part]))) for part in names)
+            if any(part in values for part in names):
+                # Maps that the decoder does not read are not exported, nor are biases of zero.
+                new = torch.split(layer.weight.detach(), list(layer.outputs))
+                own = {part: weight.numpy() for part, weight in zip(names, new, strict=True)}
+                state[f"{name}.weight"] = _joined((own | values)[part] for part in names)
+                state[f"{name}.bias"] = _joined(biases.get(part, np.zeros(len(own[part]))) for part in names)
                 continue
         if isinstance(layer, nn.Conv2d):
             bias = biases.get(f"{PREFIX}{name}.weight")
