@@ -31,6 +31,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]:
         return infer(backend, canvas, views)
 
     monkeypatch.setattr(OpenVinoBackend, "infer", counting)
+    monkeypatch.setattr("service.parsing.turned.SURE", 0.0)  # no further inferences
     return calls
 
 

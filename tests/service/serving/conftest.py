@@ -31,7 +31,8 @@ class Gate:
 
 
 @pytest.fixture
-def gated(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle, Gate]]:
+def gated(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, Lifecycle, Gate]]:
+    monkeypatch.setattr("service.parsing.turned.SURE", 0.0)  # one inference an image
     with running(settings.model_copy(update={"queue_limit": 2, "detail": "fast"})) as (client, lifecycle):
         parser, _ = lifecycle.serving()
         gate = Gate(parser.backend)
