@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.contours import enlarge
 from model.id_runs import PART_MASK, PERSON_SHIFT
 from model.letterbox import Letterbox
+from model.raw_prediction import RawPrediction
 
 TALL = 200.0  # pixels of the fine canvas: of taller people the coarse canvas knows more
 SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
@@ -27,11 +27,11 @@ Points = NDArray[np.float32]
 
 
 def unite(
-    coarse: CanvasPeople,
-    fine: CanvasPeople,
+    coarse: RawPrediction,
+    fine: RawPrediction,
     box_coarse: Letterbox,
     box_fine: Letterbox,
-) -> CanvasPeople:
+) -> RawPrediction:
     """The people of both canvases in the frame of the fine one.
 
     People of similar pose are one person, taken whole from the coarse canvas if taller than `TALL`, else from the fine
@@ -96,7 +96,7 @@ def match_greedily(similarity: Float, least: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _contained(people: CanvasPeople, slot: int, other: CanvasPeople, others: list[int]) -> bool:
+def _contained(people: RawPrediction, slot: int, other: RawPrediction, others: list[int]) -> bool:
     """Whether most of a person's pixels are those of one of `others`, slots of the other canvas.
 
     Of somebody without pixels, no.
@@ -105,11 +105,11 @@ def _contained(people: CanvasPeople, slot: int, other: CanvasPeople, others: lis
     return bool(pixels.sum()) and max((int(pixels[i + 1]) for i in others), default=0) > CONTAINED * pixels.sum()
 
 
-def _count(people: CanvasPeople) -> int:
+def _count(people: RawPrediction) -> int:
     return int((people.person_score > 0).sum())
 
 
-def _to_fine(people: CanvasPeople, own: Letterbox, fine: Letterbox, size: tuple[int, ...]) -> CanvasPeople:
+def _to_fine(people: RawPrediction, own: Letterbox, fine: Letterbox, size: tuple[int, ...]) -> RawPrediction:
     """`people` in the frame of another canvas of the same image: points exactly, maps with smooth contours."""
     keypoints = people.keypoints.copy()
     x, y = own.to_image(keypoints[..., 0], keypoints[..., 1])
@@ -122,8 +122,8 @@ def _to_fine(people: CanvasPeople, own: Letterbox, fine: Letterbox, size: tuple[
 
 
 def _painted(
-    coarse: CanvasPeople, fine: CanvasPeople, of_coarse: list[int], of_fine: list[int], overflow: int
-) -> CanvasPeople:
+    coarse: RawPrediction, fine: RawPrediction, of_coarse: list[int], of_fine: list[int], overflow: int
+) -> RawPrediction:
     """The people of these slots, by falling score; those of the fine canvas are painted over the others."""
     chosen = [(coarse, slot) for slot in of_coarse] + [(fine, slot) for slot in of_fine]
     chosen.sort(key=lambda pair: -float(pair[0].person_score[pair[1]]))
@@ -138,7 +138,7 @@ def _painted(
         part_scores[new] = source.part_score[slot]
         names[id(source)][slot + 1] = new + 1
     below, above = names[id(coarse)][coarse.person_map], names[id(fine)][fine.person_map]
-    return CanvasPeople(
+    return RawPrediction(
         part_map=np.where(above > 0, fine.part_map, np.where(below > 0, coarse.part_map, 0)).astype(np.uint8),
         person_map=np.where(above > 0, above, below).astype(np.uint8),
         keypoints=keypoints,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.canvas_people import CanvasPeople
 from model.manifest import Size
+from model.raw_prediction import RawPrediction
 from model.taxonomy import Taxonomy
 from training.data.samples import Sample, UInt8
 from training.inference.predictors import Parse
@@ -17,10 +17,10 @@ from training.transforms.augment import letterbox
 SLOTS = 8
 
 
-def nobody(canvas: UInt8, taxonomy: Taxonomy) -> CanvasPeople:
+def nobody(canvas: UInt8, taxonomy: Taxonomy) -> RawPrediction:
     """What a parser says that finds nobody."""
     size = canvas.shape[:2]
-    return CanvasPeople(
+    return RawPrediction(
         part_map=np.zeros(size, np.uint8),
         person_map=np.zeros(size, np.uint8),
         keypoints=np.zeros((SLOTS, len(taxonomy.joint_names), 3), np.float32),

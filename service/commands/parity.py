@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from model.canvas_people import CanvasPeople
 from model.cpu import cpu_name
 from model.manifest import GRAPH, PARITY, SAMPLE, Manifest, read_bundle
+from model.raw_prediction import RawPrediction
 from service.commands.inputs import UsageError, find_inputs
 from service.images.header import ImageError, open_image, read_file
 from service.parsing.loading import served_levels
@@ -108,7 +108,7 @@ def _cell(value: float | None, form: str) -> str:
 
 class _Answers(NamedTuple):
     runtime: str
-    people: list[CanvasPeople]  # of every case at every level
+    people: list[RawPrediction]  # of every case at every level
 
 
 def _answers(

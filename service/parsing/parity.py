@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, PARITY, Manifest
+from model.raw_prediction import RawPrediction
 from model.two_scales import SAME, match_greedily, pose_similarity
 
 
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
     of_one_alone: int  # joints of matched people that only one of the two has
 
 
-def compare(expected: CanvasPeople, found: CanvasPeople) -> Difference:
+def compare(expected: RawPrediction, found: RawPrediction) -> Difference:
     """Compare an answer with the reference's. People may come in another order: scores may be nearly equal."""
     count, own = int((expected.person_score > 0).sum()), int((found.person_score > 0).sum())
     pairs = match_greedily(pose_similarity(expected.keypoints[:count], found.keypoints[:own]), SAME)

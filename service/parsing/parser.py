@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.canvases import best_canvas
 from model.contours import enlarge
 from model.id_runs import IdRuns
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
+from model.raw_prediction import RawPrediction
 from model.two_scales import unite
 from service.images.decoding import decode, fit_canvas
 from service.images.header import Header, read_header
@@ -50,7 +50,7 @@ class Parsed:
     letterbox: Letterbox
     detail: str
     size_canvas: Size
-    output: CanvasPeople
+    output: RawPrediction
     placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
     warnings: tuple[str, ...] = ()  # about the file, or that it is turned
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GOLDEN, Manifest
+from model.raw_prediction import RawPrediction
 from service.runtimes.types import Backend, BackendError
 
 # Of the pixels. A network in bf16 moves some at contours and borders: 0.6 to 3 % were measured, most on small canvases.
@@ -16,7 +16,7 @@ from service.runtimes.types import Backend, BackendError
 AGREEMENT = 0.9
 
 
-def check_contract(output: CanvasPeople, size_canvas: tuple[int, int], manifest: Manifest) -> None:
+def check_contract(output: RawPrediction, size_canvas: tuple[int, int], manifest: Manifest) -> None:
     """Raise BackendError if shapes, types or ranges are not those of the graph contract."""
     people, parts = manifest.decoder.max_people, len(manifest.taxonomy.part_names)
     expected = {

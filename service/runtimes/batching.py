@@ -12,7 +12,7 @@ from threading import Condition, Lock, Thread
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
+from model.raw_prediction import RawPrediction
 from service.runtimes.types import BatchBackend, Size
 
 PAYS = 0.8  # a photo of a full batch takes at most this share of the time of a photo alone
@@ -23,7 +23,7 @@ REPETITIONS = 3
 class _Waiting:
     canvas: NDArray[np.uint8]
     since: float = field(default_factory=time.perf_counter)
-    answer: Future[CanvasPeople] = field(default_factory=Future)
+    answer: Future[RawPrediction] = field(default_factory=Future)
 
 
 class BatchingBackend:
@@ -42,7 +42,7 @@ class BatchingBackend:
         self._changed = Condition()
         Thread(target=self._serve, name="batches", daemon=True).start()
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         if views > 1 or canvas.shape[:2] not in self._sizes:
             with self._device:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
+from model.raw_prediction import RawPrediction
 from service.runtimes.cuda_memory import Cuda
 from service.runtimes.onnxruntime import has_provider, open_session
 from service.runtimes.types import BackendError
@@ -66,11 +66,11 @@ class CudaBackend:
         # A graph whose outputs have one photo for any input takes its copies for views of one photo (TTA).
         self.max_batch = 1 if self._session.get_outputs()[0].shape[0] == 1 else MAX_BATCH
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
-        return CanvasPeople.first_of(self._run(canvas[None].repeat(views, 0)))
+        return RawPrediction.first_of(self._run(canvas[None].repeat(views, 0)))
 
-    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[CanvasPeople]:
+    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
         """Run canvases uint8 [B, H, W, 3] of B photos, filled up to a power of two."""
         return split(self._run(filled(canvases)), len(canvases))
 
@@ -128,6 +128,6 @@ def filled(canvases: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([canvases, canvases[-1:].repeat(missing, 0)]) if missing else canvases
 
 
-def split(tensors: Tensors, count: int) -> list[CanvasPeople]:
+def split(tensors: Tensors, count: int) -> list[RawPrediction]:
     """Copy the first `count` photos of a batch."""
-    return [CanvasPeople.first_of({n: t[i : i + 1] for n, t in tensors.items()}) for i in range(count)]
+    return [RawPrediction.first_of({n: t[i : i + 1] for n, t in tensors.items()}) for i in range(count)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
+from model.raw_prediction import RawPrediction
 from service.runtimes.types import BackendError
 
 CPU = "CPUExecutionProvider"
@@ -26,10 +26,10 @@ class OnnxRuntimeBackend:
         self._session = open_session(graph, [CPU], threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         values = self._session.run(self._outputs, {"image": canvas[None].repeat(views, 0)})
-        return CanvasPeople.first_of(dict(zip(self._outputs, values, strict=True)))
+        return RawPrediction.first_of(dict(zip(self._outputs, values, strict=True)))
 
 
 def open_session(graph: Path, providers: Sequence[Any], threads: int = 0) -> Any:

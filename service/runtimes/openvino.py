@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.cpu import supports_bf16
 from model.openvino import ov, split_model
+from model.raw_prediction import RawPrediction
 from service.runtimes.types import BackendError
 
 DECODERS = 1  # compiled for one canvas each, beside the one for all: 95 MB each
@@ -82,7 +82,7 @@ class OpenVinoBackend:
         any_size = compiled(decoder, "f32", SNIPPETS_MODE="DISABLE")
         self._decode = _Decoder(decoder, any_size, lambda model: compiled(model, "f32"))
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         tensors: Tensors = {"image": canvas[None].repeat(views, 0)}
         if self._network is not None:
@@ -104,11 +104,11 @@ class _Decoder:
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
 
-    def __call__(self, tensors: Tensors) -> CanvasPeople:
+    def __call__(self, tensors: Tensors) -> RawPrediction:
         shape = tensors["image"].shape
         self._recent.append(shape)
         fixed = self._fixed.get(shape)
-        people = CanvasPeople.first_of(_run(fixed or self._any_size, tensors))
+        people = RawPrediction.first_of(_run(fixed or self._any_size, tensors))
         if fixed is None and not (self._compiling and self._compiling.is_alive()):
             counts = Counter(self._recent)
             pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._fixed)}  # what time goes with
@@ -120,12 +120,12 @@ class _Decoder:
                 self._compiling.start()
         return people
 
-    def _add(self, tensors: Tensors, expected: CanvasPeople, instead_of: Shape | None) -> None:
+    def _add(self, tensors: Tensors, expected: RawPrediction, instead_of: Shape | None) -> None:
         model = self._model.clone()
         names = [next(n for n in port.get_names() if n in tensors) for port in model.inputs]
         model.reshape({name: ov.PartialShape(list(tensors[name].shape)) for name in names})
         request = self._compile(model)
-        found = CanvasPeople.first_of(_run(request, tensors))
+        found = RawPrediction.first_of(_run(request, tensors))
         same = np.mean((found.part_map == expected.part_map) & (found.person_map == expected.person_map))
         if same < MATCH:
             log.warning("the decoder for %s gives another answer: not used", tensors["image"].shape)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.manifest import ENGINES, GRAPH
+from model.raw_prediction import RawPrediction
 from service.runtimes.cuda import CudaBackend, Tensors, cuda_provider, filled, split
 from service.runtimes.cuda_memory import Cuda
 from service.runtimes.onnxruntime import has_provider
@@ -72,11 +72,11 @@ class TensorRtBackend:
         self.max_batch = 1 if one_photo else max(most[0] for _, _, most in self._profiles)
         self._shapes: dict[tuple[int, ...], _Bound] = {}
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
-        return CanvasPeople.first_of(self._run(canvas[None].repeat(views, 0)))
+        return RawPrediction.first_of(self._run(canvas[None].repeat(views, 0)))
 
-    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[CanvasPeople]:
+    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
         """Run canvases uint8 [B, H, W, 3] of B photos, filled up to a power of two."""
         return split(self._run(filled(canvases)), len(canvases))
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
+from model.raw_prediction import RawPrediction
 
 Size = tuple[int, int]  # height, width
 
@@ -23,7 +23,7 @@ class Backend(Protocol):
     precision: str  # of the network; the decoder is always f32
     parallel: int  # how many threads may call `infer` at a time
 
-    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; with horizontal-flip TTA if `views` is 2."""
         ...
 
@@ -34,6 +34,6 @@ class BatchBackend(Backend, Protocol):
 
     max_batch: int  # 1: the graph takes one photo at a time
 
-    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[CanvasPeople]:
+    def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
         """Run canvases uint8 [B, H, W, 3] of B photos, each seen once, 1 <= B <= max_batch."""
         ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.letterbox import letterbox_geometry
+from model.raw_prediction import RawPrediction
 from model.two_scales import TALL, pose_similarity, unite
 from tests.model.decoder.ideal_maps import standing_person
 
@@ -18,7 +18,7 @@ SLOTS = 6
 Person = tuple[float, float, float, float]  # x, y of the middle and height in pixels of the image, score
 
 
-def people(size: tuple[int, int], *persons: Person, part: int = 1, shift: float = 0.0) -> CanvasPeople:
+def people(size: tuple[int, int], *persons: Person, part: int = 1, shift: float = 0.0) -> RawPrediction:
     """What a parser says of these people on a canvas of `size`: their boxes as masks, moved by `shift` pixels."""
     scale = size[0] / IMAGE[0]
     part_map, person_map = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
@@ -31,10 +31,10 @@ def people(size: tuple[int, int], *persons: Person, part: int = 1, shift: float 
         region = np.s_[max(int(y0), 0) : int(y1) + 1, max(int(x0), 0) : int(x1) + 1]
         part_map[region], person_map[region] = part, slot + 1
         scores[slot], part_scores[slot, part - 1] = score, 0.5
-    return CanvasPeople(part_map, person_map, keypoints, scores, part_scores, 0)
+    return RawPrediction(part_map, person_map, keypoints, scores, part_scores, 0)
 
 
-def united(coarse: CanvasPeople, fine: CanvasPeople) -> CanvasPeople:
+def united(coarse: RawPrediction, fine: RawPrediction) -> RawPrediction:
     return unite(coarse, fine, BOX_COARSE, BOX_FINE)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.canvas_people import CanvasPeople
 from model.canvases import best_canvas
 from model.contours import enlarge
 from model.id_runs import PART_MASK, PERSON_SHIFT
 from model.letterbox import Letterbox
 from model.manifest import Size
+from model.raw_prediction import RawPrediction
 from model.two_scales import unite
 from training.data.samples import Float32, Sample, UInt8
 from training.inference.predictors import Parse, Scales
@@ -20,7 +20,7 @@ from training.transforms.augment import letterbox
 
 @dataclass(frozen=True)
 class Prediction:
-    """A parser's m people in an image. Maps [H, W] as in `CanvasPeople`, points in image pixels."""
+    """A parser's m people in an image. Maps [H, W] as in `RawPrediction`, points in image pixels."""
 
     part_map: UInt8
     person_map: UInt8  # 0 nobody, i = row i-1
@@ -34,7 +34,7 @@ def parse_image(parse: Parse, sample: Sample, scales: Scales) -> Prediction:
     return to_image(*parse_scales(parse, sample, scales), sample.size)
 
 
-def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPeople, Letterbox]:
+def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[RawPrediction, Letterbox]:
     """Return the people in the frame of the finest scale's canvas, and the position of the image in it."""
     fitted = [letterbox(sample, best_canvas(sample.size, canvases)) for canvases in scales]
     found = [(parse(canvas.image), box) for canvas, box in fitted]
@@ -44,7 +44,7 @@ def parse_scales(parse: Parse, sample: Sample, scales: Scales) -> tuple[CanvasPe
     return unite(coarse, fine, box_coarse, box_fine), box_fine
 
 
-def to_image(people: CanvasPeople, box: Letterbox, size_image: Size) -> Prediction:
+def to_image(people: RawPrediction, box: Letterbox, size_image: Size) -> Prediction:
     """Map the filled slots of a canvas to the image, with smoothed contours as in the service; points are clamped."""
     count = int((people.person_score > 0).sum())
     height, width = size_image

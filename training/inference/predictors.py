@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES, SCALES, TTA_PASSES
 from model.checkpoint import load_parser
 from model.config import apply_overrides
@@ -17,10 +16,11 @@ from model.errors import InputError
 from model.manifest import GRAPH, MANIFEST, Size, read_bundle
 from model.onnxruntime import ort
 from model.parser import HumanParser
+from model.raw_prediction import RawPrediction
 from model.taxonomy import Taxonomy
 from training.data.samples import UInt8
 
-Parse = Callable[[UInt8], CanvasPeople]  # of a canvas [H, W, 3]
+Parse = Callable[[UInt8], RawPrediction]  # of a canvas [H, W, 3]
 Scales = Sequence[Sequence[Size]]  # the canvases to choose from: of one scale, or of a coarse and a fine one
 
 
@@ -60,7 +60,7 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
     """
     device = next(parser.parameters()).device
 
-    def parse(canvas: UInt8) -> CanvasPeople:
+    def parse(canvas: UInt8) -> RawPrediction:
         with torch.inference_mode():
             people = parser(torch.from_numpy(canvas[None].repeat(views, 0)).to(device))
         return first_canvas(people)
@@ -68,9 +68,9 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
     return parse
 
 
-def first_canvas(people: People) -> CanvasPeople:
+def first_canvas(people: People) -> RawPrediction:
     """Convert the prediction for the first canvas of a batch to arrays."""
-    return CanvasPeople.first_of({name: value.cpu().numpy() for name, value in people._asdict().items()})
+    return RawPrediction.first_of({name: value.cpu().numpy() for name, value in people._asdict().items()})
 
 
 def _open_bundle(folder: Path, detail: str) -> Predictor:
@@ -78,9 +78,9 @@ def _open_bundle(folder: Path, detail: str) -> Predictor:
     views = manifest.views_at(detail)
     session = ort.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
 
-    def parse(canvas: UInt8) -> CanvasPeople:
-        values = session.run(list(CanvasPeople._fields), {"image": canvas[None].repeat(views, 0)})
-        return CanvasPeople.first_of(dict(zip(CanvasPeople._fields, values, strict=True)))
+    def parse(canvas: UInt8) -> RawPrediction:
+        values = session.run(list(RawPrediction._fields), {"image": canvas[None].repeat(views, 0)})
+        return RawPrediction.first_of(dict(zip(RawPrediction._fields, values, strict=True)))
 
     scales = _scales(manifest.canvases, manifest.scales, detail)
     return Predictor(f"{manifest.name} {manifest.version}", "bundle", manifest.taxonomy, scales, parse)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, PARITY, read_bundle
+from model.raw_prediction import RawPrediction
 from service.cli import main
 from service.commands.parity import TILE, crowd
 from service.parsing.parity import compare, read_parity, summary
@@ -19,14 +19,14 @@ from tests.bundles import figure_bundle
 PERSON = np.array([[10, 10, 0.9], [10, 50, 0.9], [30, 30, 0.9], [0, 0, 0]], np.float32)
 
 
-def people(*shifts: int) -> CanvasPeople:
+def people(*shifts: int) -> RawPrediction:
     """Of the same pose at several places, each on 20 x 20 pixels of part 1."""
     keypoints, scores = np.zeros((4, 4, 3), np.float32), np.zeros(4, np.float32)
     person_map = np.zeros((64, 512), np.uint8)
     for slot, shift in enumerate(shifts):
         keypoints[slot], scores[slot] = PERSON + [shift, 0, 0] * (PERSON[:, 2:] > 0), 0.9
         person_map[20:40, shift : shift + 20] = slot + 1
-    return CanvasPeople((person_map > 0).astype(np.uint8), person_map, keypoints, scores, np.zeros((4, 1)), 0)
+    return RawPrediction((person_map > 0).astype(np.uint8), person_map, keypoints, scores, np.zeros((4, 1)), 0)
 
 
 def test_people_in_another_order_are_the_same() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH, Manifest, read_bundle
+from model.raw_prediction import RawPrediction
 from service.parsing.loading import choose_detail, load_parser, served_levels
 from service.runtimes import choice
 from service.runtimes.openvino import OpenVinoBackend
@@ -70,7 +70,7 @@ class Wrong:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def infer(self, canvas: np.ndarray, views: int) -> CanvasPeople:
+    def infer(self, canvas: np.ndarray, views: int) -> RawPrediction:
         return self._backend.infer(np.zeros_like(canvas), views)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
+from model.raw_prediction import RawPrediction
 from service.parsing.loading import load_parser
 from service.runtimes.openvino import OpenVinoBackend
 from service.settings import Settings
@@ -26,7 +26,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]:
     calls = []
     infer = OpenVinoBackend.infer
 
-    def counting(backend: OpenVinoBackend, canvas: np.ndarray, views: int = 1) -> CanvasPeople:
+    def counting(backend: OpenVinoBackend, canvas: np.ndarray, views: int = 1) -> RawPrediction:
         calls.append((canvas.shape[:2], views))
         return infer(backend, canvas, views)
 

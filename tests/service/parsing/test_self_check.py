@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GOLDEN, GRAPH, read_bundle
+from model.raw_prediction import RawPrediction
 from service.parsing.loading import load_parser
 from service.parsing.self_check import check_contract, check_golden
 from service.runtimes.openvino import OpenVinoBackend
@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.bundles import figure_bundle, write_manifest
 
 
-def outputs(bundle: Path) -> CanvasPeople:
+def outputs(bundle: Path) -> RawPrediction:
     return OpenVinoBackend(bundle / GRAPH).infer(np.zeros((64, 96, 3), dtype=np.uint8))
 
 

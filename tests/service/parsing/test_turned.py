@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.canvas_people import CanvasPeople
 from model.letterbox import letterbox_geometry
+from model.raw_prediction import RawPrediction
 from service.images.decoding import fit_canvas
 from service.parsing.turned import TURNS, turned_warnings
 
@@ -22,14 +22,14 @@ class Upright:
     def __init__(self, sure: float, doubtful: float = 0.0) -> None:
         self.sure, self.doubtful, self.seen = sure, doubtful, 0
 
-    def infer(self, canvas: np.ndarray, views: int = 1) -> CanvasPeople:
+    def infer(self, canvas: np.ndarray, views: int = 1) -> RawPrediction:
         self.seen += 1
         red = (canvas[..., 0] > 200) & (canvas[..., 2] < 50)
         blue = (canvas[..., 2] > 200) & (canvas[..., 0] < 50)
         upright = np.argwhere(red)[:, 0].mean() < np.argwhere(blue)[:, 0].mean() - 20
         score = np.array([self.sure if upright else self.doubtful, 0], np.float32)
         nothing = np.zeros((2, *canvas.shape[:2]), np.uint8)
-        return CanvasPeople(*nothing, np.zeros((2, 3, 3), np.float32), score, np.zeros((2, 4), np.float32), 0)
+        return RawPrediction(*nothing, np.zeros((2, 3, 3), np.float32), score, np.zeros((2, 4), np.float32), 0)
 
 
 def warnings(backend: Upright, turn: Image.Transpose | None) -> tuple[str, ...]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.letterbox import letterbox_geometry
+from model.raw_prediction import RawPrediction
 from service.images.header import Header
 from service.parsing.parser import Parsed
 
@@ -21,5 +21,5 @@ def parsed() -> Parsed:
     keypoints = np.zeros((4, 14, 3), dtype=np.float32)
     keypoints[0, :2] = [(35, 30, 0.9), (35, 60, 0.9)]
     keypoints[1, :2] = [(85, 30, 0.9), (85, 60, 0.9)]
-    output = CanvasPeople(part_map, person_map, keypoints, np.array([0.9, 0.8, 0, 0], np.float32), np.zeros((4, 6)), 0)
+    output = RawPrediction(part_map, person_map, keypoints, np.array([0.9, 0.8, 0, 0], np.float32), np.zeros((4, 6)), 0)
     return Parsed(Header("PNG", "RGB", 1, SIZE), letterbox_geometry(SIZE, CANVAS), "fast", CANVAS, output)

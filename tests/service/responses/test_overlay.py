@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from model.canvas_people import CanvasPeople
 from model.colors import person_color
+from model.raw_prediction import RawPrediction
 from model.taxonomy import PASCAL_PERSON_PART
 from service.parsing.parser import Parsed
 from service.responses.overlay import overlay
@@ -46,5 +46,5 @@ def test_a_shrunk_photo_looks_the_same(parsed: Parsed) -> None:
 
 
 def test_without_people_the_overlay_is_the_photo(parsed: Parsed) -> None:
-    nobody = CanvasPeople(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
+    nobody = RawPrediction(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
     assert (draw(replace(parsed, output=nobody)) == 90).all()

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH
 from model.onnxruntime import ort
+from model.raw_prediction import RawPrediction
 from service.runtimes import cuda, cuda_memory, tensorrt
 from service.runtimes.cuda import CudaBackend, open_cuda
 from service.runtimes.onnxruntime import OnnxRuntimeBackend, has_provider
@@ -79,7 +79,7 @@ def canvases(count: int) -> np.ndarray:
     return batch
 
 
-def expected(bundle: Path, batch: np.ndarray) -> list[CanvasPeople]:
+def expected(bundle: Path, batch: np.ndarray) -> list[RawPrediction]:
     backend = OnnxRuntimeBackend(bundle / GRAPH)
     return [backend.infer(canvas) for canvas in batch]
 

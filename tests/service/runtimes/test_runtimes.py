@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.manifest import GRAPH
+from model.raw_prediction import RawPrediction
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OFTEN, OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
@@ -24,8 +24,8 @@ def figure_canvas(size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
-def check_equal(a: CanvasPeople, b: CanvasPeople, tolerance: float = 0.0) -> None:
-    for name, x, y in zip(CanvasPeople._fields, a, b, strict=True):
+def check_equal(a: RawPrediction, b: RawPrediction, tolerance: float = 0.0) -> None:
+    for name, x, y in zip(RawPrediction._fields, a, b, strict=True):
         assert np.allclose(x, y, rtol=0, atol=tolerance), name
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
 from model.letterbox import letterbox_geometry
 from model.network import Network
+from model.raw_prediction import RawPrediction
 from model.taxonomy import DENSEPOSE_COCO
 from tests import oracles
 from tests.bundles import figure_bundle, figure_photo
@@ -35,7 +35,7 @@ T = DENSEPOSE_COCO
 FAST = [CANVASES["fast"]]
 
 
-def nobody(canvas: UInt8) -> CanvasPeople:
+def nobody(canvas: UInt8) -> RawPrediction:
     """A parser that finds nobody."""
     return oracles.nobody(canvas, T)
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
+from model.raw_prediction import RawPrediction
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
 from tests.oracles import nobody, oracle
@@ -109,7 +109,7 @@ def test_a_parser_that_confuses_sides_of_flipped_images_is_detected(confused: di
 def test_the_same_pixels_are_parsed_once(dataset: FolderDataset) -> None:
     gt_valid: list[bytes] = []
 
-    def parse(canvas: UInt8) -> CanvasPeople:
+    def parse(canvas: UInt8) -> RawPrediction:
         gt_valid.append(canvas.tobytes())
         return nobody(canvas, T)
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import load_parser
 from model.config import DecoderConfig
@@ -19,6 +18,7 @@ from model.errors import InputError
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps, decoder_inputs
 from model.openvino import ov, split_model
+from model.raw_prediction import RawPrediction
 from model.taxonomy import Taxonomy
 from training.data.samples import Float32, UInt8
 from training.inference.predictors import first_canvas
@@ -62,7 +62,7 @@ class Stages(ABC):
         """Wait until all calls are finished."""
 
     @abstractmethod
-    def people(self, outputs: Any) -> CanvasPeople:
+    def people(self, outputs: Any) -> RawPrediction:
         """Convert the output of `decoder` or `whole` for the first canvas."""
 
     def keep(self, outputs: Any) -> Any:
@@ -73,7 +73,7 @@ class Stages(ABC):
     def from_labels(self, maps: dict[str, Float32]) -> Any:
         """Convert head maps by name to the input of `decoder`."""
 
-    def parse(self, canvas: UInt8) -> CanvasPeople:
+    def parse(self, canvas: UInt8) -> RawPrediction:
         """Return the people of one canvas [H, W, 3]."""
         return self.people(self.whole(self.put(canvas[None])))
 
@@ -111,7 +111,7 @@ class TorchStages(Stages):
     def wait(self) -> None:  # noqa: D102
         synchronize(self._device)
 
-    def people(self, outputs: People) -> CanvasPeople:  # noqa: D102
+    def people(self, outputs: People) -> RawPrediction:  # noqa: D102
         return first_canvas(outputs)
 
     def from_labels(self, maps: dict[str, Float32]) -> HeadMaps:  # noqa: D102
@@ -159,8 +159,8 @@ class OpenVinoStages(Stages):
     def wait(self) -> None:
         """Calls return when they are done."""
 
-    def people(self, outputs: dict[str, NDArray[Any]]) -> CanvasPeople:  # noqa: D102
-        return CanvasPeople.first_of(outputs)
+    def people(self, outputs: dict[str, NDArray[Any]]) -> RawPrediction:  # noqa: D102
+        return RawPrediction.first_of(outputs)
 
     def from_labels(self, maps: dict[str, Float32]) -> dict[str, Float32]:  # noqa: D102
         return maps

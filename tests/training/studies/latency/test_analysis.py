@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from model.canvas_people import CanvasPeople
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
 from model.cpu import cpu_name
 from model.maps import HeadMaps
 from model.network import Network
+from model.raw_prediction import RawPrediction
 from model.taxonomy import DENSEPOSE_COCO
 from service.settings import DEFAULT_BUNDLE
 from tests.bundles import figure_bundle
@@ -113,12 +113,12 @@ def test_the_largest_person_is_cropped_with_its_labels(tmp_path: Path) -> None:
     spot = (fitted.people == 1) & (np.arange(512)[:, None] < fitted.boxes[0, 1] + 9)
     own[2:4, 500:503] = True  # and a few pixels far away
 
-    def parse(canvas: np.ndarray) -> CanvasPeople:
+    def parse(canvas: np.ndarray) -> RawPrediction:
         np.testing.assert_array_equal(canvas, fitted.image)
         values = {"part_map": np.where(own | spot, fitted.parts, 0), "person_map": (spot + 2 * own).astype(np.uint8)}
         values["keypoints"], values["person_score"] = fitted.keypoints, np.float32([0.9, 0.8])
         values["part_score"] = np.zeros((2, len(T.part_names)), np.float32)
-        return CanvasPeople(**values, overflow=0)
+        return RawPrediction(**values, overflow=0)
 
     person = cut_person(tmp_path / "two.png", parse, CANVASES["high"][2:3], T)
     x0, y0, x1, y1 = scene.boxes[1]

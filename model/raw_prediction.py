@@ -12,7 +12,7 @@ from model.id_runs import PERSON_SHIFT, Ids
 from model.letterbox import Letterbox
 
 
-class CanvasPeople(NamedTuple):
+class RawPrediction(NamedTuple):
     """The people of one canvas of H x W pixels: P person slots, K joints, C parts."""
 
     part_map: NDArray[np.uint8]  # [H, W], 0 background, 1..C
@@ -23,7 +23,7 @@ class CanvasPeople(NamedTuple):
     overflow: int  # people, or joints of a class, beyond those that the graph can hold
 
     @classmethod
-    def first_of(cls, tensors: Mapping[str, NDArray[Any]]) -> CanvasPeople:
+    def first_of(cls, tensors: Mapping[str, NDArray[Any]]) -> RawPrediction:
         """Copy the first image of a batch of named output tensors: a runtime may use its memory again."""
         first = {name: tensors[name][0].copy() for name in cls._fields}
         return cls(**{**first, "overflow": int(first["overflow"])})
