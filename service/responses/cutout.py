@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from typing import Literal
-
 import numpy as np
 from PIL import Image, ImageFilter
 
-from service.images.stamp import stamp
 from service.parsing.parser import Parsed
 from service.problems import invalid_parameter
 
@@ -32,13 +28,3 @@ def cutout(image: Image.Image, parsed: Parsed, person: int | None) -> Image.Imag
     picture.paste(image, mask=alpha.point(lambda value: 255 if value else 0))
     picture.putalpha(alpha)
     return picture
-
-
-def encoded_cutout(picture: Image.Image, media_type: Literal["image/png", "image/webp"]) -> bytes:
-    """Encode a cut-out as a file; PNG is exact, WebP a tenth of its size."""
-    file = io.BytesIO()
-    if media_type == "image/png":
-        picture.save(file, "PNG", compress_level=1, exif=stamp())
-    else:
-        picture.save(file, "WEBP", quality=90, method=2, exif=stamp())
-    return file.getvalue()

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from service.images.decoding import decode
 from service.parsing.parser import ImageParser, Parsed
 from service.responses.coco_dataset import coco_dataset, coco_panoptic
-from service.responses.cutout import cutout, encoded_cutout
+from service.responses.cutout import cutout
 from service.responses.label_maps import encoded, panoptic_png, parts_png, people_png
 from service.responses.label_studio import label_studio_task
 from service.responses.overlay import overlay
@@ -59,7 +59,7 @@ def encode_response(
     if form.layer == "cutout":
         image = decode(data, parsed.header, at_least=parsed.header.size_image).image
         picture = cutout(image, parsed, form.person)
-        return encoded_cutout(picture, "image/webp" if form.media_type == "image/webp" else "image/png")
+        return encoded(picture, "image/webp" if form.media_type == "image/webp" else "image/png", webp_quality=90)
     return encoded(overlay_of(parser, parsed, data), "image/webp" if form.media_type == "image/webp" else "image/jpeg")
 
 

@@ -1,4 +1,4 @@
-"""Encodes responses as image files: exact label maps, and overlays."""
+"""Encodes responses as image files: exact label maps, overlays and cut-outs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from model.taxonomy import RGB, Taxonomy
 from service.images.stamp import stamp
 
 MAX_PEOPLE_COLORS = 255
+ImageType = Literal["image/jpeg", "image/png", "image/webp"]
 
 
 def parts_png(runs: IdRuns, taxonomy: Taxonomy) -> bytes:
@@ -33,27 +34,23 @@ def panoptic_png(runs: IdRuns) -> bytes:
     ids = runs.painted()
     rgb = np.zeros((*ids.shape, 3), dtype=np.uint8)
     rgb[..., 0], rgb[..., 1] = ids & PART_MASK, ids >> PERSON_SHIFT
-    return _png(Image.fromarray(rgb))
+    return encoded(Image.fromarray(rgb), "image/png")
 
 
-def encoded(picture: Image.Image, media_type: Literal["image/jpeg", "image/webp"]) -> bytes:
-    """Encode an overlay as a file."""
+def encoded(picture: Image.Image, media_type: ImageType, webp_quality: int = 85) -> bytes:
+    """Encode a picture as a file; PNG is exact."""
     file = io.BytesIO()
     if media_type == "image/jpeg":
         picture.save(file, "JPEG", quality=90, exif=stamp())
+    elif media_type == "image/webp":
+        picture.save(file, "WEBP", quality=webp_quality, method=2, exif=stamp())
     else:
-        picture.save(file, "WEBP", quality=85, method=2, exif=stamp())
+        # Label maps shrink well at any level; this one is five times faster.
+        picture.save(file, "PNG", compress_level=1, exif=stamp())
     return file.getvalue()
 
 
 def _indexed_png(ids: NDArray[np.uint16], palette: tuple[RGB, ...]) -> bytes:
     image = Image.fromarray(ids.astype(np.uint8), mode="P")
     image.putpalette([0, 0, 0, *(value for rgb in palette for value in rgb)])
-    return _png(image)
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    # Label maps shrink well at any level; this one is five times faster.
-    image.save(file, "PNG", compress_level=1, exif=stamp())
-    return file.getvalue()
+    return encoded(image, "image/png")
