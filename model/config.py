@@ -41,6 +41,7 @@ class ModelConfig:
     backbone_blocks: int = 12  # DINOv2 only: how many transformer blocks run; the four levels are spread over them
     hidden_dim: int = 128  # channels of every pyramid level and head
     projection: Projection = "warped"  # rows 1-4 of Table 4; "warped" is the paper's method (Eqs. 3-6)
+    pyramid_blocks: int = 0  # residual blocks on each of X_2, X_3 and X_4, for all heads; 0: none, as in the paper
     refinement_dim: int = 0  # channels of a last stage that corrects all maps together; 0: none, as in the paper
     pose_prior: bool = False  # pose maps start at the backbone's own prediction (MoveNet); False: as in the paper
 

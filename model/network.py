@@ -24,6 +24,7 @@ RADIUS_CELLS = 8.0  # offsets are learnt in units of the voting radius, so that 
 BODY_CELLS = 16.0  # and ways from a center to its joints in units of about half a body
 # Logit that joints, limbs and centers start from: else the first steps only unlearn "maybe everywhere".
 RARE = -3.0
+EXPANSION = 4  # channels inside a residual block, over those outside
 
 
 class Network(nn.Module):
@@ -55,6 +56,10 @@ class Network(nn.Module):
         self.backbone = build_backbone(config)
         self.feature_scale = nn.ModuleList([FeatureScale(channels) for channels in self.backbone.channels])
         self.lateral = nn.ModuleList([nn.Conv2d(channels, width, 1) for channels in self.backbone.channels])
+        coarse = len(self.backbone.channels) - 1
+        self.pyramid_blocks = nn.ModuleList(
+            [nn.Sequential(*(ResidualBlock(width) for _ in range(config.pyramid_blocks))) for _ in range(coarse)]
+        )
         self.part_head = PyramidHead(width)
         self.part_logits = nn.Conv2d(width, self.parts + 1, 1)
         self.projection = ProjectionField(width, config.projection)
@@ -85,8 +90,9 @@ class Network(nn.Module):
     def pyramid(self, features: Sequence[Tensor]) -> list[Tensor]:
         """X_1..X_4 of Eq. 1 from the backbone's: [B, W_, H/4, W/4] down to [B, W_, H/32, W/32]."""
         levels = [lateral(x) for lateral, x in zip(self.lateral, features, strict=True)]
-        for fine in (2, 1, 0):
-            levels[fine] = levels[fine] + upsample(levels[fine + 1])
+        for level in (3, 2, 1):
+            levels[level] = self.pyramid_blocks[level - 1](levels[level])
+            levels[level - 1] = levels[level - 1] + upsample(levels[level])
         return levels
 
     def normalized(self, image: Tensor) -> Tensor:
@@ -196,6 +202,26 @@ class PyramidHead(nn.Module):
         for fine in (2, 1, 0):
             x = self.stage[fine](torch.cat([upsample(x), self.skip[fine](levels[fine])], dim=1))
         return x
+
+
+class ResidualBlock(nn.Module):
+    """Adds what a 5x5 neighborhood says to each cell. It starts at zero: the network computes what it did without.
+
+    Differs from the paper, whose ResNet-101 has layers enough; a mobile backbone's pyramid has few, and at stride 8 and
+    coarser they cost little.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.features = SeparableConv(width, EXPANSION * width)
+        self.project = nn.Conv2d(EXPANSION * width, width, 1)
+        for parameter in self.project.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w], changed."""
+        out: Tensor = x + self.project(self.features(x))
+        return out
 
 
 class Refinement(nn.Module):

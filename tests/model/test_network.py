@@ -78,6 +78,21 @@ def test_an_image_does_not_depend_on_its_batch_mates() -> None:
             assert torch.equal(a[0], b[0])
 
 
+def test_residual_blocks_start_without_effect_and_learn() -> None:
+    image = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
+    plain, deep = Network(small()).eval(), Network(small(pyramid_blocks=2)).eval()
+    deep.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(deep(image), plain(image), rtol=0, atol=0)
+    blocks = deep.pyramid_blocks
+    for parameter in blocks.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    maps, fields = deep.train().forward_with_levels(image)
+    assert not torch.equal(maps.part_logits, plain(image).part_logits)
+    sum(x.square().sum() for x in (*maps, *fields)).backward()  # type: ignore[union-attr]
+    assert all(p.grad is not None and p.grad.any() for p in blocks.parameters())
+    assert [len(level) for level in blocks] == [2, 2, 2]  # type: ignore[arg-type]
+
+
 def test_a_refinement_corrects_every_map_of_the_decoder() -> None:
     torch.manual_seed(3)
     network = Network(small(refinement_dim=16)).eval()

@@ -28,20 +28,37 @@ def default_weights() -> TrainConfig:
                 input_size=(512, 512),
             ),
         ),
-        model=ModelConfig(backbone="movenet_multipose", hidden_dim=64, refinement_dim=128, pose_prior=True),
+        model=ModelConfig(
+            backbone="movenet_multipose", hidden_dim=64, pyramid_blocks=2, refinement_dim=128, pose_prior=True
+        ),
         decoder=DecoderConfig(
             radius=16.0, peak_window=3, keypoint_threshold=0.3, limb_threshold=0.15, person_threshold=0.05,
             center_weight=0.5, fill_score=0.05,
         ),
         input_size=(384, 384),
-        backbone_lr_mult=0.2,
+        backbone_lr_mult=0.15,
         frozen_stages=3,
         offset_loss_weight=3.0,
         scale=(0.6, 2.0),
-        rotation=15.0,
+        rotation=20.0,
+        color_jitter=0.4,
         synthetic_fraction=0.0,
-        pseudo_label_fraction=0.3,
+        pseudo_label_fraction=0.4,
+        copy_paste_prob=0.2,
     )  # fmt: skip
+
+
+def default_weights_gpu() -> TrainConfig:
+    """Train the default bundle with batches of 192, for a GPU of 80 GiB with 16 CPU cores: half an hour on an H100."""
+    stages = (
+        Stage(steps=5000, learning_rate=4e-3, lr_schedule="cosine", warmup_steps=150),
+        Stage(
+            steps=600, learning_rate=1e-3, lr_schedule="cosine", warmup_steps=50, matching=True, input_size=(512, 512)
+        ),
+    )
+    return replace(
+        default_weights(), stages=stages, batch_size=192, ema_decay=0.999, precision="bfloat16", num_workers=15
+    )
 
 
 def fine_tuning() -> TrainConfig:
@@ -50,7 +67,7 @@ def fine_tuning() -> TrainConfig:
         Stage(epochs=9, learning_rate=3e-4, lr_schedule="cosine", warmup_steps=50),
         Stage(epochs=1, learning_rate=6e-5, lr_schedule="cosine", warmup_steps=5, matching=True),
     )
-    return replace(default_weights(), stages=stages, pseudo_label_fraction=1.0)
+    return replace(default_weights(), stages=stages, pseudo_label_fraction=1.0, copy_paste_prob=0.0)
 
 
 def paper_mhp_v2() -> TrainConfig:
@@ -154,6 +171,9 @@ def _ablation(change: Change) -> Callable[[], TrainConfig]:
     return lambda: change(paper_mhp_v2())
 
 
-_ALL = (default_weights, fine_tuning, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part, short, smoke)
+_ALL = (
+    default_weights, default_weights_gpu, fine_tuning, paper_mhp_v2, paper_densepose_coco, paper_pascal_person_part,
+    short, smoke,
+)  # fmt: skip
 RECIPES: dict[str, Callable[[], TrainConfig]] = {recipe.__name__: recipe for recipe in _ALL}
 RECIPES |= {name: _ablation(change) for name, (_, change) in ABLATIONS.items()}

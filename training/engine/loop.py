@@ -134,6 +134,7 @@ def _train(
         last = step == schedule.steps
         where = {"step": step, "epoch": step / schedule.epoch_steps, "lr": rate}
         if step % LOG_EVERY == 0 or last:
+            take_step.check()
             means = recent.read()
             if log is not None:
                 bar.set_postfix_str(log.step(where, means, objective.criterion.weights()))
@@ -148,6 +149,7 @@ def _train(
                     grid.save(run / f"preview-{step:06d}.jpg", quality=88)
                 log.epoch(where, means, metrics)
         if processes.is_main and (last or time.monotonic() - saved > config.checkpoint_interval_s):
+            take_step.check()
             checkpoint.save(step)
             saved = time.monotonic()
     bar.close()

@@ -22,11 +22,10 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 
     def update(average: Tensors, weights: Tensors, steps: Tensor | int) -> None:
         kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        for mean, now in zip(average, weights, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - kept)
-            else:
-                mean.copy_(now)  # counters
+        if average[0].is_floating_point():  # torch hands over tensors of one type
+            torch._foreach_lerp_(average, weights, 1 - kept)  # one kernel on a GPU; torch's own average does the same
+        else:
+            torch._foreach_copy_(average, weights)  # counters
 
     return update
 

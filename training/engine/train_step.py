@@ -26,6 +26,7 @@ class TrainStep:
         self.config, self.optimizer, self.processes = config, optimizer, processes
         self.network = objective.network
         self.levels = 1 if config.model.projection == "direct" else 4
+        self.losses = torch.zeros((), device=processes.device)  # since the last check
         self.objective: ModelWithLoss | DistributedDataParallel = objective
         if processes.world_size > 1:
             devices = [processes.device] if processes.device.type == "cuda" else None
@@ -34,7 +35,7 @@ class TrainStep:
     def __call__(self, parts: Sequence[Batch], rate: float, stage: Stage) -> dict[str, Tensor]:
         """Update the weights with the batches of this process. Returns their part of each loss, and the gradient norm.
 
-        Raises InputError if a loss is not finite.
+        Does not wait for a GPU: there, `check` finds a loss that is not finite. On a CPU this raises as `check` does.
         """
         device, processes = self.processes.device, self.processes
         backbone_lr_mult = self.config.backbone_lr_mult if stage.backbone_lr_mult is None else stage.backbone_lr_mult
@@ -51,11 +52,9 @@ class TrainStep:
         for i, part in enumerate(parts):
             with self._exchange(last=i == len(parts) - 1):
                 total, losses = self.objective(part, counts, stage.matching, share)
-                if not total.isfinite():
-                    raise InputError(
-                        f"the loss is {float(total.detach())}: continue from the last checkpoint, "
-                        "with a lower learning rate or precision=float32"
-                    )
+                self.losses += total.detach()
+                if device.type == "cpu":  # where nothing waits for it, and gradients of warped NaNs crash torch
+                    self.check()
                 (
                     total * processes.world_size
                 ).backward()  # gradients of processes are averaged; here they must be added
@@ -64,6 +63,15 @@ class TrainStep:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         return {**values, "grad_norm": norm / processes.world_size}
+
+    def check(self) -> None:
+        """Raise InputError if a loss since the last call was not finite."""
+        if not self.losses.isfinite():
+            raise InputError(
+                f"the loss is {float(self.losses)}: continue from the last checkpoint, "
+                "with a lower learning rate or precision=float32"
+            )
+        self.losses.zero_()
 
     def _exchange(self, last: bool) -> AbstractContextManager[None]:
         """Synchronize gradients between processes only in the last pass of a step."""

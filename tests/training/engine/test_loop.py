@@ -217,11 +217,12 @@ def test_the_command_reports_errors(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_moving_average_forgets_the_untrained_weights() -> None:
-    average, update = [torch.zeros(1), torch.tensor(0)], moving_average(0.998)
+    average, counter, update = [torch.zeros(1)], [torch.tensor(0)], moving_average(0.998)
     for step in range(200):
-        update(average, [torch.ones(1), torch.tensor(step)], step)
+        update(average, [torch.ones(1)], step)
+        update(counter, [torch.tensor(step)], step)
     assert average[0] > 0.999
-    assert average[1] == 199
+    assert counter[0] == 199
     slow = [torch.zeros(1)]
     moving_average(0.998)(slow, [torch.ones(1)], 10**6)
     assert slow[0] == pytest.approx(0.002, rel=1e-3)
