@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """Build an engine beside the graph; 2 if this machine cannot."""
     parser = argparse.ArgumentParser(prog="python -m export tensorrt", description=__doc__)
     parser.add_argument("bundle", type=Path, help="folder that python -m export wrote")
-    parser.add_argument("--batch", type=int, default=1, help="most photos at once")
+    parser.add_argument("--batch", type=int, default=1, help="most images at once")
     chosen = parser.parse_args(arguments)
     try:
         print(write_engine(chosen.bundle, chosen.batch))

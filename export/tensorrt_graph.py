@@ -1,7 +1,7 @@
 """A bundle's graph in the form that TensorRT takes: equal people, other operators.
 
 TensorRT cannot scatter with addition, and takes bytes at inputs and outputs alone. The decoder has no weights, so it is
-traced anew with dense votes and joined to the network of `parser.onnx`. Unlike there, a batch is of different photos,
+traced anew with dense votes and joined to the network of `parser.onnx`. Unlike there, a batch is of different images,
 each seen once. The decoder is this version's: where another version exported the bundle, their people may differ.
 """
 
@@ -63,7 +63,7 @@ def decoder_graph(manifest: Manifest) -> ModelProto:
     }  # fmt: skip
     size = [side // STRIDE for side in TRACE_CANVAS]
     maps = tuple(torch.zeros(TRACE_VIEWS, *channels[name], *size) for name in manifest.decoder_inputs)
-    cells, photos = CANVAS_MULTIPLE // STRIDE, torch.export.Dim("photos", min=1, max=64)
+    cells, images = CANVAS_MULTIPLE // STRIDE, torch.export.Dim("images", min=1, max=64)
     height, width = (cells * torch.export.Dim(name, min=2, max=64) for name in ("height_cells", "width_cells"))
     program = torch.onnx.export(
         _Decoder(manifest).eval(),
@@ -72,7 +72,7 @@ def decoder_graph(manifest: Manifest) -> ModelProto:
         opset_version=OPSET,
         input_names=list(manifest.decoder_inputs),
         output_names=list(People._fields),
-        dynamic_shapes={"maps": tuple({0: photos, m.ndim - 2: height, m.ndim - 1: width} for m in maps)},
+        dynamic_shapes={"maps": tuple({0: images, m.ndim - 2: height, m.ndim - 1: width} for m in maps)},
         optimize=True,
         verbose=False,
     )
@@ -90,7 +90,7 @@ def _network(model: ModelProto, names: tuple[str, ...]) -> ModelProto:
     """The graph up to the tensors `names`, without its views; a Cast alone reads its bytes, a Shape their sizes."""
     graph = model.graph
     first = next(node for node in graph.node if node.op_type == "Transpose")  # of `Network.normalized`
-    pixels = helper.make_tensor_value_info(first.input[0], TensorProto.UINT8, ["photos", "height", "width", 3])
+    pixels = helper.make_tensor_value_info(first.input[0], TensorProto.UINT8, ["images", "height", "width", 3])
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
     graph.value_info.extend([pixels, *ends])
     network = Extractor(model).extract_model([pixels.name], list(names))

@@ -20,7 +20,7 @@ SINGLE_PASS = tuple(detail for detail in CANVASES if detail not in TTA_PASSES an
 
 
 def best_canvas(size_image: Size, canvases: Sequence[Size]) -> Size:
-    """The canvas that shows the photo at the largest scale; of equals the smallest."""
+    """The canvas that shows the image at the largest scale; of equals the smallest."""
 
     def merit(size: Size) -> tuple[float, int]:
         scale = min(size[0] / size_image[0], size[1] / size_image[1])

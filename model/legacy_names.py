@@ -60,6 +60,8 @@ METRICS = {
     "nobody_found": "true_negative_rate",
     "people_found_there": "negative_false_positives",
 }
+# Columns and notes of what `humanparse batch` writes: a run that an earlier version began goes on.
+BATCH = {"photos": "images"}
 
 
 def current(value: Any, names: Mapping[str, str]) -> Any:

@@ -10,9 +10,9 @@ LETTERBOX_COLOR = (124, 116, 104)  # RGB of the bars: the ImageNet mean, which n
 
 
 class Letterbox(NamedTuple):
-    """A photo fitted into a canvas without distortion, centred between two bars.
+    """An image fitted into a canvas without distortion, centred between two bars.
 
-    `height` and `width` are the resized photo's, in canvas pixels; its top left pixel is (`offset_x`, `offset_y`).
+    `height` and `width` are the resized image's, in canvas pixels; its top left pixel is (`offset_x`, `offset_y`).
     `scale_x` and `scale_y` are exactly resized / original, hence differ by the rounding to whole pixels.
     """
 
@@ -24,7 +24,7 @@ class Letterbox(NamedTuple):
     scale_y: float
 
     def to_canvas(self, x_image: Coordinate, y_image: Coordinate) -> tuple[Coordinate, Coordinate]:
-        """Canvas coordinates of a photo's point; a pixel's centre is at integers in both frames."""
+        """Canvas coordinates of an image's point; a pixel's centre is at integers in both frames."""
         return (
             (x_image + 0.5) * self.scale_x - 0.5 + self.offset_x,
             (y_image + 0.5) * self.scale_y - 0.5 + self.offset_y,
@@ -51,7 +51,7 @@ def letterbox_geometry(size_image: tuple[int, int], size_canvas: tuple[int, int]
     """
     (h, w), (h_canvas, w_canvas) = size_image, size_canvas
     if min(h, w, h_canvas, w_canvas) <= 0:
-        raise ValueError(f"a photo of {h}x{w} cannot be fitted into {h_canvas}x{w_canvas}: sides must be positive")
+        raise ValueError(f"an image of {h}x{w} cannot be fitted into {h_canvas}x{w_canvas}: sides must be positive")
     scale = min(h_canvas / h, w_canvas / w)
     height = min(max(int(h * scale + 0.5), 1), h_canvas)
     width = min(max(int(w * scale + 0.5), 1), w_canvas)

@@ -19,7 +19,7 @@ from model.taxonomy import Taxonomy
 
 FORMAT = 1  # raised when a field changes its meaning; a service reads exactly one format
 MANIFEST, GRAPH, CARD = "manifest.json", "parser.onnx", "MODEL_CARD.md"
-SAMPLE = "sample.jpg"  # a photo that may be shared, for benchmarks and first tries
+SAMPLE = "sample.jpg"  # an image that may be shared, for benchmarks and first tries
 GOLDEN = "golden.npz"  # optional: a canvas and its maps for each level of detail, to check a runtime against
 # Made by the machine that serves, hence unlisted in the manifest.
 ENGINES = "engines"  # folder: files NAME.PRECISION.engine, each for one GPU and TensorRT version
@@ -37,13 +37,13 @@ class Manifest:
     """Metadata of a bundle, for a service that has not run it yet.
 
     `canvases` lists, for each level of detail from coarse to fine, the canvas sizes (height, width) of about equal
-    area that a photo may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
+    area that an image may be letterboxed into; the graph accepts any multiple of 32, these are the tested ones.
     `scales` names, for each level that is united from two others, the coarse and the fine one (`model.two_scales`).
     `views` says at which of these levels the network sees a canvas twice, as it is and in a mirror; at others once.
     `decoder_inputs` names the tensors inside the graph where the network ends and the decoder begins: a runtime that
     computes the network in a lower precision cuts there, because the decoder must stay float32.
     `accuracy` is what the evaluation measured; `data` and `weights_licence` say what the weights may be used for.
-    `data_licenses` counts the photos that they learned from by licence, where the training recorded it.
+    `data_licenses` counts the images that they learned from by licence, where the training recorded it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The whole method as one module: photos in, people out. Training differentiates it, export traces it."""
+"""The whole method as one module: images in, people out. Training differentiates it, export traces it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HumanParser(nn.Module):
 
         V is 1, or 2 for the same pixels twice, of which the second are seen in a mirror.
 
-        Differs from the paper, which sees every photo once.
+        Differs from the paper, which sees every image once.
         """
         return self.decode(self.network(stack_flipped(image)))
 

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         None, description="folder for what runtimes compile: a second start takes seconds; unset: nothing is kept"
     )
     batch_delay_seconds: Seconds = Field(
-        0.002, description="on a GPU: how long an idle one waits for more photos to run together; 0: not at all"
+        0.002, description="on a GPU: how long an idle one waits for more images to run together; 0: not at all"
     )
     threads: int = Field(0, ge=0, description="CPU threads of the backend; 0: its own choice")
 

@@ -36,7 +36,7 @@ def color(person: int, part: int) -> tuple[int, int, int]:
     return (220, green, 40) if person == 1 else (40, green, 220)
 
 
-def figure_photo(size: tuple[int, int], *figures: tuple[int, int, tuple[int, int, int, int]]) -> np.ndarray:
+def figure_image(size: tuple[int, int], *figures: tuple[int, int, tuple[int, int, int, int]]) -> np.ndarray:
     """An RGB image [height, width, 3] with rectangles: (person, part, (x1, y1, x2, y2)) on black."""
     image = np.zeros((*size, 3), dtype=np.uint8)
     for person, part, (x1, y1, x2, y2) in figures:
@@ -56,7 +56,7 @@ def figure_bundle(folder: Path, *, name: str = "figures", scales: dict[str, tupl
     session = ort.InferenceSession(folder / GRAPH, providers=["CPUExecutionProvider"])
     golden = {}
     for detail, sizes in CANVASES.items():
-        canvas = figure_photo(sizes[0], (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))
+        canvas = figure_image(sizes[0], (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))
         part_map, person_map = session.run(["part_map", "person_map"], {"image": canvas[None]})
         golden |= {
             f"{detail}_image": canvas,

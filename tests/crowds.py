@@ -1,6 +1,6 @@
-"""Photos of several people that may be shared: scikit-image's astronaut (NASA, public domain), tiled.
+"""Images of several people that may be shared: scikit-image's astronaut (NASA, public domain), tiled.
 
-`python -m tests.crowds PATH` writes the gallery of six as a 1080p JPEG: the default bundle's sample photo.
+`python -m tests.crowds PATH` writes the gallery of six as a 1080p JPEG: the default bundle's sample image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def gallery(columns: int = 3, rows: int = 2, size: tuple[int, int] = SIZE) -> Im
     person = Image.fromarray(skimage.data.astronaut())
     for index in range(columns * rows):
         view = person if index % 2 == 0 else person.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        zoom = 1.0 - 0.04 * index  # of the photo's width that is shown
+        zoom = 1.0 - 0.04 * index  # of the image's width that is shown
         shown = (round(512 * zoom), round(512 * zoom * height / width))  # width, height
         left = round((512 - shown[0]) / 2) if index % 2 else round((512 - shown[0]) / 3)
         tile = view.crop((left, 0, left + shown[0], shown[1])).resize((width, height), Image.Resampling.LANCZOS)

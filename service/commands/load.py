@@ -25,16 +25,16 @@ class LoadError(RuntimeError):
 
 @dataclass(frozen=True)
 class Load:
-    """A kind of load: `clients` that send one photo after the other, or, with `rate`, photos at even intervals."""
+    """A kind of load: `clients` that send one image after the other, or, with `rate`, images at even intervals."""
 
     url: str
     image: Path
     clients: int
-    rate: float | None  # photos a second, whatever comes back
+    rate: float | None  # images a second, whatever comes back
     seconds: float
     deadline_ms: int | None
     back_off: float | None  # seconds until a refused client tries again; None: what Retry-After says
-    expect: bool  # wait for 100 Continue before the photo is sent
+    expect: bool  # wait for 100 Continue before the image is sent
     key: str | None
 
 
@@ -86,17 +86,17 @@ def load(asked: Load) -> str:
 
 
 async def _load(asked: Load) -> dict[str, object]:
-    photo = image_1080p(asked.image)
+    image = image_1080p(asked.image)
     url = urlsplit(asked.url)
     connections = _Connections(url.hostname or "127.0.0.1", url.port or 80)
-    head = _head(asked, url.netloc, len(photo))
+    head = _head(asked, url.netloc, len(image))
     answers: list[Answer] = []
 
     async def attempt() -> Answer:
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                status, headers, _ = await connections.send(head, photo, asked.expect)
+                status, headers, _ = await connections.send(head, image, asked.expect)
         except (OSError, EOFError):  # TimeoutError is an OSError
             status, headers = 0, {}
         answer = Answer(status, time.perf_counter() - begun, float(headers.get("retry-after", 1)))

@@ -1,4 +1,4 @@
-"""Compares every runtime of this machine with ONNX Runtime in float32, on photos, crowds and adversarial inputs."""
+"""Compares every runtime of this machine with ONNX Runtime in float32, on images, crowds and adversarial inputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 def measure_parity(images: Sequence[str], settings: Settings) -> dict[str, Any]:
     """Return a report for JSON: how far each runtime is from the reference, by kind of input, all levels together.
 
-    Without `images` the bundle's sample is the photo. Levels are those that the settings serve, or the one they name.
+    Without `images` the bundle's sample is the image. Levels are those that the settings serve, or the one they name.
     Raises UsageError for what is no image, BackendError where ONNX Runtime is not installed.
     """
     manifest = read_bundle(settings.bundle)
@@ -122,39 +122,39 @@ def _answers(
 
 def gather(images: Sequence[str], max_bytes: int) -> list[Case]:
     """The images, crowds tiled from them, and adversarial inputs. Raises UsageError for what is no image."""
-    files, photos = [], []
+    files, decoded = [], []
     for one in find_inputs(images, recursive=False):
         if one.path is None:
             raise UsageError("images come from files: name them, or a folder")
         try:
             with one.path.open("rb") as file:
                 files.append(read_file(file, max_bytes))
-            photos.append(ImageOps.exif_transpose(open_image(files[-1])).convert("RGB"))
+            decoded.append(ImageOps.exif_transpose(open_image(files[-1])).convert("RGB"))
         except (ImageError, OSError) as error:
             raise UsageError(f"{one.name}: {error}") from error
     return [
         *(Case("photos", data) for data in files),
-        *(Case("crowds", _png(crowd(photos, grid))) for grid in GRIDS),
-        *(Case("adversarial", _png(image)) for image in adversarial(photos[0])),
+        *(Case("crowds", _png(crowd(decoded, grid))) for grid in GRIDS),
+        *(Case("adversarial", _png(image)) for image in adversarial(decoded[0])),
     ]
 
 
-def crowd(photos: Sequence[Image.Image], grid: int) -> Image.Image:
-    """`grid` x `grid` tiles of the photos in turn, every other one mirrored."""
+def crowd(images: Sequence[Image.Image], grid: int) -> Image.Image:
+    """`grid` x `grid` tiles of the images in turn, every other one mirrored."""
     sheet = Image.new("RGB", (TILE[0] * grid, TILE[1] * grid))
     for index in range(grid * grid):
-        tile = ImageOps.fit(photos[index % len(photos)], TILE)
+        tile = ImageOps.fit(images[index % len(images)], TILE)
         row, column = divmod(index, grid)
         sheet.paste(ImageOps.mirror(tile) if (row + column) % 2 else tile, (column * TILE[0], row * TILE[1]))
     return sheet
 
 
-def adversarial(photo: Image.Image) -> list[Image.Image]:
-    """Noise, constant colors, stripes of one pixel, a mirrored photo (ties), extreme aspect ratios, tiny images."""
+def adversarial(image: Image.Image) -> list[Image.Image]:
+    """Noise, constant colors, stripes of one pixel, a mirrored image (ties), extreme aspect ratios, tiny images."""
     noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     stripes = np.zeros_like(noise)
     stripes[::2] = 255
-    half = photo.crop((0, 0, max(photo.width // 2, 1), photo.height))
+    half = image.crop((0, 0, max(image.width // 2, 1), image.height))
     ties = Image.new("RGB", (2 * half.width, half.height))
     ties.paste(half)
     ties.paste(ImageOps.mirror(half), (half.width, 0))
@@ -163,7 +163,7 @@ def adversarial(photo: Image.Image) -> list[Image.Image]:
     return [
         *(Image.fromarray(array) for array in (noise, *constant, stripes, stripes.transpose(1, 0, 2))),
         ties,
-        *(photo.resize(size) for size in sizes),
+        *(image.resize(size) for size in sizes),
     ]
 
 

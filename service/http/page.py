@@ -24,7 +24,7 @@ HEADERS = {
 
 
 def router(bundle: Path) -> APIRouter:
-    """Return the routes of the page; the sample photo is the bundle's."""
+    """Return the routes of the page; the sample image is the bundle's."""
     routes = APIRouter(include_in_schema=False)
     files = {**FILES, SAMPLE: bundle / SAMPLE}
 

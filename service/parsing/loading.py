@@ -52,12 +52,12 @@ def load_parser(settings: Settings) -> ImageParser:
 
 
 def _batching(backend: Backend, manifest: Manifest, detail: str, settings: Settings) -> Backend:
-    """Let photos of the default level run in batches, where the runtime takes them and they take less time so."""
+    """Let images of the default level run in batches, where the runtime takes them and they take less time so."""
     if not isinstance(backend, BatchBackend):
         return backend
     sizes = {size for name in manifest.scales_of(detail) for size in manifest.canvases[name]}
     paying = [size for size in sorted(sizes) if batching_pays(backend, size)]
-    log.info("batches of up to %d photos pay on %d of %d canvases", backend.max_batch, len(paying), len(sizes))
+    log.info("batches of up to %d images pay on %d of %d canvases", backend.max_batch, len(paying), len(sizes))
     return BatchingBackend(backend, paying, settings.batch_delay_seconds) if paying else backend
 
 

@@ -1,8 +1,8 @@
 """Tells whether an image in which nobody is found for certain is probably turned: the network knows upright people.
 
-Measured with version 6 of the default weights on 18 photos, 16 of them with people, at `fast`: no upright one gets the
+Measured with version 6 of the default weights on 18 images, 16 of them with people, at `fast`: no upright one gets the
 warning, and 4 of them cost the extra inferences. Turned by 90, 180 or 270 degrees, 17 of 48 with people get it, 16 with
-the right remedy. `SURE` and `MARGIN` were chosen on these photos.
+the right remedy. `SURE` and `MARGIN` were chosen on these images.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.raw_prediction import RawPrediction
 from service.runtimes.types import BatchBackend, Size
 
-PAYS = 0.8  # a photo of a full batch takes at most this share of the time of a photo alone
+PAYS = 0.8  # an image of a full batch takes at most this share of the time of an image alone
 REPETITIONS = 3
 
 
@@ -83,7 +83,7 @@ class BatchingBackend:
 
 
 def batching_pays(backend: BatchBackend, size: Size) -> bool:
-    """Whether a photo in a full batch takes clearly less time than alone, on canvases of a size."""
+    """Whether an image in a full batch takes clearly less time than alone, on canvases of a size."""
     if backend.max_batch == 1:
         return False
     canvases = np.random.default_rng(0).integers(0, 256, (backend.max_batch, *size, 3), dtype=np.uint8)

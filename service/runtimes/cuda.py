@@ -63,7 +63,7 @@ class CudaBackend:
             self._session = open_session(graph, fallback)
         self._cuda = cuda or Cuda()
         self._shapes: dict[tuple[int, ...], _Bound] = {}
-        # A graph whose outputs have one photo for any input takes its copies for views of one photo (TTA).
+        # A graph whose outputs have one image for any input takes its copies for views of one image (TTA).
         self.max_batch = 1 if self._session.get_outputs()[0].shape[0] == 1 else MAX_BATCH
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
@@ -71,7 +71,7 @@ class CudaBackend:
         return RawPrediction.first_of(self._run(canvas[None].repeat(views, 0)))
 
     def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
-        """Run canvases uint8 [B, H, W, 3] of B photos, filled up to a power of two."""
+        """Run canvases uint8 [B, H, W, 3] of B images, filled up to a power of two."""
         return split(self._run(filled(canvases)), len(canvases))
 
     def _run(self, canvases: NDArray[np.uint8]) -> Tensors:
@@ -129,5 +129,5 @@ def filled(canvases: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def split(tensors: Tensors, count: int) -> list[RawPrediction]:
-    """Copy the first `count` photos of a batch."""
+    """Copy the first `count` images of a batch."""
     return [RawPrediction.first_of({n: t[i : i + 1] for n, t in tensors.items()}) for i in range(count)]

@@ -68,8 +68,8 @@ class TensorRtBackend:
         self._runtime, self._engine = runtime, engine  # an engine must not outlive its runtime
         self._names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._profiles = [engine.get_tensor_profile_shape("image", i) for i in range(engine.num_optimization_profiles)]
-        one_photo = engine.get_tensor_shape("part_map")[0] == 1  # its copies are views of one photo (TTA)
-        self.max_batch = 1 if one_photo else max(most[0] for _, _, most in self._profiles)
+        one_image = engine.get_tensor_shape("part_map")[0] == 1  # its copies are views of one image (TTA)
+        self.max_batch = 1 if one_image else max(most[0] for _, _, most in self._profiles)
         self._shapes: dict[tuple[int, ...], _Bound] = {}
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
@@ -77,7 +77,7 @@ class TensorRtBackend:
         return RawPrediction.first_of(self._run(canvas[None].repeat(views, 0)))
 
     def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
-        """Run canvases uint8 [B, H, W, 3] of B photos, filled up to a power of two."""
+        """Run canvases uint8 [B, H, W, 3] of B images, filled up to a power of two."""
         return split(self._run(filled(canvases)), len(canvases))
 
     def _run(self, canvases: NDArray[np.uint8]) -> Tensors:

@@ -32,8 +32,8 @@ class Backend(Protocol):
 class BatchBackend(Backend, Protocol):
     """A runtime that also takes canvases of one size together, one batch at a time."""
 
-    max_batch: int  # 1: the graph takes one photo at a time
+    max_batch: int  # 1: the graph takes one image at a time
 
     def infer_batch(self, canvases: NDArray[np.uint8]) -> list[RawPrediction]:
-        """Run canvases uint8 [B, H, W, 3] of B photos, each seen once, 1 <= B <= max_batch."""
+        """Run canvases uint8 [B, H, W, 3] of B images, each seen once, 1 <= B <= max_batch."""
         ...

@@ -1,4 +1,4 @@
-"""Parses an archive of photos into Parquet files, on one machine or many, and goes on where a run has stopped."""
+"""Parses an archive of images into Parquet files, on one machine or many, and goes on where a run has stopped."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Job:
 
     sources: tuple[str, ...]
     out: str
-    shard_size: int = 128  # photos, of files in folders; a tar or a row group of Parquet is a shard anyway
+    shard_size: int = 128  # images, of files in folders; a tar or a row group of Parquet is a shard anyway
     image_column: str = "image"
 
 
 def run_batch(job: Job, engine: Engine, settings: Settings) -> int:
     """Write a row a person into `job.out`, in shards; those that are done are skipped.
 
-    The sources are listed once: a run that goes on has the photos of the first one. Returns the exit status: 130 after
-    Ctrl-C, else 0; photos that could not be parsed are rows. Raises UsageError, and OSError if `out` cannot be written.
+    The sources are listed once: a run that goes on has the images of the first one. Returns the exit status: 130 after
+    Ctrl-C, else 0; images that could not be parsed are rows. Raises UsageError, and OSError if `out` cannot be written.
     """
     output = Output(job.out)
     plan = Plan.read(output) if output.has(PLAN) else _make_plan(job, engine, output, settings)
@@ -54,7 +54,7 @@ def run_batch(job: Job, engine: Engine, settings: Settings) -> int:
         return INTERRUPTED
     manifest = _manifest(plan, output)
     output.write(MANIFEST, json.dumps(manifest, indent=1).encode())
-    _say("{photos} photos, {people} people, {errors} photos that could not be parsed".format(**manifest))
+    _say("{images} images, {people} people, {errors} images that could not be parsed".format(**manifest))
     return 0
 
 
@@ -88,12 +88,12 @@ def _as_planned(plan: Plan, settings: Settings) -> Settings:
 
 
 def _with_progress(done: Iterator[Done], plan: Plan, before: int) -> Iterator[Done]:
-    """Show photos, their rate and the time left; where tars hide their number, as the shards so far have it."""
+    """Show images, their rate and the time left; where tars hide their number, as the shards so far have it."""
     left = plan.shards - before
-    known = plan.photos() if not before else None
-    with tqdm(total=known, unit="photo", disable=not left) as bar:
+    known = plan.images() if not before else None
+    with tqdm(total=known, unit="image", disable=not left) as bar:
         for number, one in enumerate(done, start=1):
-            bar.update(one.photos)
+            bar.update(one.images)
             if known is None:
                 bar.total = round(bar.n * left / number)
             yield one
@@ -105,13 +105,13 @@ def _manifest(plan: Plan, output: Output) -> dict[str, Any]:
         raise OSError(f"{len(missing)} shards are not there: --out must be one place for every machine of the cluster")
     with ThreadPoolExecutor(READERS) as pool:
         shards = list(pool.map(lambda number: _shard(output, number, sizes[number]), range(plan.shards)))
-    totals = {name: sum(shard[name] for shard in shards) for name in ("photos", "people", "errors")}
+    totals = {name: sum(shard[name] for shard in shards) for name in ("images", "people", "errors")}
     return plan.notes | totals | {"shards": shards}
 
 
 def _shard(output: Output, number: int, size: int) -> dict[str, Any]:
     notes = output.notes(number)
-    return {"file": shard_name(number), "bytes": size, **{k: notes[k] for k in ("photos", "people", "errors")}}
+    return {"file": shard_name(number), "bytes": size, **{k: notes[k] for k in ("images", "people", "errors")}}
 
 
 def _say(message: str) -> None:

@@ -8,7 +8,7 @@ import os
 import ray
 
 ADDRESS = "RAY_ADDRESS"
-OBJECT_STORE_BYTES = 128 * 2**20  # photos do not pass through it
+OBJECT_STORE_BYTES = 128 * 2**20  # images do not pass through it
 # For the processes of a cluster that is started from here; elsewhere, who starts the nodes sets these.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to its makers otherwise

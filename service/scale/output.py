@@ -1,6 +1,6 @@
 """Keeps a batch's output folder, here or in an object store, such that a run that was stopped can go on.
 
-OUT/plan.parquet      written first: which photos each shard has, and by which model
+OUT/plan.parquet      written first: which images each shard has, and by which model
 OUT/people/N.parquet  shard N, under this name once it is whole
 OUT/manifest.json     written last: a folder that has it is complete
 """
@@ -18,22 +18,23 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model.legacy_names import BATCH, current
 from service.commands.results import write_together
 from service.scale.sources import Unit
 from service.scale.table import NOTES, read_notes
 
 PLAN, MANIFEST, PEOPLE = "plan.parquet", "manifest.json", "people"
 SHARD = re.compile(r"(\d{6,})\.parquet")
-PLAN_SCHEMA = pa.schema({"uri": pa.string(), "row_group": pa.int32(), "photos": pa.int64()})
+PLAN_SCHEMA = pa.schema({"uri": pa.string(), "row_group": pa.int32(), "images": pa.int64()})
 
 
 class Done(NamedTuple):
     """What became of a shard."""
 
     shard: int
-    photos: int
+    images: int
     people: int
-    errors: int  # photos that could not be parsed
+    errors: int  # images that could not be parsed
 
 
 class Output:
@@ -72,7 +73,7 @@ class Output:
     def notes(self, shard: int) -> dict[str, Any]:
         """Return the notes of a shard that is done."""
         with self.open(shard_name(shard)) as file:
-            return read_notes(file)
+            return dict(current(read_notes(file), BATCH))
 
 
 def shard_name(shard: int) -> str:
@@ -81,7 +82,7 @@ def shard_name(shard: int) -> str:
 
 
 class Plan:
-    """Which photos each shard has, and `notes` on what else its rows depend on. One row group is a shard."""
+    """Which images each shard has, and `notes` on what else its rows depend on. One row group is a shard."""
 
     def __init__(self, data: bytes) -> None:
         self._file = pq.ParquetFile(io.BytesIO(data))
@@ -107,9 +108,9 @@ class Plan:
 
     def units(self, shard: int) -> list[Unit]:
         """Return what a shard reads."""
-        return [Unit(**row) for row in self._file.read_row_group(shard).to_pylist()]
+        return [Unit(**row) for row in current(self._file.read_row_group(shard).to_pylist(), BATCH)]
 
-    def photos(self) -> int | None:
-        """Return the number of photos; None if there are tars, which nobody has read yet."""
-        counts = self._file.read(columns=["photos"]).column("photos")
+    def images(self) -> int | None:
+        """Return the number of images; None if there are tars, which nobody has read yet."""
+        counts = self._file.read(columns=[*BATCH, *BATCH.values()]).column(0)
         return None if counts.null_count else sum(counts.to_pylist())

@@ -1,4 +1,4 @@
-"""Parses one shard of photos into one Parquet file."""
+"""Parses one shard of images into one Parquet file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.responses.encoding import build_response
 from service.responses.schemas import UntimedResponse
 from service.runtimes.types import BackendError
 from service.scale.output import Done, Output, Plan, shard_name
-from service.scale.sources import Photo, photos_of
+from service.scale.sources import SourceImage, images_of
 from service.scale.table import Row, error_row, rows_of, to_parquet
 from service.settings import Settings
 
 A = TypeVar("A")
 B = TypeVar("B")
-AHEAD = 2  # photos a thread that are read and decoded before their turn
+AHEAD = 2  # images a thread that are read and decoded before their turn
 
 
 class ForeignModelError(BackendError):
@@ -42,7 +42,7 @@ def describe(parser: ImageParser) -> dict[str, str]:
 
 
 class ShardParser:
-    """Parses shards of a plan, one after the other; the next photos are read and decoded meanwhile.
+    """Parses shards of a plan, one after the other; the next images are read and decoded meanwhile.
 
     Raises ForeignModelError if the parser is not the plan's.
     """
@@ -60,15 +60,15 @@ class ShardParser:
 
     def parse(self, shard: int) -> Done:
         """Write a shard. Raises OSError if it cannot be written."""
-        photos = photos_of(self._plan.units(shard), self._plan.notes["image_column"], self._max_bytes)
+        images = images_of(self._plan.units(shard), self._plan.notes["image_column"], self._max_bytes)
         rows: list[Row] = []
         number = people = errors = 0
-        prepared = _ahead(self._decoding, self._prepare, photos, self._depth)
-        for (photo, _), result in _ahead(self._inferring, self._answer, prepared, self._parser.backend.parallel):
+        prepared = _ahead(self._decoding, self._prepare, images, self._depth)
+        for (image, _), result in _ahead(self._inferring, self._answer, prepared, self._parser.backend.parallel):
             number += 1
             if isinstance(result, UntimedResponse):
                 people += len(result.people)
-                rows += rows_of(photo.name, result)
+                rows += rows_of(image.name, result)
             else:
                 errors += 1
                 rows.append(result)
@@ -77,18 +77,18 @@ class ShardParser:
         self._output.write(shard_name(shard), to_parquet(rows, notes))
         return done
 
-    def _prepare(self, photo: Photo) -> Prepared | Row:
+    def _prepare(self, image: SourceImage) -> Prepared | Row:
         try:
-            data = photo.read()
+            data = image.read()
             if is_stamped(data):
-                return error_row(photo.name, "left-out", "a picture of humanparse")
+                return error_row(image.name, "left-out", "a picture of humanparse")
             return self._parser.prepare(data)
         except ImageError as error:
-            return error_row(photo.name, error.kind, str(error))
+            return error_row(image.name, error.kind, str(error))
         except OSError as error:
-            return error_row(photo.name, "unreadable", error.strerror or str(error))
+            return error_row(image.name, "unreadable", error.strerror or str(error))
 
-    def _answer(self, item: tuple[Photo, Prepared | Row]) -> UntimedResponse | Row:
+    def _answer(self, item: tuple[SourceImage, Prepared | Row]) -> UntimedResponse | Row:
         _, prepared = item
         if not isinstance(prepared, Prepared):
             return prepared

@@ -1,4 +1,4 @@
-"""Finds photos in folders, patterns, Parquet files and WebDataset tars, here or in an object store, and reads them."""
+"""Finds images in folders, patterns, Parquet files and WebDataset tars, here or in an object store, and reads them."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ ROWS_AT_ONCE = 16  # of a Parquet file in memory
 
 
 class Unit(NamedTuple):
-    """What a shard reads in one go: a photo, a tar, or a row group of a Parquet file."""
+    """What a shard reads in one go: an image, a tar, or a row group of a Parquet file."""
 
     uri: str
     row_group: int | None = None
-    photos: int | None = None  # unknown of a tar before it is read
+    images: int | None = None  # unknown of a tar before it is read
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo of a source; `read` returns the bytes of its file and raises ImageError or OSError."""
+class SourceImage:
+    """An image of a source; `read` returns the bytes of its file and raises ImageError or OSError."""
 
     name: str
     read: Callable[[], bytes]
 
 
-def plan_shards(sources: Sequence[str], photos: int, column: str) -> Iterator[list[Unit]]:
-    """Yield what each shard reads: so many photos in a row, a tar, or a row group of a Parquet file.
+def plan_shards(sources: Sequence[str], shard_size: int, column: str) -> Iterator[list[Unit]]:
+    """Yield what each shard reads: `shard_size` images, a tar, or a row group of a Parquet file.
 
     The order is that of the sources, sorted by name within each; a file that is named twice is read once.
-    Raises UsageError for a source without photos and a Parquet file without the column.
+    Raises UsageError for a source without images and a Parquet file without the column.
     """
     images: list[Unit] = []
     for uri in dict.fromkeys(uri for source in sources for uri in _files(source)):
         if _ending(uri) not in (*TARS, PARQUET):
-            images.append(Unit(uri, photos=1))
-            if len(images) == photos:
+            images.append(Unit(uri, images=1))
+            if len(images) == shard_size:
                 yield images
                 images = []
         elif _ending(uri) == PARQUET:
@@ -62,8 +62,8 @@ def plan_shards(sources: Sequence[str], photos: int, column: str) -> Iterator[li
         yield images
 
 
-def photos_of(units: Sequence[Unit], column: str, max_bytes: int) -> Iterator[Photo]:
-    """Yield the photos of a shard. A tar or Parquet file that cannot be read on is a photo that cannot be read."""
+def images_of(units: Sequence[Unit], column: str, max_bytes: int) -> Iterator[SourceImage]:
+    """Yield the images of a shard. A tar or Parquet file that cannot be read on is an image that cannot be read."""
     for unit in units:
         try:
             if _ending(unit.uri) == PARQUET:
@@ -71,13 +71,13 @@ def photos_of(units: Sequence[Unit], column: str, max_bytes: int) -> Iterator[Ph
             elif _ending(unit.uri) in TARS:
                 yield from _in_tar(unit.uri, max_bytes)
             else:
-                yield Photo(unit.uri, _reader(unit.uri, max_bytes))
+                yield SourceImage(unit.uri, _reader(unit.uri, max_bytes))
         except (OSError, tarfile.TarError, pa.ArrowException) as error:
-            yield Photo(unit.uri, _failing(ImageError("broken-image", f"the file cannot be read on: {error}")))
+            yield SourceImage(unit.uri, _failing(ImageError("broken-image", f"the file cannot be read on: {error}")))
 
 
 def _files(source: str) -> Iterator[str]:
-    """Yield the files of a source that may hold photos, sorted; local ones by their absolute path."""
+    """Yield the files of a source that may hold images, sorted; local ones by their absolute path."""
     fs, path = fsspec.core.url_to_fs(source)
     if fs.isdir(path):
         found = [f for f in fs.find(path) if _ending(f) in (*ENDINGS, *TARS, PARQUET) and not _hidden(f, path)]
@@ -117,15 +117,15 @@ def _reader(uri: str, max_bytes: int) -> Callable[[], bytes]:
     return read
 
 
-def _read_now(name: str, file: IO[bytes] | None, max_bytes: int) -> Photo:
-    """Return a photo out of a stream, which does not come back to it."""
+def _read_now(name: str, file: IO[bytes] | None, max_bytes: int) -> SourceImage:
+    """Return an image out of a stream, which does not come back to it."""
     try:
         if file is None:
             raise ImageError("broken-image", "there is no image file")
         data = read_file(file, max_bytes)
     except ImageError as error:
-        return Photo(name, _failing(error))
-    return Photo(name, lambda: data)
+        return SourceImage(name, _failing(error))
+    return SourceImage(name, lambda: data)
 
 
 def _failing(error: ImageError) -> Callable[[], bytes]:
@@ -135,7 +135,7 @@ def _failing(error: ImageError) -> Callable[[], bytes]:
     return read
 
 
-def _in_tar(uri: str, max_bytes: int) -> Iterator[Photo]:
+def _in_tar(uri: str, max_bytes: int) -> Iterator[SourceImage]:
     with _open(uri) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
@@ -144,7 +144,7 @@ def _in_tar(uri: str, max_bytes: int) -> Iterator[Photo]:
             yield _read_now(f"{uri}/{member.name}", tar.extractfile(member), max_bytes)
 
 
-def _in_parquet(unit: Unit, column: str, max_bytes: int) -> Iterator[Photo]:
+def _in_parquet(unit: Unit, column: str, max_bytes: int) -> Iterator[SourceImage]:
     with _open(unit.uri) as file:
         parquet = _with_images(pq.ParquetFile(file), unit.uri, column)
         group = unit.row_group or 0

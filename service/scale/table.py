@@ -1,4 +1,4 @@
-"""Lays the people of a photo out as rows of a Parquet table: one a person."""
+"""Lays the people of an image out as rows of a Parquet table: one a person."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ PART = pa.struct(
         "segmentation": RLE,
     }
 )
-PHOTO = {
+IMAGE = {
     "image": pa.string(),  # path or URI; in a tar with the member's name, of a Parquet file #row
     "width": pa.int32(),
     "height": pa.int32(),
     "truncated": pa.bool_(),
     "warnings": pa.list_(pa.string()),
-    "error_kind": pa.string(),  # of a photo that could not be parsed; every column of a response is null then
+    "error_kind": pa.string(),  # of an image that could not be parsed; every column of a response is null then
     "error": pa.string(),
 }
-# As in the JSON of POST /parse. A photo without people has one row in which they are null.
+# As in the JSON of POST /parse. An image without people has one row in which they are null.
 PERSON = {
     "id": pa.int32(),
     "score": pa.float64(),
@@ -44,28 +44,28 @@ PERSON = {
     "segmentation": RLE,
     "parts": pa.list_(PART),
 }
-SCHEMA = pa.schema(PHOTO | PERSON)
+SCHEMA = pa.schema(IMAGE | PERSON)
 NOTES = b"humanparse"  # key of the file's own metadata
 
 Row = dict[str, Any]
 
 
 def rows_of(image: str, response: UntimedResponse) -> Iterator[Row]:
-    """Yield a photo's rows: one a person, or one without a person."""
-    photo = {
+    """Yield an image's rows: one a person, or one without a person."""
+    row: Row = {
         "image": image,
         "width": response.image.width,
         "height": response.image.height,
         "truncated": response.truncated,
         "warnings": response.warnings,
     }
-    yield from (photo | person.model_dump() for person in response.people)
+    yield from (row | person.model_dump() for person in response.people)
     if not response.people:
-        yield photo
+        yield row
 
 
 def error_row(image: str, kind: str, error: str) -> Row:
-    """Return the row of a photo that could not be parsed."""
+    """Return the row of an image that could not be parsed."""
     return {"image": image, "error_kind": kind, "error": error}
 
 

@@ -28,7 +28,7 @@ promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="no promt
 
 @pytest.fixture(scope="module")
 def exported() -> dict[str, list[dict[str, str]]]:
-    """Labels of every sample by name, after a first photo."""
+    """Labels of every sample by name, after a first image."""
     metrics = Metrics(keys=["mine"])
     metrics.backend_info.labels("default", "1", "openvino-f32").set(1)
     metrics.observe({"infer": 50.0, "total": 60.0}, people=1)

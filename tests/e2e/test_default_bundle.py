@@ -1,4 +1,4 @@
-"""The bundle of this repository behind a real server: a fresh clone serves real photos."""
+"""The bundle of this repository behind a real server: a fresh clone serves real images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PEOPLE = 3
 
 
 @pytest.fixture(scope="module")
-def photo() -> bytes:
+def image() -> bytes:
     """Three copies of NASA's public portrait of Eileen Collins, side by side, 1080p."""
     portrait = Image.fromarray(skimage.data.astronaut()).resize((640, 640))
     canvas = Image.new("RGB", (640 * PEOPLE, 1080), (128, 128, 128))
@@ -71,8 +71,8 @@ def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"not ready within {START_SECONDS} s")
 
 
-def test_people_are_found_with_parts_joints_and_masks(client: httpx.Client, photo: bytes) -> None:
-    response = client.post("/parse", content=photo, headers={"Content-Type": "image/jpeg"})
+def test_people_are_found_with_parts_joints_and_masks(client: httpx.Client, image: bytes) -> None:
+    response = client.post("/parse", content=image, headers={"Content-Type": "image/jpeg"})
     assert response.status_code == 200, response.text
     answer = ParseResponse.model_validate(response.json())
     # These weights also take a piece of a flag for a person: a fault that the card names.
@@ -94,9 +94,9 @@ def test_people_are_found_with_parts_joints_and_masks(client: httpx.Client, phot
         assert {"torso", "head"} <= {part.name for part in person.parts}
 
 
-def test_the_overlay_is_a_picture_of_the_photos_size(client: httpx.Client, photo: bytes) -> None:
+def test_the_overlay_is_a_picture_of_the_images_size(client: httpx.Client, image: bytes) -> None:
     headers = {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}
-    response = client.post("/parse", content=photo, headers=headers)
+    response = client.post("/parse", content=image, headers=headers)
     assert Image.open(io.BytesIO(response.content)).size == (1920, 1080)
 
 

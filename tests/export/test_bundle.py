@@ -32,7 +32,7 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_read(tmp_path: Path, capsys: 
     save_checkpoint(checkpoint, Network(config).state_dict(), config, SMALL)
     card.write_text("# Card\n")
     accuracy.write_text(json.dumps({"keypoints": {"AP": 0.25}}))
-    sample = tmp_path / "photo.jpg"
+    sample = tmp_path / "image.jpg"
     Image.fromarray(skimage.data.astronaut()).save(sample)
     status = command.main(
         [

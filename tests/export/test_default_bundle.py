@@ -1,4 +1,4 @@
-"""The committed bundle on a real photo: every runtime computes the maps that torch computed when it was exported."""
+"""The committed bundle on a real image: every runtime computes the maps that torch computed when it was exported."""
 
 from __future__ import annotations
 

@@ -151,8 +151,8 @@ def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Pat
     model.add_outputs(list(DECODER_INPUTS))
     in_openvino = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     in_onnxruntime = ort.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
-    photo = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
-    for image, times in itertools.product([*synthetic_inputs(size), photo], (1, 2)):
+    astronaut = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
+    for image, times in itertools.product([*synthetic_inputs(size), astronaut], (1, 2)):
         views = image[None].repeat(times, 0)
         with torch.no_grad():
             expected = parser.network(stack_flipped(torch.from_numpy(views)))

@@ -18,7 +18,7 @@ from model.config import CANVAS_MULTIPLE
         ((1000, 100), (352, 192)),
     ],
 )
-def test_a_photo_goes_where_it_is_largest(size_image: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_an_image_goes_where_it_is_largest(size_image: tuple[int, int], expected: tuple[int, int]) -> None:
     assert best_canvas(size_image, CANVASES["fast"]) == expected
 
 

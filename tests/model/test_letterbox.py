@@ -1,4 +1,4 @@
-"""How a photo lies in a canvas."""
+"""How an image lies in a canvas."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from model.letterbox import letterbox_geometry
 
 
-def test_a_wide_photo_touches_left_and_right_and_is_centred() -> None:
+def test_a_wide_image_touches_left_and_right_and_is_centred() -> None:
     box = letterbox_geometry((300, 600), (256, 256))
     assert (box.height, box.width, box.offset_x, box.offset_y) == (128, 256, 0, 64)
 
 
-def test_a_tall_photo_is_enlarged_to_the_height() -> None:
+def test_a_tall_image_is_enlarged_to_the_height() -> None:
     box = letterbox_geometry((50, 21), (256, 256))
     assert (box.height, box.width) == (256, 108)
     assert (box.offset_x, box.offset_y) == (74, 0)
@@ -25,7 +25,7 @@ def test_an_odd_rest_makes_the_right_bar_larger() -> None:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_every_photo_fits_and_its_corners_return(seed: int) -> None:
+def test_every_image_fits_and_its_corners_return(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size_image = int(rng.integers(1, 5000)), int(rng.integers(1, 5000))
     size_canvas = int(rng.integers(1, 20)) * 32, int(rng.integers(1, 20)) * 32
@@ -33,7 +33,7 @@ def test_every_photo_fits_and_its_corners_return(seed: int) -> None:
     assert 1 <= box.height <= size_canvas[0]
     assert 1 <= box.width <= size_canvas[1]
     assert box.height == size_canvas[0] or box.width == size_canvas[1]
-    # The photo's outer edges, half a pixel outside its corner pixels' centres, are the resized photo's.
+    # The image's outer edges, half a pixel outside its corner pixels' centres, are the resized image's.
     assert box.to_canvas(-0.5, -0.5) == pytest.approx((box.offset_x - 0.5, box.offset_y - 0.5))
     far = box.to_canvas(size_image[1] - 0.5, size_image[0] - 0.5)
     assert far == pytest.approx((box.offset_x + box.width - 0.5, box.offset_y + box.height - 0.5))

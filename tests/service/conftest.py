@@ -20,7 +20,7 @@ from service.http.app import create_app
 from service.http.server import server_config
 from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, load_settings
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 
 SIZE = (120, 240)  # height, width; lies in the canvas 256 x 384 at scale 1.6, below a bar of 32 rows
 TWO_PEOPLE = (
@@ -48,13 +48,13 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def photo() -> np.ndarray:
-    return figure_photo(SIZE, *TWO_PEOPLE)
+def rgb() -> np.ndarray:
+    return figure_image(SIZE, *TWO_PEOPLE)
 
 
 @pytest.fixture(scope="session")
-def png(photo: np.ndarray) -> bytes:
-    return encode(Image.fromarray(photo), "PNG")
+def png(rgb: np.ndarray) -> bytes:
+    return encode(Image.fromarray(rgb), "PNG")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.bundles import figure_photo
+from tests.bundles import figure_image
 from tests.service.conftest import SIZE, encode
 
 
@@ -38,5 +38,5 @@ def moving_figures(frames: int) -> list[bytes]:
     for number in range(frames):
         x = 6 * number
         figures = ((1, 1, (10 + x, 20, 60 + x, 50)), (1, 5, (10 + x, 50, 60 + x, 100)), (2, 3, (170, 10, 220, 110)))
-        files.append(encode(Image.fromarray(figure_photo(SIZE, *figures)), "PNG"))
+        files.append(encode(Image.fromarray(figure_image(SIZE, *figures)), "PNG"))
     return files

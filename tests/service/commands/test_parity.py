@@ -70,19 +70,19 @@ def test_tiles_of_a_crowd_take_turns_and_every_other_is_mirrored() -> None:
 def test_the_command_writes_a_report_into_the_bundle(
     png: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle, photo = figure_bundle(tmp_path / "bundle"), tmp_path / "photo.png"
-    photo.write_bytes(png)
-    assert main(["parity", str(photo), "--bundle", str(bundle), "--detail", "fast"]) == 0
+    bundle, image = figure_bundle(tmp_path / "bundle"), tmp_path / "image.png"
+    image.write_bytes(png)
+    assert main(["parity", str(image), "--bundle", str(bundle), "--detail", "fast"]) == 0
     manifest = read_bundle(bundle)
     report = json.loads((bundle / PARITY).read_text())
     assert report == read_parity(bundle, manifest)
     assert (report["reference"], report["details"]) == ("onnxruntime f32", ["fast"])
     assert report["inputs"] == {"photos": 1, "crowds": 3, "adversarial": 11}
     assert "is not installed" in report["absent"]["tensorrt auto"]
-    photos = report["runtimes"]["openvino f32"]["photos"]
-    assert photos["people"] == {"matched": 2, "missed": 0, "extra": 0}
-    assert photos["keypoints"]["of_both"] == 4
-    assert photos["same_person"] == 1
+    images = report["runtimes"]["openvino f32"]["photos"]
+    assert images["people"] == {"matched": 2, "missed": 0, "extra": 0}
+    assert images["keypoints"]["of_both"] == 4
+    assert images["same_person"] == 1
     shown = capsys.readouterr().out
     assert shown == (bundle / "parity.md").read_text()
     assert "| openvino f32 | 1 photos | 100.00% | 100.00% | 2 | 0 | 0 |" in shown

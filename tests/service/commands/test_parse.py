@@ -1,4 +1,4 @@
-"""Photos into files."""
+"""Images into files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.service.conftest import SIZE, encode
 pytestmark = pytest.mark.usefixtures("environment")
 
 
-def test_parse_writes_four_files_and_goes_on_after_a_broken_photo(
+def test_parse_writes_four_files_and_goes_on_after_a_broken_image(
     png: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, data in (("a.png", png), ("broken.jpg", png[:99]), ("b.c.png", png)):
         (tmp_path / name).write_bytes(data)
-    photos = [str(tmp_path / n) for n in ("a.png", "broken.jpg", "missing.jpg", "b.c.png")]
+    images = [str(tmp_path / n) for n in ("a.png", "broken.jpg", "missing.jpg", "b.c.png")]
     out = tmp_path / "out"
-    assert main(["parse", *photos, "--out", str(out)]) == 1
+    assert main(["parse", *images, "--out", str(out)]) == 1
     suffixes = (".json", ".overlay.jpg", ".parts.png", ".people.png")
     assert sorted(p.name for p in out.iterdir()) == [n + s for n in ("a", "b.c") for s in suffixes]
     errors = capsys.readouterr().err
@@ -45,7 +45,7 @@ def test_parse_writes_four_files_and_goes_on_after_a_broken_photo(
         assert (parts.mode, overlay.size) == ("P", (SIZE[1], SIZE[0]))
 
 
-def test_parse_succeeds_where_every_photo_does(png: bytes, tmp_path: Path) -> None:
+def test_parse_succeeds_where_every_image_does(png: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png)
     assert main(["parse", str(tmp_path / "a.png"), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "a.json").is_file()
@@ -59,12 +59,12 @@ def names(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-def test_files_of_one_stem_are_kept_apart_by_folder_and_ending(png: bytes, photo: np.ndarray, tmp_path: Path) -> None:
+def test_files_of_one_stem_are_kept_apart_by_folder_and_ending(png: bytes, rgb: np.ndarray, tmp_path: Path) -> None:
     for name in ("x/a.png", "y/a.png", "y/a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / "x/a.png").write_bytes(png)
     (tmp_path / "y/a.png").write_bytes(png)
-    (tmp_path / "y/a.jpg").write_bytes(encode(Image.fromarray(photo), "JPEG"))
+    (tmp_path / "y/a.jpg").write_bytes(encode(Image.fromarray(rgb), "JPEG"))
     out = tmp_path / "out"
     assert run(tmp_path / "x/a.png", tmp_path / "y/a.png", tmp_path / "y/a.jpg", "--out", out) == 0
     assert [n for n in names(out) if n.endswith(".json")] == ["x/a.json", "y/a.jpg.json", "y/a.png.json"]

@@ -223,7 +223,7 @@ def test_paths_and_methods_that_do_not_exist(client: httpx.Client) -> None:
         assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
-def test_one_bad_photo_does_not_hurt_the_next(client: httpx.Client, png: bytes) -> None:
+def test_one_bad_image_does_not_hurt_the_next(client: httpx.Client, png: bytes) -> None:
     for bad in (b"x", png[:100], b"\xff\xd8\xff" + struct.pack(">I", 5)):
         assert client.post("/parse", content=bad, headers=PNG).status_code in (400, 415)
         assert client.post("/parse", content=png, headers=PNG).status_code == 200

@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 class Expected(NamedTuple):
-    """What POST /parse says of the photo."""
+    """What POST /parse says of the image."""
 
     people: list[Record]
     part_map: np.ndarray
@@ -46,9 +46,9 @@ def image_input(**fields: Any) -> Record:
     return {"name": "image", "datatype": "BYTES", "shape": [1], **fields}
 
 
-def pixel_input(photo: np.ndarray, **fields: Any) -> Record:
-    size = {"binary_data_size": photo.nbytes}
-    return {"name": "pixels", "datatype": "UINT8", "shape": list(photo.shape), "parameters": size, **fields}
+def pixel_input(rgb: np.ndarray, **fields: Any) -> Record:
+    size = {"binary_data_size": rgb.nbytes}
+    return {"name": "pixels", "datatype": "UINT8", "shape": list(rgb.shape), "parameters": size, **fields}
 
 
 def send(client: httpx.Client, message: Record, binary: bytes = b"", **headers: str) -> httpx.Response:
@@ -97,9 +97,9 @@ def test_tensors_in_json(client: httpx.Client, png: bytes, expected: Expected) -
     check_tensors(tensors, expected)
 
 
-def test_tensors_as_bytes(client: httpx.Client, photo: np.ndarray, expected: Expected) -> None:
+def test_tensors_as_bytes(client: httpx.Client, rgb: np.ndarray, expected: Expected) -> None:
     outputs = [{"name": "person_map", "parameters": {"binary_data": True}}, {"name": "person_score"}]
-    response = send(client, {"inputs": [pixel_input(photo)], "outputs": outputs}, photo.tobytes())
+    response = send(client, {"inputs": [pixel_input(rgb)], "outputs": outputs}, rgb.tobytes())
     assert response.headers["content-type"] == "application/octet-stream"
     length = int(response.headers[HEADER])
     first, second = json.loads(response.content[:length])["outputs"]
@@ -122,7 +122,7 @@ def test_a_level_of_detail_may_be_asked_for(client: httpx.Client, png: bytes) ->
     assert json.loads(output["data"][0])["model"]["detail"] == "fast"
 
 
-PHOTO = np.zeros((4, 5, 3), np.uint8)
+RGB = np.zeros((4, 5, 3), np.uint8)
 ELEMENT = (3).to_bytes(4, "little") + b"abc"
 
 
@@ -143,11 +143,11 @@ ELEMENT = (3).to_bytes(4, "little") + b"abc"
         ({"inputs": [image_input()]}, b"", 400, "no single element"),
         ({"inputs": [image_input(parameters={"binary_data_size": 8})]}, ELEMENT + b"d", 400, "no single element"),
         ({"inputs": [image_input(parameters={"binary_data_size": 7})]}, ELEMENT, 415, "supported: JPEG"),
-        ({"inputs": [pixel_input(PHOTO, parameters={}, data=[0] * 60)]}, b"", 400, "pixels go as binary data"),
-        ({"inputs": [pixel_input(PHOTO, shape=[5, 4, 4])]}, PHOTO.tobytes(), 400, "pixels are UINT8 [5, 4, 4]"),
-        ({"inputs": [pixel_input(PHOTO, shape=[-4, -5, 3])]}, PHOTO.tobytes(), 400, "pixels are"),
-        ({"inputs": [pixel_input(PHOTO, shape=[2, 2, 5, 3])]}, PHOTO.tobytes(), 400, "pixels are of 2 images"),
-        ({"inputs": [pixel_input(PHOTO)]}, PHOTO.tobytes()[1:], 400, "59 bytes follow"),
+        ({"inputs": [pixel_input(RGB, parameters={}, data=[0] * 60)]}, b"", 400, "pixels go as binary data"),
+        ({"inputs": [pixel_input(RGB, shape=[5, 4, 4])]}, RGB.tobytes(), 400, "pixels are UINT8 [5, 4, 4]"),
+        ({"inputs": [pixel_input(RGB, shape=[-4, -5, 3])]}, RGB.tobytes(), 400, "pixels are"),
+        ({"inputs": [pixel_input(RGB, shape=[2, 2, 5, 3])]}, RGB.tobytes(), 400, "pixels are of 2 images"),
+        ({"inputs": [pixel_input(RGB)]}, RGB.tobytes()[1:], 400, "59 bytes follow"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_protocols_form(
@@ -193,7 +193,7 @@ def triton(client: httpx.Client) -> Iterator[Any]:
 # gevent, which tritonclient runs on, closes its sockets when it likes.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["image", "image in JSON", "pixels", "pixels of a batch"])
-def test_tritonclient(triton: Any, png: bytes, photo: np.ndarray, expected: Expected, kind: str) -> None:
+def test_tritonclient(triton: Any, png: bytes, rgb: np.ndarray, expected: Expected, kind: str) -> None:
     http, connection = triton
     assert connection.is_server_live()
     assert connection.is_server_ready()
@@ -205,7 +205,7 @@ def test_tritonclient(triton: Any, png: bytes, photo: np.ndarray, expected: Expe
         data = base64.b64encode(png) if kind == "image in JSON" else png
         tensor.set_data_from_numpy(np.array([data], dtype=object), binary_data=kind == "image")
     else:
-        array = photo if kind == "pixels" else photo[None]
+        array = rgb if kind == "pixels" else rgb[None]
         tensor = http.InferInput("pixels", list(array.shape), "UINT8")
         tensor.set_data_from_numpy(array)
     result = connection.infer("figures", [tensor], request_id="abc", parameters={"detail": "high"})

@@ -1,4 +1,4 @@
-"""POST /parse over a real socket, on photos whose right answer is known."""
+"""POST /parse over a real socket, on images whose right answer is known."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pycocotools.coco import COCO
 
 from model.taxonomy import PASCAL_PERSON_PART
 from service.responses.schemas import ParseResponse
-from tests.bundles import figure_photo
+from tests.bundles import figure_image
 from tests.service.conftest import SIZE, TWO_PEOPLE, encode
 
-EDGE = 1  # photo pixels that resampling may move a contour
+EDGE = 1  # image pixels that resampling may move a contour
 AT_CORNERS = 2
 
 
@@ -53,7 +53,7 @@ def test_two_people_are_found_where_they_are(client: httpx.Client, png: bytes) -
     assert (torso["name"], torso["score"]) == (PASCAL_PERSON_PART.part_names[2], 0.75)
     assert abs(torso["area"] - 50 * 100) <= 2 * 150 * EDGE
 
-    # The first joint is the centroid; the second lies 20 canvas pixels, 12.5 photo pixels, below; no other exists.
+    # The first joint is the centroid; the second lies 20 canvas pixels, 12.5 image pixels, below; no other exists.
     x, y, v, x2, y2, v2, *rest = red["keypoints"]
     assert (abs(x - 34.5), abs(y - 59.5)) <= (EDGE, EDGE)
     assert (v, v2) == (2, 2)
@@ -62,7 +62,7 @@ def test_two_people_are_found_where_they_are(client: httpx.Client, png: bytes) -
     assert red["keypoint_scores"] == [1.0, 0.5] + [0.0] * 12
 
 
-def test_a_photo_may_ask_for_another_level_of_detail(client: httpx.Client, png: bytes) -> None:
+def test_an_image_may_ask_for_another_level_of_detail(client: httpx.Client, png: bytes) -> None:
     answers = {detail: parse(client, png, detail=detail).json() for detail in ("fast", "standard", "high", "finest")}
     canvases = {detail: (a["model"]["detail"], a["model"]["canvas"]) for detail, a in answers.items()}
     assert canvases == {
@@ -79,7 +79,7 @@ def test_a_photo_may_ask_for_another_level_of_detail(client: httpx.Client, png: 
     assert response.json()["detail"] == "detail=closest is not served here: choose of fast, standard, high, finest"
 
 
-def test_masks_are_coco_run_lengths_of_the_whole_photo(client: httpx.Client, png: bytes) -> None:
+def test_masks_are_coco_run_lengths_of_the_whole_image(client: httpx.Client, png: bytes) -> None:
     people = parse(client, png).json()["people"]
     for person in people:
         masks = [person["segmentation"], *(p["segmentation"] for p in person["parts"])]
@@ -142,13 +142,13 @@ def test_label_maps_carry_the_palette(client: httpx.Client, png: bytes) -> None:
 
 
 @pytest.mark.parametrize(("accept", "format_"), [("image/jpeg", "JPEG"), ("image/webp", "WEBP")])
-def test_the_overlay_is_the_photo_with_colours(
-    client: httpx.Client, png: bytes, photo: np.ndarray, accept: str, format_: str
+def test_the_overlay_is_the_image_with_colours(
+    client: httpx.Client, png: bytes, rgb: np.ndarray, accept: str, format_: str
 ) -> None:
     response = parse(client, png, accept=accept)
     picture = Image.open(io.BytesIO(response.content))
     assert (picture.format, picture.size) == (format_, (SIZE[1], SIZE[0]))
-    change = np.abs(np.asarray(picture.convert("RGB")).astype(int) - photo).max(axis=-1)
+    change = np.abs(np.asarray(picture.convert("RGB")).astype(int) - rgb).max(axis=-1)
     assert change[60, 170] > 40
     assert change[:, 90:140].max() < 25
 
@@ -157,7 +157,7 @@ def test_layer_overlay_alone_gives_a_jpeg(client: httpx.Client, png: bytes) -> N
     assert parse(client, png, layer="overlay").headers["content-type"] == "image/jpeg"
 
 
-def test_every_way_to_send_a_photo_gives_the_same_people(client: httpx.Client, png: bytes) -> None:
+def test_every_way_to_send_an_image_gives_the_same_people(client: httpx.Client, png: bytes) -> None:
     text = base64.b64encode(png).decode()
     answers = [
         parse(client, png),
@@ -187,16 +187,16 @@ def test_parameters_may_stand_beside_the_image(client: httpx.Client, png: bytes)
     assert Image.open(io.BytesIO(layer.content)).mode == "P"
 
 
-def test_a_sideways_photo_is_answered_upright(client: httpx.Client, photo: np.ndarray) -> None:
+def test_a_sideways_image_is_answered_upright(client: httpx.Client, rgb: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
-    stored = Image.fromarray(photo).transpose(Image.Transpose.ROTATE_90)
+    stored = Image.fromarray(rgb).transpose(Image.Transpose.ROTATE_90)
     answer = parse(client, encode(stored, "JPEG", quality=98, subsampling=0, exif=exif)).json()
     assert answer["image"] == {"width": 240, "height": 120, "exif_transposed": True}
     assert is_close(answer["people"][0]["bbox"], (10, 20, 60, 100))
 
 
-def test_an_empty_photo_has_nobody(client: httpx.Client) -> None:
+def test_an_empty_image_has_nobody(client: httpx.Client) -> None:
     data = encode(Image.new("RGB", (50, 30)), "PNG")
     assert parse(client, data).json()["people"] == []
     assert not np.asarray(Image.open(io.BytesIO(parse(client, data, layer="people").content))).any()
@@ -204,16 +204,16 @@ def test_an_empty_photo_has_nobody(client: httpx.Client) -> None:
 
 
 def test_people_beyond_the_slots_are_told(client: httpx.Client) -> None:
-    photo = figure_photo((64, 96), (1, 1, (10, 10, 30, 50)))
-    photo[40:60, 60:90] = (255, 0, 255)
-    answer = parse(client, encode(Image.fromarray(photo), "PNG")).json()
+    rgb = figure_image((64, 96), (1, 1, (10, 10, 30, 50)))
+    rgb[40:60, 60:90] = (255, 0, 255)
+    answer = parse(client, encode(Image.fromarray(rgb), "PNG")).json()
     assert answer["truncated"] is True
     assert len(answer["warnings"]) == 1
     assert answer["warnings"][0].startswith("about 3 more people are seen than these weights can tell apart")
 
 
-def test_a_jpeg_without_its_end_marker_is_answered_with_a_warning(client: httpx.Client, photo: np.ndarray) -> None:
-    data = encode(Image.fromarray(photo), "JPEG", quality=98, subsampling=0)
+def test_a_jpeg_without_its_end_marker_is_answered_with_a_warning(client: httpx.Client, rgb: np.ndarray) -> None:
+    data = encode(Image.fromarray(rgb), "JPEG", quality=98, subsampling=0)
     whole, cut = parse(client, data).json(), parse(client, data[:-2]).json()
     assert (whole["warnings"], cut["warnings"]) == (
         [],

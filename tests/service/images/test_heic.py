@@ -13,7 +13,7 @@ from service.images.decoding import decode
 from service.images.header import ImageError, read_header
 from tests.service.http.test_errors import check
 
-FIGURES = (Path(__file__).parent / "figures.heic").read_bytes()  # the photo of tests/service/conftest.py
+FIGURES = (Path(__file__).parent / "figures.heic").read_bytes()  # the image of tests/service/conftest.py
 TURNED = (Path(__file__).parent / "figures_turned.heic").read_bytes()  # stored sideways
 LIMIT = 10**6
 
@@ -25,13 +25,13 @@ def without_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("data", [FIGURES, TURNED])
-def test_it_is_read_upright(data: bytes, photo: np.ndarray) -> None:
+def test_it_is_read_upright(data: bytes, rgb: np.ndarray) -> None:
     pytest.importorskip("pi_heif")
     found = read_header(data, LIMIT)
-    assert (found.format, found.size_image) == ("HEIF", photo.shape[:2])
+    assert (found.format, found.size_image) == ("HEIF", rgb.shape[:2])
     decoded = np.asarray(decode(data, found, at_least=found.size_image).image.convert("RGB")).astype(int)
-    assert np.abs(decoded - photo).max() < 40
-    assert np.abs(decoded - photo).mean() < 2
+    assert np.abs(decoded - rgb).max() < 40
+    assert np.abs(decoded - rgb).mean() < 2
 
 
 def test_it_is_answered(client: httpx.Client, png: bytes) -> None:

@@ -76,12 +76,12 @@ def color_at(page: Page, x: float, y: float, canvas: str = "#layers") -> list[in
     return list(page.evaluate(script, [canvas, x, y]))
 
 
-FIRST_PERSON = 30 / 240, 75 / 120  # a point in the photo of two people, as shares: part 5
+FIRST_PERSON = 30 / 240, 75 / 120  # a point in the image of two people, as shares: part 5
 SECOND_PERSON = 175 / 240, 80 / 120  # part 3
 NOBODY = 110 / 240, 60 / 120
 
 
-def test_a_photo_shows_its_people_and_whose_each_pixel_is(opened: Opened, png: bytes, client: httpx.Client) -> None:
+def test_an_image_shows_its_people_and_whose_each_pixel_is(opened: Opened, png: bytes, client: httpx.Client) -> None:
     page = opened()
     expect(page.get_by_role("heading", name="Every person, part by part")).to_be_visible()
     upload(page, png)

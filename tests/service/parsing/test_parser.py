@@ -12,7 +12,7 @@ from service.settings import Settings
 from tests.bundles import figure_bundle
 
 
-def test_a_photo_gets_the_canvas_that_shows_it_largest(settings: Settings, png: bytes) -> None:
+def test_an_image_gets_the_canvas_that_shows_it_largest(settings: Settings, png: bytes) -> None:
     parser = load_parser(settings)
     prepared = parser.prepare(png)
     assert [fit.canvas.shape for fit in prepared.fitted] == [(256, 384, 3)]

@@ -95,7 +95,7 @@ def hostile(rounds: int) -> tuple[dict[str, object], bool]:
 def mixed(requests: int) -> tuple[dict[str, object], bool]:
     """Send right requests of every kind, wrong ones, and some whose client hangs up."""
     choose, wrong = random.Random(0), list(hostile_requests())
-    photo = image_1080p(SAMPLE)
+    image = image_1080p(SAMPLE)
     kinds = [("", "application/json"), ("masks=polygon", "application/json"), ("layer=parts", "image/png")]
     kinds += [("layer=panoptic", "image/png"), ("layer=overlay", "image/jpeg"), ("masks=none", "application/json")]
     statuses: Counter[int] = Counter()
@@ -104,7 +104,7 @@ def mixed(requests: int) -> tuple[dict[str, object], bool]:
         for number in range(requests):
             dice = choose.random()
             if dice < 0.05:
-                _hang_up(server.url, photo)
+                _hang_up(server.url, image)
                 statuses[0] += 1
             elif dice < 0.5:
                 _, body, headers, query = choose.choice(wrong)
@@ -112,7 +112,7 @@ def mixed(requests: int) -> tuple[dict[str, object], bool]:
             else:
                 query, accept = choose.choice(kinds)
                 headers = {"Content-Type": "image/jpeg", "Accept": accept}
-                statuses[client.post(f"/parse?{query}", content=photo, headers=headers).status_code] += 1
+                statuses[client.post(f"/parse?{query}", content=image, headers=headers).status_code] += 1
             if number % max(1, requests // 200) == 0:
                 sampled.append(number)
                 memory.append(server.mib())
@@ -132,17 +132,17 @@ def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(np.polyfit(x, y, 1)[0]), float(np.std(slopes, ddof=1)) / 2
 
 
-def _hang_up(url: str, photo: bytes) -> None:
+def _hang_up(url: str, image: bytes) -> None:
     parts = httpx.URL(url)
     with socket.create_connection((parts.host, parts.port)) as sock:
         sock.sendall(b"POST /parse HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n")
-        sock.sendall(b"Content-Length: %d\r\n\r\n" % len(photo) + photo)
+        sock.sendall(b"Content-Length: %d\r\n\r\n" % len(image) + image)
         time.sleep(0.01)
 
 
 def sigterm(clients: int) -> tuple[dict[str, object], bool]:
     """End a server that `clients` keep busy. They stop when it takes no more connections."""
-    photo = image_1080p(SAMPLE)
+    image = image_1080p(SAMPLE)
     outcomes: Counter[str] = Counter()
     with serving(HUMANPARSE_DRAIN_SECONDS="1") as server:
 
@@ -150,7 +150,7 @@ def sigterm(clients: int) -> tuple[dict[str, object], bool]:
             with httpx.Client(base_url=server.url, timeout=60) as http:
                 while True:
                     try:
-                        response = http.post("/parse", content=photo, headers={"Content-Type": "image/jpeg"})
+                        response = http.post("/parse", content=image, headers={"Content-Type": "image/jpeg"})
                         outcomes[str(response.status_code)] += 1
                     except httpx.ConnectError:
                         return  # it listens no more

@@ -55,16 +55,16 @@ def test_somebody_who_is_not_there_is_named(parsed: Parsed) -> None:
         cutout(Image.new("RGB", (200, 150)), parsed, 3)
 
 
-def test_over_http(client: httpx.Client, png: bytes, photo: np.ndarray) -> None:
+def test_over_http(client: httpx.Client, png: bytes, rgb: np.ndarray) -> None:
     def post(data: bytes, accept: str = "*/*", **params: str) -> httpx.Response:
         headers = {"Content-Type": "image/png", "Accept": accept}
         return client.post("/parse", content=data, headers=headers, params={"layer": "cutout", **params})
 
     both = Image.open(io.BytesIO(post(png).content))
-    assert (both.format, both.mode, both.size) == ("PNG", "RGBA", photo.shape[1::-1])
+    assert (both.format, both.mode, both.size) == ("PNG", "RGBA", rgb.shape[1::-1])
     pixels = np.asarray(both)
     solid = pixels[..., 3] == 255
-    np.testing.assert_array_equal(pixels[solid, :3], photo[solid])
+    np.testing.assert_array_equal(pixels[solid, :3], rgb[solid])
     blue = np.asarray(Image.open(io.BytesIO(post(png, person="2").content)))
     assert blue[60, 170, 3] == 255
     assert not blue[:, :100].any()

@@ -13,7 +13,7 @@ SIZE, CANVAS = (150, 200), (96, 128)
 RED_PART, BLUE_PART = 3, 2
 
 
-def test_layers_hold_ids_at_the_size_of_the_photo(parsed: Parsed) -> None:
+def test_layers_hold_ids_at_the_size_of_the_image(parsed: Parsed) -> None:
     runs = parsed.id_runs()
     parts, people, panoptic = (
         np.asarray(Image.open(io.BytesIO(data)))

@@ -32,11 +32,11 @@ def test_counts_area_and_box_equal_pycocotools(seed: int) -> None:
             assert list(mask.box) == coco.toBbox(reference).tolist()
 
 
-def test_a_photo_full_of_one_person_is_one_run() -> None:
+def test_an_image_full_of_one_person_is_one_run() -> None:
     (mask,) = encode(enlarge(np.full((32, 32), 257, np.uint16), (50, 40))).values()
     assert (mask.area, mask.box) == (2000, (0, 0, 40, 50))
     assert coco.area({"size": [50, 40], "counts": mask.counts.encode()}) == 2000
 
 
-def test_an_empty_photo_has_no_masks() -> None:
+def test_an_empty_image_has_no_masks() -> None:
     assert encode(enlarge(np.zeros((32, 32), np.uint16), (50, 40))) == {}

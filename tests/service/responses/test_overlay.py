@@ -18,8 +18,8 @@ RED_PART, BLUE_PART = 3, 2
 
 
 def draw(parsed: Parsed, size: tuple[int, int] = SIZE) -> np.ndarray:
-    photo = Image.new("RGB", (size[1], size[0]), (90, 90, 90))
-    return np.asarray(overlay(photo, parsed, PASCAL_PERSON_PART)).astype(int)
+    image = Image.new("RGB", (size[1], size[0]), (90, 90, 90))
+    return np.asarray(overlay(image, parsed, PASCAL_PERSON_PART)).astype(int)
 
 
 def distance(pixel: np.ndarray, color: tuple[int, int, int]) -> float:
@@ -39,12 +39,12 @@ def test_parts_outlines_and_limbs_are_painted_where_they_are(parsed: Parsed) -> 
     assert distance(picture[5, 5], (90, 90, 90)) == 0
 
 
-def test_a_shrunk_photo_looks_the_same(parsed: Parsed) -> None:
+def test_a_shrunk_image_looks_the_same(parsed: Parsed) -> None:
     half = Image.fromarray(draw(parsed).astype(np.uint8)).reduce(2)
     difference = np.abs(draw(parsed, (SIZE[0] // 2, SIZE[1] // 2)) - np.asarray(half).astype(int))
     assert difference.mean() < 6
 
 
-def test_without_people_the_overlay_is_the_photo(parsed: Parsed) -> None:
+def test_without_people_the_overlay_is_the_image(parsed: Parsed) -> None:
     nobody = RawPrediction(*(np.zeros_like(x) for x in parsed.output[:5]), overflow=0)
     assert (draw(replace(parsed, output=nobody)) == 90).all()

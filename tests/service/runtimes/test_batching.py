@@ -82,11 +82,11 @@ def test_a_failure_reaches_the_callers_and_the_next_batch_runs() -> None:
     assert backend.infer(canvas(5)) == 5
 
 
-@pytest.mark.parametrize(("per_photo", "pays"), [(0.0, True), (0.01, False)])
-def test_batches_pay_where_a_photo_takes_less_time_in_them(per_photo: float, pays: bool) -> None:
+@pytest.mark.parametrize(("per_image", "pays"), [(0.0, True), (0.01, False)])
+def test_batches_pay_where_an_image_takes_less_time_in_them(per_image: float, pays: bool) -> None:
     class Timed(Recorder):
         def infer_batch(self, canvases: np.ndarray) -> list[int]:
-            time.sleep(0.01 + per_photo * 10 * (len(canvases) - 1))
+            time.sleep(0.01 + per_image * 10 * (len(canvases) - 1))
             return [0] * len(canvases)
 
     assert batching_pays(Timed(), SIZE) is pays

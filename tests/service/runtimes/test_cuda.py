@@ -146,7 +146,7 @@ def test_providers_are_found_without_an_import(tmp_path: Path, monkeypatch: pyte
 
 
 class HostEngine:
-    """A TensorRT engine that ONNX Runtime computes; profile 0 is for one photo, profile 1 for two to four."""
+    """A TensorRT engine that ONNX Runtime computes; profile 0 is for one image, profile 1 for two to four."""
 
     num_optimization_profiles = 2
 

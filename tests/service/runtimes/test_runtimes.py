@@ -13,13 +13,13 @@ from model.raw_prediction import RawPrediction
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.openvino import OFTEN, OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
-from tests.bundles import HEADS, figure_photo
+from tests.bundles import HEADS, figure_image
 
 SIZES = [(64, 96), (128, 192)]
 
 
 def figure_canvas(size: tuple[int, int]) -> np.ndarray:
-    canvas = figure_photo(size, (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))
+    canvas = figure_image(size, (1, 2, (5, 8, 30, 50)), (2, 4, (40, 10, 60, 60)))
     canvas[0, 0] = (255, 0, 255)
     return canvas
 

@@ -35,9 +35,9 @@ def manifest(out: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def photos(png: bytes, tmp_path: Path) -> Path:
-    """Five photos with two people each in a folder, one of them broken."""
-    folder = tmp_path / "photos"
+def images(png: bytes, tmp_path: Path) -> Path:
+    """Five images with two people each in a folder, one of them broken."""
+    folder = tmp_path / "images"
     (folder / "b").mkdir(parents=True)
     for name in ("a.png", "b/c.png", "b/d.PNG", "e.png"):
         (folder / name).write_bytes(png)

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.service.conftest import TWO_PEOPLE, encode, wait_for
 from tests.service.scale.clusters import BATCH_WORKER, REPLICA, TwoNodes, two_nodes
 from tests.service.scale.conftest import batch, manifest, rows, shards
 
-PHOTOS, SHARD = 160, 4
+IMAGES, SHARD = 160, 4
 WAIT = 300  # seconds, on a machine that does much else
 
 
@@ -31,10 +31,10 @@ def nodes(bundle: Path) -> Iterator[TwoNodes]:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos that take a while to decode, and a broken one."""
+    """Images that take a while to decode, and a broken one."""
     folder = tmp_path_factory.mktemp("archive")
-    large = encode(Image.fromarray(figure_photo((120, 240), *TWO_PEOPLE)).resize((2400, 1200)), "PNG")
-    for number in range(PHOTOS - 1):
+    large = encode(Image.fromarray(figure_image((120, 240), *TWO_PEOPLE)).resize((2400, 1200)), "PNG")
+    for number in range(IMAGES - 1):
         (folder / f"{number:03}.png").write_bytes(large)
     (folder / "broken.png").write_bytes(large[:99])
     return folder
@@ -65,12 +65,12 @@ def begin(nodes: TwoNodes, archive: Path, out: Path) -> object:
 def test_a_killed_worker_changes_nothing(nodes: TwoNodes, archive: Path, whole: Path, tmp_path: Path) -> None:
     process = begin(nodes, archive, tmp_path)
     killed = nodes.kill(BATCH_WORKER)
-    assert done(tmp_path) < PHOTOS // SHARD
+    assert done(tmp_path) < IMAGES // SHARD
     assert process.wait(WAIT) == 0
     assert killed not in nodes.workers(BATCH_WORKER)
     assert shards(tmp_path) == shards(whole)
     assert manifest(tmp_path) == manifest(whole)
-    assert len({row["image"] for row in rows(tmp_path)}) == PHOTOS
+    assert len({row["image"] for row in rows(tmp_path)}) == IMAGES
 
 
 def test_a_killed_driver_goes_on_when_it_is_started_again(
@@ -80,7 +80,7 @@ def test_a_killed_driver_goes_on_when_it_is_started_again(
     process.kill()
     assert process.wait() == -signal.SIGKILL
     wait_for(lambda: not nodes.workers(BATCH_WORKER), WAIT)  # Ray ends what a dead driver has left
-    assert 0 < done(tmp_path) < PHOTOS // SHARD
+    assert 0 < done(tmp_path) < IMAGES // SHARD
     before = times(tmp_path)
     again = nodes.start("batch", archive, "--out", tmp_path, "--shard-size", SHARD, "--engine", "ray")
     assert again.wait(WAIT) == 0
@@ -92,7 +92,7 @@ def test_a_killed_driver_goes_on_when_it_is_started_again(
 
 
 class Load:
-    """Clients that send photos one after the other until the block ends."""
+    """Clients that send images one after the other until the block ends."""
 
     def __init__(self, url: str, png: bytes, clients: int) -> None:
         self.responses: list[httpx.Response] = []

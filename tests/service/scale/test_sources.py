@@ -1,4 +1,4 @@
-"""Photos wherever they lie."""
+"""Images wherever they lie."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import pytest
 
 from service.commands.inputs import UsageError
 from service.images.header import ImageError
-from service.scale.sources import Photo, photos_of, plan_shards
+from service.scale.sources import SourceImage, images_of, plan_shards
 
 MAX_BYTES = 10
 
 
-def plan(*sources: object, photos: int = 100, column: str = "image") -> list[list[str]]:
-    return [[unit.uri for unit in shard] for shard in plan_shards([str(s) for s in sources], photos, column)]
+def plan(*sources: object, shard_size: int = 100, column: str = "image") -> list[list[str]]:
+    return [[unit.uri for unit in shard] for shard in plan_shards([str(s) for s in sources], shard_size, column)]
 
 
 def read(*sources: object, column: str = "image") -> dict[str, bytes | str]:
-    """Return the bytes by name, or what is wrong with a photo."""
-    photos = [
-        photo
+    """Return the bytes by name, or what is wrong with an image."""
+    images = [
+        image
         for shard in plan_shards([str(s) for s in sources], 100, column)
-        for photo in photos_of(shard, column, MAX_BYTES)
+        for image in images_of(shard, column, MAX_BYTES)
     ]
-    assert len({photo.name for photo in photos}) == len(photos)
-    return {photo.name: _read(photo) for photo in photos}
+    assert len({image.name for image in images}) == len(images)
+    return {image.name: _read(image) for image in images}
 
 
-def _read(photo: Photo) -> bytes | str:
+def _read(image: SourceImage) -> bytes | str:
     try:
-        return photo.read()
+        return image.read()
     except (ImageError, OSError) as error:
         return str(error)
 
@@ -50,34 +50,34 @@ def tar(path: Path, files: Sequence[tuple[str, bytes]]) -> Path:
     return path
 
 
-def test_folders_and_patterns_give_each_photo_once_sorted_without_hidden_ones(tmp_path: Path) -> None:
+def test_folders_and_patterns_give_each_image_once_sorted_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b/2.jpg", "a.JPG", "notes.txt", ".hidden.png", ".cache/3.png", "b/1.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     whole = [str(tmp_path / name) for name in ("a.JPG", "b/1.webp", "b/2.jpg")]
     assert plan(tmp_path) == [whole]
-    assert plan(tmp_path, photos=2) == [whole[:2], whole[2:]]
+    assert plan(tmp_path, shard_size=2) == [whole[:2], whole[2:]]
     assert plan(tmp_path / "b" / "*.jpg", tmp_path) == [[whole[2], *whole[:2]]]
     assert read(tmp_path / "a.JPG") == {whole[0]: b"x"}
 
 
 @pytest.mark.parametrize("name", ["none.jpg", "*.jpg", "."])
-def test_a_source_without_photos_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_source_without_images_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"does not exist|no file matches|neither images"):
         plan(tmp_path / name)
 
 
-def test_a_photo_that_cannot_be_read_is_told_when_it_is_read(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_told_when_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(b"x" * (MAX_BYTES + 1))
     (tmp_path / "gone.jpg").write_bytes(b"x")
     shard = next(plan_shards([str(tmp_path)], 100, "image"))
     (tmp_path / "gone.jpg").unlink()
-    gone, large = [_read(photo) for photo in photos_of(shard, "image", MAX_BYTES)]
+    gone, large = [_read(image) for image in images_of(shard, "image", MAX_BYTES)]
     assert "No such file" in str(gone)
     assert "larger than 10 bytes" in str(large)
 
 
-def test_a_tar_is_a_shard_and_its_images_are_photos(tmp_path: Path) -> None:
+def test_a_tar_is_a_shard_and_its_members_are_images(tmp_path: Path) -> None:
     files = [("x/1.jpg", b"one"), ("x/1.json", b"{}"), ("x/._1.jpg", b"mac"), ("2.png", b"y" * 11), ("3.png", b"three")]
     path = tar(tmp_path / "set-0.tar", files)
     found = read(path)
@@ -88,7 +88,7 @@ def test_a_tar_is_a_shard_and_its_images_are_photos(tmp_path: Path) -> None:
 
 def test_a_tar_that_ends_early_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
     path = tar(tmp_path / "set.tar", [("1.jpg", b"one"), ("2.jpg", b"two")])
-    path.write_bytes(path.read_bytes()[: 3 * 512 + 1])  # within the second photo
+    path.write_bytes(path.read_bytes()[: 3 * 512 + 1])  # within the second image
     found = read(path)
     assert found[f"{path}/1.jpg"] == b"one"
     assert "cannot be read on" in str(found[str(path)])
@@ -99,7 +99,7 @@ def hugging_face(data: Sequence[bytes | None]) -> pa.Array:
 
 
 @pytest.mark.parametrize("column", [pa.array, hugging_face])
-def test_a_row_group_is_a_shard_and_its_rows_are_photos(
+def test_a_row_group_is_a_shard_and_its_rows_are_images(
     tmp_path: Path, column: Callable[[Sequence[bytes | None]], pa.Array]
 ) -> None:
     path = tmp_path / "set.parquet"

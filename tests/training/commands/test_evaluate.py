@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import write_folder
 from training.__main__ import main
 from training.data.samples import Sample, mask_boxes
@@ -30,7 +30,7 @@ def labelled(key: str, *figures: Figure) -> Sample:
         keypoints[row, 0] = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, 2
         keypoints[row, 1] = keypoints[row, 0] + (0, 20, 0)
     return Sample(
-        image=figure_photo(SIZE, *figures),
+        image=figure_image(SIZE, *figures),
         parts=parts,
         people=people,
         keypoints=keypoints,

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import write_folder
 from training.__main__ import main
 from training.data.samples import Sample, mask_boxes
@@ -30,7 +30,7 @@ def rectangles(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
         keypoints[row, 0] = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, 2
         keypoints[row, 1] = keypoints[row, 0] + (0, 40, 0)  # 20 pixels of a canvas half as large
     return Sample(
-        image=figure_photo(SIZE, *((row + 1, 2 + 2 * row, box) for row, box in enumerate(boxes))),
+        image=figure_image(SIZE, *((row + 1, 2 + 2 * row, box) for row, box in enumerate(boxes))),
         parts=parts,
         people=people,
         keypoints=keypoints,

@@ -18,7 +18,7 @@ from model.network import Network
 from model.raw_prediction import RawPrediction
 from model.taxonomy import DENSEPOSE_COCO
 from tests import oracles
-from tests.bundles import figure_bundle, figure_photo
+from tests.bundles import figure_bundle, figure_image
 from tests.figures import draw_figures, write_folder
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
@@ -231,7 +231,7 @@ def test_a_bundle_predicts_with_its_graph(tmp_path: Path) -> None:
     predictor = open_predictor(figure_bundle(tmp_path / "bundle"), "fast")
     assert (predictor.kind, predictor.taxonomy.name) == ("bundle", "pascal_person_part")
     assert predictor.scales == [((64, 96), (96, 64))]
-    people = predictor.parse(figure_photo((64, 96), (1, 3, (10, 8, 30, 50))))
+    people = predictor.parse(figure_image((64, 96), (1, 3, (10, 8, 30, 50))))
     assert (people.part_map[8:50, 10:30] == 3).all()
     assert (people.part_map > 0).sum() == 42 * 20
     assert people.person_score[0] > 0
@@ -242,7 +242,7 @@ def test_a_united_level_has_the_large_of_one_canvas_and_the_small_of_the_other(t
     bundle = figure_bundle(tmp_path / "bundle", scales={"finest": ("fast", "high")})
     predictor = open_predictor(bundle, "finest")
     assert predictor.scales == [((64, 96), (96, 64)), ((256, 384), (384, 256))]
-    image = figure_photo((256, 384), (1, 3, (20, 8, 120, 250)), (2, 2, (200, 100, 260, 180)))
+    image = figure_image((256, 384), (1, 3, (20, 8, 120, 250)), (2, 2, (200, 100, 260, 180)))
     people = parse_image(predictor.parse, unlabelled(image, "image", predictor.taxonomy), predictor.scales)
     assert [int(person) for person in np.unique(people.person_map)] == [0, 1, 2]
     for part, region in ((3, np.s_[8:250, 20:120]), (2, np.s_[100:180, 200:260])):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import IGNORE, PASCAL_PERSON_PART
-from tests.bundles import SCORES, figure_bundle, figure_photo
+from tests.bundles import SCORES, figure_bundle, figure_image
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 
@@ -22,7 +22,7 @@ FIRST, SECOND = (slice(30, 150), slice(30, 90)), (slice(30, 180), slice(180, 240
 def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
-    Image.fromarray(figure_photo((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180)))).save(
+    Image.fromarray(figure_image((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180)))).save(
         folder / "two.png"
     )
     Image.new("RGB", (288, 192)).save(folder / "nobody.png")

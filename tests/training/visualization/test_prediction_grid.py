@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.taxonomy import PASCAL_PERSON_PART
-from tests.bundles import color, figure_bundle, figure_photo
+from tests.bundles import color, figure_bundle, figure_image
 from training.__main__ import main
 from training.data.samples import DatasetError
 from training.data.unlabeled_images import find_images, read_upright
@@ -31,7 +31,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person at the left and one at the right, in every format, one of them stored on its side; and nobody."""
     folder = tmp_path_factory.mktemp("renderer") / "images"
     folder.mkdir()
-    image = Image.fromarray(figure_photo((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
+    image = Image.fromarray(figure_image((192, 288), (1, 2, (30, 30, 90, 150)), (2, 4, (180, 30, 240, 180))))
     for name in ("a.jpg", "b.png", "c.webp", "d.avif"):
         image.save(folder / name, quality=100)
     exif = Image.Exif()
