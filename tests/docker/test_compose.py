@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.cli import _parser
+from service.arguments import build_parser
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_ray_runs_what_the_command_line_knows() -> None:
     override = compose("compose.ray.yaml")["services"]["app"]
     assert override["build"]["args"] == {"DEVICE": "ray"}
     arguments = [re.sub(r"^\$\{\w+:-(\d+)\}$", r"\1", part) for part in override["command"]]
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     assert (options.command, options.engine, options.min_replicas, options.max_replicas) == ("serve", "ray", 1, 1)
 
 
