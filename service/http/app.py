@@ -117,6 +117,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         """Return the model's names, colors, limits and metrics, and the card and licence of its weights."""
         return _model(lifecycle)
 
+    app.openapi()["components"]["schemas"] |= kserve.DEFINITIONS  # FastAPI keeps the document that it makes
     return app
 
 

@@ -83,12 +83,15 @@ async def model(request: Request, name: str, model_version: str | None = None) -
     }
 
 
+# Its definitions stand among the components of the document, where app.py puts them.
+INFER_REQUEST = InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+DEFINITIONS = INFER_REQUEST.pop("$defs")
 INFER = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": InferRequest.model_json_schema(),
+                "schema": INFER_REQUEST,
                 "examples": EXAMPLES["infer"]["request"],
             }
         },

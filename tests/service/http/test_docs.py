@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -31,6 +32,17 @@ def validate(value: Any, schema: dict[str, Any], api: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(schema | {"components": api["components"]}).validate(value)
 
 
+def refs(value: Any) -> Iterator[str]:
+    """Every $ref of a document."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from refs(item)
+
+
 def ask(client: httpx.Client, png: bytes, name: str) -> Any:
     """The same kind of response as an example."""
     if name == "images":
@@ -50,6 +62,17 @@ def test_examples_and_responses_keep_the_schema(client: httpx.Client, png: bytes
     assert set(example) == set(response)
     with pytest.raises(jsonschema.ValidationError):
         validate({key: value for key, value in response.items() if key != next(iter(example))}, component, api)
+
+
+def test_every_reference_leads_somewhere(api: Any) -> None:
+    references = list(refs(api))
+    assert "#/components/schemas/InputParameters" in references
+    for reference in references:
+        found = api
+        assert reference.startswith("#/")
+        for key in reference[2:].split("/"):
+            found = found[key]
+        assert "type" in found
 
 
 def test_every_problem_keeps_its_schema(client: httpx.Client, png: bytes, api: Any) -> None:
