@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Lock, Thread
@@ -31,7 +31,10 @@ class BatchingBackend:
 
     A batch holds canvases of one size, up to `max_batch`. While it runs the next one gathers; where none runs, the
     first canvas waits for others at most `delay` seconds. Sizes outside `sizes` and views beyond one run alone.
+    `on_batch` is called with the number of images of each inference, by the thread that runs it.
     """
+
+    on_batch: Callable[[int], None] | None = None
 
     def __init__(self, backend: BatchBackend, sizes: Iterable[Size], delay: float) -> None:
         self.name, self.precision = backend.name, backend.precision
@@ -46,6 +49,7 @@ class BatchingBackend:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
         if views > 1 or canvas.shape[:2] not in self._sizes:
             with self._device:
+                self._count(1)
                 return self._backend.infer(canvas, views)
         waiting = _Waiting(canvas)
         with self._changed:
@@ -58,6 +62,7 @@ class BatchingBackend:
             batch = self._next()
             try:
                 with self._device:
+                    self._count(len(batch))
                     answers = self._backend.infer_batch(np.stack([w.canvas for w in batch]))
             except Exception as error:
                 for waiting in batch:
@@ -65,6 +70,10 @@ class BatchingBackend:
             else:
                 for waiting, answer in zip(batch, answers, strict=True):
                     waiting.answer.set_result(answer)
+
+    def _count(self, images: int) -> None:
+        if self.on_batch is not None:
+            self.on_batch(images)
 
     def _next(self) -> list[_Waiting]:
         """Return the canvases of the size that waits longest, once they are enough or have waited long enough."""

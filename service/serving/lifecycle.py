@@ -12,6 +12,7 @@ from model.manifest import BundleError
 from service.parsing.loading import load_parser
 from service.parsing.parser import ImageParser
 from service.problems import Problem
+from service.runtimes.batching import BatchingBackend
 from service.runtimes.types import BackendError
 from service.serving.keys import read_keys
 from service.serving.metrics import Metrics
@@ -61,6 +62,8 @@ class Lifecycle:
             log.exception("cannot serve")
             self._fail()
         else:
+            if isinstance(parser.backend, BatchingBackend):
+                parser.backend.on_batch = self.metrics.batch_size.observe
             self._parser = parser
             infer_seconds = {detail: parser.expected_seconds(detail) for detail in parser.levels}
             self._scheduler = Scheduler(

@@ -53,7 +53,12 @@ class Metrics:
         self.frames_dropped = Counter(
             "humanparse_stream_frames_dropped", "Frames that a newer one of their stream replaced", registry=registry
         )
-        self.batch_size = Histogram("humanparse_batch_size", "Images per inference", buckets=COUNTS, registry=registry)
+        self.batch_size = Histogram(
+            "humanparse_batch_size",
+            "Images per inference of a runtime that runs batches; nothing for others",
+            buckets=COUNTS,
+            registry=registry,
+        )
         self.people = Histogram(
             "humanparse_people_per_image", "People found in an image", buckets=COUNTS, registry=registry
         )
@@ -76,7 +81,6 @@ class Metrics:
             histogram = self.request_seconds if stage == TOTAL else self.stage_seconds.labels(stage)
             histogram.observe(ms / 1e3)
         self.people.observe(people)
-        self.batch_size.observe(1)
 
     def refuse(self, problem: Problem) -> None:
         """Record a refused image; 429, 503 and 504 are the service's doing, other problems the client's."""
