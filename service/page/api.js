@@ -50,9 +50,9 @@ export async function parse(file, { detail, signal }) {
   return { answer, roundTrip: performance.now() - sent };
 }
 
-/** A label map as PNG: its pixels are the ids of parts or people. */
-export async function labelMap(file, { detail, layer }) {
-  return (await call(`parse${query({ detail, layer })}`, image(file, 'image/png'))).blob();
+/** A layer as PNG: a label map, whose pixels are the ids of parts or people, or a cut-out of all or one `person`. */
+export async function layerPng(file, { detail, layer, person }) {
+  return (await call(`parse${query({ detail, layer, person })}`, image(file, 'image/png'))).blob();
 }
 
 /** A WebSocket that takes frames. Scripts may set no header there, so the key is named as a subprotocol. */

@@ -1,7 +1,7 @@
 // Joins the inputs, the service and the screen.
 
-import { getModel, labelMap, parse, Problem, useKey } from './api.js';
-import { element, markHovered, showJson, showPeople, showTime } from './panels.js';
+import { getModel, layerPng, parse, Problem, useKey } from './api.js';
+import { element, markHovered, showCutout, showJson, showPeople, showTime } from './panels.js';
 import { buildScene } from './scene.js';
 import { Stage } from './stage.js';
 import { Webcam } from './webcam.js';
@@ -238,6 +238,7 @@ function render() {
   if (!done) return $('#warnings').replaceChildren();
   showTime(answer.timings_ms, current.roundTrip);
   showPeople(scene, stage);
+  showCutout(scene, chosenPerson());
   const warnings = image ? answer.warnings : [...answer.warnings, 'This browser cannot show the photo; its people are drawn without it.'];
   $('#warnings').replaceChildren(...warnings.map((text) => element('li', {}, text)));
   if (live) return;
@@ -252,7 +253,13 @@ function say(text) {
   if ($('#status').textContent !== text) $('#status').textContent = text;
 }
 
-stage.addEventListener('choose', () => current?.scene && showPeople(current.scene, stage));
+const chosenPerson = () => current.scene.people.find(({ number }) => number === stage.chosen);
+
+stage.addEventListener('choose', () => {
+  if (!current?.scene) return;
+  showPeople(current.scene, stage);
+  showCutout(current.scene, chosenPerson());
+});
 stage.addEventListener('hover', ({ detail }) => markHovered(detail));
 
 function save(blob, ending) {
@@ -261,9 +268,10 @@ function save(blob, ending) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-async function saveMap(layer) {
+async function saveLayer(layer, person = null) {
   try {
-    save(await labelMap(current.file, { ...options(), layer }), `${layer}.png`);
+    const png = await layerPng(current.file, { ...options(), layer, person: person?.id });
+    save(png, `${person ? `person-${person.number}` : layer}.png`);
   } catch (problem) {
     say(`${problem.title}. ${problem.detail}`);
   }
@@ -298,8 +306,9 @@ const actions = {
     return send();
   },
   'save-picture': async () => save(await stage.picture(), 'people.png'),
-  'save-parts': () => saveMap('parts'),
-  'save-people': () => saveMap('people'),
+  'save-parts': () => saveLayer('parts'),
+  'save-people': () => saveLayer('people'),
+  'save-cutout': () => saveLayer('cutout', chosenPerson()),
   'save-json': () => save(new Blob([JSON.stringify(current.answer)], { type: 'application/json' }), 'response.json'),
   'copy-json': (button) => copy(JSON.stringify(current.answer), button),
   'copy-curl': (button) => copy($('#curl').textContent, button),
@@ -383,6 +392,7 @@ const keys = {
   '[': () => fade(-0.1),
   ']': () => fade(0.1),
   n: nextPerson,
+  c: () => current && !$('#downloads').hidden && $('#cutout').click(),
   j: () => ($('#json').open = !$('#json').open),
   ArrowLeft: () => step(-1),
   ArrowRight: () => step(1),

@@ -47,6 +47,12 @@ export function showPeople(scene, stage) {
   if (!people.length) list.replaceChildren(element('li', { className: 'soft' }, 'Nobody was found.'));
 }
 
+/** What the cut-out shows: the chosen person, or everybody. */
+export function showCutout({ people }, chosen) {
+  $('#cutout').disabled = !people.length;
+  $('#cutout span').textContent = `Cut-out of ${chosen?.name ?? 'everybody'}`;
+}
+
 function personItem({ number, name, color }, stage) {
   const button = element('button', { type: 'button', className: 'person', onclick: () => stage.choose(number) },
     element('i', { className: 'swatch', style: { background: color } }),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from service.settings import Settings
-from tests.service.conftest import running
+from tests.service.conftest import encode, running
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install 'humanparse[browser]'")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
@@ -63,6 +64,12 @@ def opened(browser: Browser, client: httpx.Client) -> Iterator[Opened]:
 def upload(page: Page, *files: bytes) -> None:
     payloads = [{"name": f"figures-{i}.png", "mimeType": "image/png", "buffer": file} for i, file in enumerate(files)]
     page.set_input_files("#files", payloads)
+
+
+def blank(png: bytes) -> bytes:
+    """A black image of the same size."""
+    with Image.open(io.BytesIO(png)) as image:
+        return encode(Image.new("RGB", image.size), "PNG")
 
 
 def color_at(page: Page, x: float, y: float, canvas: str = "#layers") -> list[int]:
@@ -171,6 +178,36 @@ def test_downloads_are_what_the_service_says(opened: Opened, png: bytes, client:
     assert picture.name == "figures-0-people.png"
     with Image.open(picture) as image:
         assert image.size == (240, 120)
+
+
+def test_cutouts_of_everybody_and_of_the_chosen_person_by_keyboard(
+    opened: Opened, png: bytes, client: httpx.Client, tmp_path: Path
+) -> None:
+    page = opened()
+    page.keyboard.press("c")  # nothing to save yet
+    upload(page, png)
+    button = page.get_by_role("button", name="Cut-out")
+    expect(button).to_contain_text("Cut-out of everybody")
+
+    def saved(name: str) -> bytes:
+        with page.expect_download() as download:
+            page.keyboard.press("c")
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+        return (tmp_path / name).read_bytes()
+
+    def theirs(**person: str) -> bytes:
+        headers = {"Content-Type": "image/png", "Accept": "image/png"}
+        return client.post("/parse", content=png, headers=headers, params={"layer": "cutout", **person}).content
+
+    assert saved("figures-0-cutout.png") == theirs()
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    expect(button).to_contain_text("Cut-out of Person 2")
+    assert saved("figures-0-person-2.png") == theirs(person="2") != theirs()
+    upload(page, blank(png))
+    expect(page.get_by_role("status")).to_contain_text("no people")
+    expect(button).to_be_disabled()
 
 
 def test_errors_are_told_in_words(opened: Opened, png: bytes) -> None:
