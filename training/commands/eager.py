@@ -15,7 +15,7 @@ HELP = "time a checkpoint in eager torch with a Python decoder (for humanparse b
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--detail", choices=tuple(CANVASES), default="fast", help="how large photos are shown to it")
+    parser.add_argument("--detail", choices=tuple(CANVASES), default="fast", help="how large images are shown to it")
 
 
 def run(chosen: argparse.Namespace) -> int:

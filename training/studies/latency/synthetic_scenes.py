@@ -49,7 +49,7 @@ def cut_person(path: Path, parse: Parse, canvases: Sequence[Size], taxonomy: Tax
 
 
 def unlabelled(image: UInt8, joints: int) -> Sample:
-    """A photo [H, W, 3] of which nothing is known."""
+    """An image [H, W, 3] of which nothing is known."""
     nothing = np.zeros(image.shape[:2], np.uint8)
     return _labelled(image, nothing, nothing, np.zeros((0, joints, 3), np.float32))
 
