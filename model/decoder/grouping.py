@@ -48,8 +48,9 @@ def label_fragments(matches: Tensor, limbs: tuple[tuple[int, int], ...]) -> Tens
     match = matches[:, :tree]
     inherited = (match * own[parent][:, :, None]).sum(2) + (1 - match.sum(2)) * own[child]  # [B, K-1, N], of the child
     root = own[parent[:1]].expand(batch, 1, count)
-    order = torch.tensor([([parent[0]] + child).index(k) for k in range(joints)], device=matches.device)
-    labels = torch.cat((root, inherited), 1).index_select(1, order).flatten(1)  # [B, K * N], each its parent's, or its own
+    order = torch.tensor([[parent[0], *child].index(k) for k in range(joints)], device=matches.device)
+    by_class = torch.cat((root, inherited), 1).index_select(1, order)
+    labels = by_class.flatten(1)  # [B, K * N], of each its parent's, or its own
     for _ in range((joints - 2).bit_length()):  # each round doubles the limbs that a label has passed
         labels = labels.gather(1, labels.long())
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from model.config import STRIDE
 from model.decoder.hough import Vote
 
+_LANES = 4
+
 
 class LabelMaps(NamedTuple):
     """Canvas maps, H = 4h and W = 4w. A pixel has a part exactly if it has a person."""
@@ -52,7 +54,7 @@ def weigh_background(part_logits: Tensor) -> Tensor:
 
 
 def upsample_ids(person: Tensor) -> Tensor:
-    """Ids [B, n, n, h, w] of n x n places in each cell at twice the resolution [B, 2n, 2n, h, w], the corners of stairs cut.
+    """Ids of n x n places in each cell [B, n, n, h, w] at twice the resolution [B, 2n, 2n, h, w], corners of stairs cut.
 
     A quarter of a place takes the id of its two neighbours where these agree with each other and not with the ones
     across from them (Scale2x; Mazzoleni, 2001). Lines and single cells stay as thick as they are.
@@ -84,7 +86,8 @@ def _interpolate(values: Tensor, dim: int) -> list[Tensor]:
     before = torch.cat((values.narrow(dim, 0, 1), values.narrow(dim, 0, last)), dim)
     after = torch.cat((values.narrow(dim, 1, last), values.narrow(dim, last, 1)), dim)
     from_centre = [(pixel + 0.5) / STRIDE - 0.5 for pixel in range(STRIDE)]  # in cells
-    return [torch.lerp(values, before if shift < 0 else after, abs(shift)) for shift in from_centre]
+    # Not torch.lerp: its export computes two formulas, of which one is dropped.
+    return [values + abs(shift) * ((before if shift < 0 else after) - values) for shift in from_centre]
 
 
 def to_canvas(pixels: Tensor) -> Tensor:
@@ -107,11 +110,14 @@ def _mean_by_part(probability: Tensor, person: Tensor, part: Tensor, people: int
     # One flat index: runtimes read along an axis several times slower.
     index = (part.long() * cells + cell + image).flatten()
     value = probability.flatten().index_select(0, index).reshape(part.shape)  # [B, 16, hw]
-    if vote == "scatter":  # one histogram a place in the cell, so that a runtime can fill them in parallel
-        index = (person * classes + part).long()
-        empty = torch.zeros(batch, STRIDE**2, people * classes, device=value.device)
-        total = empty.scatter_add(2, index, value).sum(1)
-        pixels = empty.scatter_add(2, index, torch.ones_like(value)).sum(1)
+    if vote == "scatter":
+        # A histogram for each place and each of some lanes of cells: a runtime fills those of the places in parallel,
+        # and neighbouring cells, mostly of one part, do not wait for each other.
+        bins = people * classes
+        index = (cell % _LANES * bins + person * classes + part).long()
+        empty = torch.zeros(batch, STRIDE**2, _LANES * bins, device=value.device)
+        total, pixels = (empty.scatter_add(2, index, t) for t in (value, torch.ones_like(value)))
+        total, pixels = (t.reshape(batch, -1, bins).sum(1) for t in (total, pixels))
         total, pixels = (t.reshape(-1, people, classes)[:, :, 1:] for t in (total, pixels))
     else:
         slot = torch.arange(people, device=value.device)[:, None]
