@@ -62,7 +62,7 @@ def center_support(members: Tensor, shares: Tensor, joints: int) -> tuple[Tensor
         how many joints of each class.
     """
     sums = members.float() @ shares
-    of_center, score, classes = sums.split((sums.shape[2] - 1 - joints, 1, joints), 2)
+    of_center, score, classes = sums[..., : -1 - joints], sums[..., -1 - joints : -joints], sums[..., -joints:]
     return of_center / score.clamp(min=_LEAST), score, classes
 
 

@@ -54,7 +54,7 @@ def weigh_background(part_logits: Tensor) -> Tensor:
 
 
 def upsample_ids(person: Tensor) -> Tensor:
-    """Ids of n x n places in each cell [B, n, n, h, w] at twice the resolution [B, 2n, 2n, h, w], corners of stairs cut.
+    """Ids of n x n places a cell [B, n, n, h, w] at twice the resolution [B, 2n, 2n, h, w], the corners of stairs cut.
 
     A quarter of a place takes the id of its two neighbours where these agree with each other and not with the ones
     across from them (Scale2x; Mazzoleni, 2001). Lines and single cells stay as thick as they are.
