@@ -43,12 +43,16 @@ def label_fragments(matches: Tensor, limbs: tuple[tuple[int, int], ...]) -> Tens
     batch, _, count, _ = matches.shape
     tree = len({joint for limb in limbs for joint in limb}) - 1
     joints = tree + 1
-    own = torch.arange(joints * count, dtype=torch.float32, device=matches.device).reshape(joints, 1, count)
-    by_class = [own[k].expand(batch, count) for k in range(joints)]
-    for (a, b), match in zip(limbs[:tree], matches.unbind(1)[:tree], strict=True):
-        inherited = (match * by_class[a][:, :, None]).sum(1)  # [B, N], of class b
-        by_class[b] = inherited + (1 - match.sum(1)) * by_class[b]
-    labels = torch.cat(by_class, 1)  # [B, K * N]
+    parent, child = (list(ends) for ends in zip(*limbs[:tree], strict=True))
+    own = torch.arange(joints * count, dtype=torch.float32, device=matches.device).reshape(joints, count)
+    match = matches[:, :tree]
+    inherited = (match * own[parent][:, :, None]).sum(2) + (1 - match.sum(2)) * own[child]  # [B, K-1, N], of the child
+    root = own[parent[:1]].expand(batch, 1, count)
+    order = torch.tensor([[parent[0], *child].index(k) for k in range(joints)], device=matches.device)
+    by_class = torch.cat((root, inherited), 1).index_select(1, order)
+    labels = by_class.flatten(1)  # [B, K * N], of each its parent's, or its own
+    for _ in range((joints - 2).bit_length()):  # each round doubles the limbs that a label has passed
+        labels = labels.gather(1, labels.long())
 
     for (a, b), match in zip(limbs[tree:], matches.unbind(1)[tree:], strict=True):
         first = labels[:, a * count : (a + 1) * count, None]  # [B, N, 1]

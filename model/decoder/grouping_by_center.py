@@ -30,42 +30,56 @@ def group_by_center(
     found are placed by it.
     """
     centers, responses = evidence
-    labels = merge_by_center(labels, candidates, responses)
-    support = center_support(fragment_members(labels), candidates, responses)
+    shares = _shares(candidates, responses)
+    labels = merge_by_center(labels, shares)
+    support, _, _ = center_support(fragment_members(labels), shares, joints=labels.shape[1])
     weight = _ALONE + (1 - _ALONE) * (support * centers.score[:, None]).amax(2)  # [B, K * N]
     poses = collect_people(candidates, labels, config.max_people, config.person_threshold, weight)
     if not config.fill_score:
         return poses
     members = labels.flatten(1)[:, None] == poses.label[..., None]  # [B, P, K * N]
-    return fill_poses(poses, center_support(members, candidates, responses), centers, config.fill_score, like)
+    support, _, _ = center_support(members, shares, joints=labels.shape[1])
+    return fill_poses(poses, support, centers, config.fill_score, like)
 
 
-def center_support(members: Tensor, candidates: Candidates, responses: Tensor) -> Tensor:
-    """[B, G, M] in [0, 1], how well the joints of each group fit each center: the mean of r^2, weighted by score.
+def _shares(candidates: Candidates, responses: Tensor) -> Tensor:
+    """[B, K * N, M + 1 + K], what a candidate adds to its group: score * r^2 of each center, score, 1 of its class."""
+    score = candidates.score[..., None]  # [B, K, N, 1]
+    classes = torch.eye(score.shape[1], device=score.device)[:, None] * candidates.valid[..., None]  # [B, K, N, K]
+    return torch.cat((score * responses.square(), score, classes), -1).flatten(1, 2)
 
-    members: [B, G, K * N] bool, which candidates are in each group; invalid ones have no score.
+
+def center_support(members: Tensor, shares: Tensor, joints: int) -> tuple[Tensor, Tensor, Tensor]:
+    """How well the joints of each group fit each center, and what the groups consist of.
+
+    Args:
+        members: [B, G, K * N] bool, which candidates are in each group; the invalid ones among them do not count.
+        shares: [B, K * N, M + 1 + K], from `_shares`.
+        joints: K.
+
+    Returns:
+        [B, G, M] in [0, 1], the mean of r^2, weighted by score; [B, G, 1], the sum of the joints' scores; [B, G, K],
+        how many joints of each class.
     """
-    score = members.float() * candidates.score.flatten(1)[:, None]  # [B, G, K * N]
-    mean = score @ responses.square().flatten(1, 2)  # [B, G, M]
-    return mean / score.sum(2, keepdim=True).clamp(min=_LEAST)
+    sums = members.float() @ shares
+    of_center, score, classes = sums[..., : -1 - joints], sums[..., -1 - joints : -joints], sums[..., -joints:]
+    return of_center / score.clamp(min=_LEAST), score, classes
 
 
-def merge_by_center(labels: Tensor, candidates: Candidates, responses: Tensor) -> Tensor:
+def merge_by_center(labels: Tensor, shares: Tensor) -> Tensor:
     """`labels` [B, K, N] with fragments joined that agree on a center and share no joint class.
 
     Each round joins to the best fragment of every center the next best that fits: what limbs missed, such as legs
-    behind a table.
+    behind a table. `shares` are those of `center_support`.
     """
     joints, count = labels.shape[1:]
     label = torch.arange(joints * count, dtype=torch.float32, device=labels.device)
     for _ in range(_ROUNDS):
-        members = fragment_members(labels) & candidates.valid.flatten(1)[:, None]  # [B, F, K * N]
-        classes = members.float().reshape(-1, joints * count, joints, count).amax(3)  # [B, F, K]
-        support = center_support(members, candidates, responses)  # [B, F, M]
+        support, score, classes = center_support(fragment_members(labels), shares, joints)
         best, center = support.max(2)
         slot = torch.arange(support.shape[2], device=labels.device)
         fits = (slot == center[..., None]) & (best > _SUPPORT)[..., None]
-        value = (members.float() * candidates.score.flatten(1)[:, None]).sum(2)[..., None] * fits.float()  # [B, F, M]
+        value = score * fits.float()  # [B, F, M]
         first = _one_hot_max(value)  # [B, F, M], the strongest fragment of each center
         of_first = first.transpose(1, 2) @ classes  # [B, M, K]
         free = (classes @ of_first.transpose(1, 2)) == 0  # [B, F, M], no joint class in common

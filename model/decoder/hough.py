@@ -58,7 +58,7 @@ def _scatter(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
     left, top = x.floor(), y.floor()
     right_share, bottom_share = x - left, y - top
     stride = width + 3
-    corner = ((top.long() + 1) * stride + left.long() + 1).reshape(batch * joints, -1)
+    corner = ((top + 1) * stride + left + 1).long().reshape(batch * joints, -1)  # exact in float32 up to 2^24 cells
     bottom = weight * bottom_share
     bottom_right = bottom * right_share
     top_right = weight * right_share - bottom_right

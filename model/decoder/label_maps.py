@@ -10,6 +10,8 @@ from torch import Tensor
 from model.config import STRIDE
 from model.decoder.hough import Vote
 
+_LANES = 4
+
 
 class LabelMaps(NamedTuple):
     """Canvas maps, H = 4h and W = 4w. A pixel has a part exactly if it has a person."""
@@ -34,18 +36,13 @@ def assemble(part_logits: Tensor, cell_person: Tensor, owned: Tensor, people: in
         people: P.
         vote: how scores are summed per person and part, as in `hough_scores`.
     """
-    height, width = part_logits.shape[-2:]
-    rows = torch.stack(_interpolate(weigh_background(part_logits), 2), 2)  # [B, C+1, 4, h, w]
-    part = torch.stack([pixels.argmax(1) for pixels in _interpolate(rows, 4)], 2)  # [B, 4, 4, h, w]
-    part = torch.where(owned[:, None, None], part, 0).flatten(3).flatten(1, 2)  # [B, 16, hw]
-    pixel_person = upsample_ids(upsample_ids(cell_person.int()))  # [B, 4h, 4w]
-    person = _to_places(pixel_person).long()  # [B, 16, hw]
-
-    # A pixel's probability is that of its part in its cell: a softmax of the canvas would cost more than all the rest.
-    probability = part_logits.softmax(1).flatten(2).gather(1, part)  # [B, 16, hw]
-    part_score = _mean_by_part(probability, person, part, people, part_logits.shape[1] - 1, vote)
-    part_map = _to_canvas(part, height, width)
-    return LabelMaps(part_map, torch.where(part_map > 0, pixel_person + 1, 0).to(torch.uint8), part_score)
+    rows = torch.stack(_interpolate(weigh_background(part_logits), 2), 1)  # [B, 4, C+1, h, w]
+    part = torch.stack([pixels.argmax(2) for pixels in _interpolate(rows, 4)], 2)  # [B, 4, 4, h, w]
+    part = torch.where(owned[:, None, None], part.to(part_logits.dtype), 0.0)
+    # Ids are computed as floats, which hold them exactly and which a runtime fuses.
+    person = upsample_ids(upsample_ids(cell_person.to(part.dtype)[:, None, None]))  # [B, 4, 4, h, w]
+    part_score = _mean_by_part(part_logits.softmax(1), person, part, people, vote)
+    return LabelMaps(to_canvas(part), to_canvas(torch.where(part > 0, person + 1, 0.0)), part_score)
 
 
 def weigh_background(part_logits: Tensor) -> Tensor:
@@ -57,23 +54,30 @@ def weigh_background(part_logits: Tensor) -> Tensor:
 
 
 def upsample_ids(person: Tensor) -> Tensor:
-    """Ids [B, h, w] at twice the resolution [B, 2h, 2w], the corners of stairs cut.
+    """Ids of n x n places a cell [B, n, n, h, w] at twice the resolution [B, 2n, 2n, h, w], the corners of stairs cut.
 
-    A quarter of a cell takes the id of its two neighbours where these agree with each other and not with the ones
+    A quarter of a place takes the id of its two neighbours where these agree with each other and not with the ones
     across from them (Scale2x; Mazzoleni, 2001). Lines and single cells stay as thick as they are.
     """
-    above = torch.cat((person[:, :1], person[:, :-1]), 1)
-    below = torch.cat((person[:, 1:], person[:, -1:]), 1)
-    left = torch.cat((person[:, :, :1], person[:, :, :-1]), 2)
-    right = torch.cat((person[:, :, 1:], person[:, :, -1:]), 2)
+    above, below = _neighbours(person, 1)
+    left, right = _neighbours(person, 2)
     stairs = (above != below) & (left != right)
 
     def quarter(vertical: Tensor, horizontal: Tensor) -> Tensor:
         return torch.where(stairs & (vertical == horizontal), vertical, person)
 
-    upper = torch.stack((quarter(above, left), quarter(above, right)), -1)  # [B, h, w, 2]
-    lower = torch.stack((quarter(below, left), quarter(below, right)), -1)
-    return torch.stack((upper, lower), 2).flatten(3).flatten(1, 2)  # of [B, h, 2, w, 2]
+    upper = torch.stack((quarter(above, left), quarter(above, right)), 3)  # [B, n, n, 2, h, w]
+    lower = torch.stack((quarter(below, left), quarter(below, right)), 3)
+    return torch.stack((upper, lower), 2).flatten(3, 4).flatten(1, 2)  # of [B, n, 2, n, 2, h, w]
+
+
+def _neighbours(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The places before and after each of [B, n, n, h, w] along axis 1 (y) or 2 (x), the border continued."""
+    places, cells = values.unbind(dim), dim + 1  # a place's own axis is gone
+    last = values.shape[dim + 2] - 1
+    before = torch.cat((places[0].narrow(cells, 0, 1), places[-1].narrow(cells, 0, last)), cells)
+    after = torch.cat((places[0].narrow(cells, 1, last), places[-1].narrow(cells, last, 1)), cells)
+    return torch.stack((before, *places[:-1]), dim), torch.stack((*places[1:], after), dim)
 
 
 def _interpolate(values: Tensor, dim: int) -> list[Tensor]:
@@ -82,36 +86,42 @@ def _interpolate(values: Tensor, dim: int) -> list[Tensor]:
     before = torch.cat((values.narrow(dim, 0, 1), values.narrow(dim, 0, last)), dim)
     after = torch.cat((values.narrow(dim, 1, last), values.narrow(dim, last, 1)), dim)
     from_centre = [(pixel + 0.5) / STRIDE - 0.5 for pixel in range(STRIDE)]  # in cells
-    return [torch.lerp(values, before if shift < 0 else after, abs(shift)) for shift in from_centre]
+    # Not torch.lerp: its export computes two formulas, of which one is dropped.
+    return [values + abs(shift) * ((before if shift < 0 else after) - values) for shift in from_centre]
 
 
-def _to_places(pixels: Tensor) -> Tensor:
-    """[B, 4h, 4w] to pixels by their place in the cell [B, 4 * 4, h * w]: the inverse of `_to_canvas`."""
-    height, width = pixels.shape[1] // STRIDE, pixels.shape[2] // STRIDE
-    blocks = pixels.reshape(-1, height, STRIDE, width, STRIDE)
-    return blocks.permute(0, 2, 4, 1, 3).reshape(-1, STRIDE**2, height * width)
+def to_canvas(pixels: Tensor) -> Tensor:
+    """Pixels by their place in the cell [B, 4, 4, h, w] to uint8 [B, 4h, 4w]."""
+    return pixels.to(torch.uint8).permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
 
 
-def _to_canvas(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Pixels by their place in the cell [B, 4 * 4, h * w] to uint8 [B, 4h, 4w]."""
-    blocks = pixels.to(torch.uint8).reshape(-1, STRIDE, STRIDE, height, width)
-    return blocks.permute(0, 3, 1, 4, 2).reshape(-1, height * STRIDE, width * STRIDE)
+def _mean_by_part(probability: Tensor, person: Tensor, part: Tensor, people: int, vote: Vote) -> Tensor:
+    """Mean of a part's probability in its pixels' cells over each person and part: [B, P, C], 0 without pixels.
 
+    A softmax of the canvas would cost more than all the rest.
 
-def _mean_by_part(value: Tensor, person: Tensor, part: Tensor, people: int, parts: int, vote: Vote) -> Tensor:
-    """Mean of a pixel's value over each person and part: [B, P, C], 0 where there is no pixel.
-
-    value, part, person: [B, 16, hw], of pixels by their place in the cell.
+    probability: [B, C+1, h, w]; person, part: [B, 4, 4, h, w].
     """
-    if vote == "scatter":  # one histogram a place in the cell, so that a runtime can fill them in parallel
-        index = person * (parts + 1) + part
-        empty = torch.zeros(value.shape[0], STRIDE**2, people * (parts + 1), device=value.device)
-        total = empty.scatter_add(2, index, value).sum(1)
-        pixels = empty.scatter_add(2, index, torch.ones_like(value)).sum(1)
-        total, pixels = (t.reshape(-1, people, parts + 1)[:, :, 1:] for t in (total, pixels))
+    batch, classes, height, width = probability.shape
+    cells = height * width
+    person, part = (pixels.reshape(batch, STRIDE**2, cells) for pixels in (person, part))
+    cell = torch.arange(cells, device=part.device)
+    image = torch.arange(batch, device=part.device)[:, None, None] * (classes * cells)
+    # One flat index: runtimes read along an axis several times slower.
+    index = (part.long() * cells + cell + image).flatten()
+    value = probability.flatten().index_select(0, index).reshape(part.shape)  # [B, 16, hw]
+    if vote == "scatter":
+        # A histogram for each place and each of some lanes of cells: a runtime fills those of the places in parallel,
+        # and neighbouring cells, mostly of one part, do not wait for each other.
+        bins = people * classes
+        index = (cell % _LANES * bins + person * classes + part).long()
+        empty = torch.zeros(batch, STRIDE**2, _LANES * bins, device=value.device)
+        total, pixels = (empty.scatter_add(2, index, t) for t in (value, torch.ones_like(value)))
+        total, pixels = (t.reshape(batch, -1, bins).sum(1) for t in (total, pixels))
+        total, pixels = (t.reshape(-1, people, classes)[:, :, 1:] for t in (total, pixels))
     else:
         slot = torch.arange(people, device=value.device)[:, None]
         of_person = (person[:, :, None] == slot).float()  # [B, 16, P, hw]
-        of_part = (part[..., None] == torch.arange(1, parts + 1, device=value.device)).float()  # [B, 16, hw, C]
+        of_part = (part[..., None] == torch.arange(1, classes, device=value.device)).float()  # [B, 16, hw, C]
         total, pixels = ((of_person @ t).sum(1) for t in (of_part * value[..., None], of_part))
     return total / pixels.clamp(min=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.decoder.peaks import Candidates
 
@@ -25,22 +26,18 @@ def limb_responses(limb_logits: Tensor, candidates: Candidates, limbs: Tensor, s
         Their mean over the S samples is A, the score of the pair. Differentiable in the map and in the positions.
     """
     batch, count, height, width = limb_logits.shape
-    start = candidates.xy_cell.index_select(1, limbs[0])[:, :, :, None, None]  # [B, L, N, 1, 1, 2]
-    end = candidates.xy_cell.index_select(1, limbs[1])[:, :, None, :, None]  # [B, L, 1, N, 1, 2]
-    t = (torch.arange(samples, dtype=torch.float32, device=limb_logits.device) + 0.5) / samples
-    x, y = (start[..., i] + (end[..., i] - start[..., i]) * t for i in range(2))  # [B, L, N, N, S]
-    x = x.clamp(0, width - 1)
-    y = y.clamp(0, height - 1)
-    left, top = x.detach().floor().clamp(max=width - 2), y.detach().floor().clamp(max=height - 2)
-    right_share, bottom_share = x - left, y - top
-    index = (top * width + left).long().reshape(batch, count, -1)  # exact in float32 up to 2^24 cells
-    response = torch.sigmoid(limb_logits).flatten(2)
-    top_left, top_right, bottom_left, bottom_right = (
-        response.gather(2, index + shift).reshape(x.shape) for shift in (0, 1, width, width + 1)
-    )
-    upper = top_left + (top_right - top_left) * right_share
-    lower = bottom_left + (bottom_right - bottom_left) * right_share
-    responses = upper + (lower - upper) * bottom_share
+    x, y = candidates.xy_cell.unbind(-1)
+    xy = torch.stack((x * 2 / (width - 1) - 1, y * 2 / (height - 1) - 1), -1)[..., None, :]  # -1 to 1, [B, K, N, 1, 2]
+    t = ((torch.arange(samples, dtype=torch.float32, device=limb_logits.device) + 0.5) / samples)[:, None]
+    start = (xy * (1 - t)).flatten(3).index_select(1, limbs[0])  # [B, L, N, 2S]
+    end = (xy * t).flatten(3).index_select(1, limbs[1])
+    points = start[:, :, :, None] + end[:, :, None]  # [B, L, N, N, 2S]
+    responses = F.grid_sample(
+        torch.sigmoid(limb_logits).reshape(batch * count, 1, height, width),
+        points.reshape(batch * count, -1, samples, 2),
+        padding_mode="border",
+        align_corners=True,
+    ).reshape(*points.shape[:-1], samples)
     return torch.where(pair_mask(candidates.valid, limbs)[..., None], responses, 0.0)
 
 

@@ -41,7 +41,7 @@ def find_peaks(hough: Tensor, count: int, window: int, threshold: float) -> Cand
     smooth = F.avg_pool2d(F.avg_pool2d(hough, 2, 1, padding=1), 2, 1)
     votes = F.avg_pool2d(hough, window, 1, padding=window // 2) * window**2
     votes = torch.where(is_local_maximum(smooth, 3), votes, 0.0)
-    overflow = ((votes > threshold).sum((2, 3)).amax(1) - count).clamp(min=0).to(torch.int32)
+    overflow = ((votes > threshold).to(votes.dtype).sum((2, 3)).amax(1) - count).clamp(min=0).to(torch.int32)
     votes, cell = best_cells(votes, count, threshold)  # [B, K, N]
     valid = votes > threshold
     return Candidates(_centre_of_mass(hough, cell), torch.where(valid, votes.clamp(max=1.0), 0.0), valid, overflow)

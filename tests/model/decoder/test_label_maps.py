@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.decoder.label_maps import assemble, upsample_ids, weigh_background
+from model.decoder.label_maps import assemble, to_canvas, upsample_ids, weigh_background
 
 PEOPLE, PARTS = 3, 5
 
@@ -34,7 +34,7 @@ def naive_enlarge(ids: np.ndarray) -> np.ndarray:
 
 def test_borders_between_people_lose_their_stairs() -> None:
     stairs = torch.ones(1, 8, 8, dtype=torch.int32).tril()
-    fine = upsample_ids(upsample_ids(stairs))[0]  # [32, 32]
+    fine = to_canvas(upsample_ids(upsample_ids(stairs[:, None, None])))[0].int()  # [32, 32]
     blocks = stairs[0].repeat_interleave(4, 0).repeat_interleave(4, 1)
 
     def unevenness(border: torch.Tensor) -> float:
@@ -46,7 +46,8 @@ def test_borders_between_people_lose_their_stairs() -> None:
     assert unevenness(blocks) == 3
     assert unevenness(fine) == 2
     line = torch.tensor([[[0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]]])
-    assert torch.equal(upsample_ids(line), line.repeat_interleave(2, 1).repeat_interleave(2, 2))  # nobody gets lost
+    fine_line = upsample_ids(line[:, None, None])  # [1, 2, 2, 4, 3]
+    assert torch.equal(fine_line, line[:, None, None].expand_as(fine_line))  # nobody gets lost
 
 
 @pytest.mark.parametrize("vote", ["scatter", "tent"])
