@@ -71,7 +71,9 @@ def within_reach(cell_person: Tensor, psi: Tensor, poses: Poses, limit: float, p
     The fewer of a person's K joints were found, the less their box says about the body, and the further true pixels
     lie: on training images psi * found / K of 99 % of them is at most 0.15, for 4 to 17 joints found alike.
 
-    Differs from the paper, where every pixel of a body belongs to somebody, at any distance.
+    Differs from the paper, where every pixel of a body belongs to somebody, at any distance. Pixels of a body that is
+    out of everybody's reach are background: of those that form a body by themselves, too few are a person's
+    (docs/limits.md).
 
     cell_person and psi are [B, h, w], from `assign_cells`; joints with `placed_score` were placed, not found.
     """
