@@ -13,8 +13,8 @@ from export.fp16_weights import cast_initializers, round_weights
 from model.config import CANVAS_MULTIPLE
 from model.decoder.decode import People
 from model.flip_tta import stack_flipped
+from model.heads import MapConv
 from model.maps import decoder_inputs
-from model.network import MapConv
 from model.parser import HumanParser
 
 OPSET = 18

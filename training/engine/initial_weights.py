@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from model.checkpoint import read_checkpoint
 from model.errors import InputError
+from model.heads import MapConv
 from model.manifest import GRAPH, read_bundle
-from model.network import MapConv, Network
+from model.network import Network
 
 PREFIX, HALF = "parser.network.", "_f16"  # how a graph names a network's parameters
 
