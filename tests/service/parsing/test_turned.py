@@ -32,7 +32,7 @@ class Upright:
             red = np.argwhere((image[..., 0] > 200) & (image[..., 2] < 50))
             blue = np.argwhere((image[..., 2] > 200) & (image[..., 0] < 50))
             scores[slot] = self.sure if red[:, 0].mean() < blue[:, 0].mean() - 20 else self.doubtful
-            joints[slot, :2] = (*(red.mean(0)[::-1] + np.array([x, y])), 0.5)  # and a joint that was not found
+            joints[slot, :2] = (*np.add(red.mean(0)[::-1], (x, y)), 0.5)  # and a joint that was not found
         order = np.argsort(-scores, kind="stable")
         nothing = np.zeros((2, *canvas.shape[:2]), np.uint8)
         return RawPrediction(*nothing, joints[order], scores[order], np.zeros((4, 4), np.float32), 0)
