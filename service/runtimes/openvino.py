@@ -101,6 +101,7 @@ class _Decoder:
     ) -> None:
         self._model, self._any_size, self._compile = model, any_size, compile_model
         self._fixed: dict[Shape, ov.InferRequest] = {}  # by the shape of the image
+        self._unfit: set[Shape] = set()  # for which no decoder of their own can be used
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
 
@@ -109,7 +110,7 @@ class _Decoder:
         self._recent.append(shape)
         fixed = self._fixed.get(shape)
         people = RawPrediction.first_of(_run(fixed or self._any_size, tensors))
-        if fixed is None and not (self._compiling and self._compiling.is_alive()):
+        if fixed is None and shape not in self._unfit and not (self._compiling and self._compiling.is_alive()):
             counts = Counter(self._recent)
             pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._fixed)}  # what time goes with
             least = min(self._fixed, key=pixels.__getitem__) if len(self._fixed) == DECODERS else None
@@ -121,6 +122,8 @@ class _Decoder:
         return people
 
     def _add(self, tensors: Tensors, expected: RawPrediction, instead_of: Shape | None) -> None:
+        shape = tensors["image"].shape
+        self._unfit.add(shape)  # until it has shown otherwise: what fails once is not tried at every image
         model = self._model.clone()
         names = [next(n for n in port.get_names() if n in tensors) for port in model.inputs]
         model.reshape({name: ov.PartialShape(list(tensors[name].shape)) for name in names})
@@ -128,11 +131,12 @@ class _Decoder:
         found = RawPrediction.first_of(_run(request, tensors))
         same = np.mean((found.part_map == expected.part_map) & (found.person_map == expected.person_map))
         if same < MATCH:
-            log.warning("the decoder for %s gives another answer: not used", tensors["image"].shape)
+            log.warning("the decoder for %s gives another answer: not used", shape)
             return
         if instead_of:
             del self._fixed[instead_of]
-        self._fixed[tensors["image"].shape] = request
+        self._fixed[shape] = request
+        self._unfit.discard(shape)
 
 
 def _run(request: ov.InferRequest, tensors: Tensors) -> Tensors:

@@ -92,5 +92,7 @@ def test_a_decoder_that_gives_another_answer_is_not_used(
     for _ in range(OFTEN):
         backend.infer(figure_canvas(SIZES[0]))
     backend._decode._compiling.join()
+    backend.infer(figure_canvas(SIZES[0]))
+    backend._decode._compiling.join()
     assert backend._decode._fixed == {}
-    assert "gives another answer" in caplog.text
+    assert caplog.text.count("gives another answer") == 1  # nor tried again
