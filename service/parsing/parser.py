@@ -96,14 +96,16 @@ class ImageParser:
     def infer(self, prepared: Prepared) -> Parsed:
         """Run the graph on each canvas and unite what two of them show.
 
-        If it finds nobody for certain, it runs once more to see whether the image is turned.
+        If the surest person is not upright, it runs once more to see whether the image is turned.
         """
         found = [self.backend.infer(fit.canvas, self.manifest.views_at(fit.detail)) for fit in prepared.fitted]
         finest = prepared.fitted[-1]
         output = found[0]
         if len(found) == 2:
             output = unite(found[0], found[1], prepared.fitted[0].letterbox, finest.letterbox)
-        turned = turned_warnings(self.backend, finest.canvas, finest.letterbox, output.person_score)
+        turned = turned_warnings(
+            self.backend, finest.canvas, finest.letterbox, output, self.manifest.taxonomy.joint_names
+        )
         height, width = output.part_map.shape
         return Parsed(
             prepared.header,
