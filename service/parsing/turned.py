@@ -3,8 +3,8 @@
 The image as it is and turned three times is looked at in one inference, side by side on a canvas of `fast`.
 
 Measured with version 7 of the default weights on 18 images, 16 of them with people, at `fast`: no upright one gets the
-warning, and the 2 without people cost the inference more. Turned by 90, 180 or 270 degrees, 32 of 48 with people get it, 31 with
-the right remedy. `UPRIGHT`, `SURE` and `TILTED` were chosen on these images.
+warning, and the 2 without people cost the inference more. Turned by 90, 180 or 270 degrees, 32 of 48 with people get
+it, 31 with the right remedy. `UPRIGHT`, `SURE` and `TILTED` were chosen on these images.
 """
 
 from __future__ import annotations
