@@ -26,7 +26,7 @@ UPRIGHT = 0.5  # and of one who is not tilted
 TILTED = 45.0  # degrees: largest angle between the vertical and the way down a body that is not tilted
 DOWN = (  # the way down a body, by the joints of any taxonomy
     ("nose", "left_ear", "right_ear", "head_top", "forehead"),
-    ("left_shoulder", "right_shoulder"),
+    ("left_shoulder", "right_shoulder", "neck", "upper_neck"),
     ("left_hip", "right_hip"),
 )
 SEEN = 0.2  # score of a joint that was found, and not placed by the person's center
