@@ -27,6 +27,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from tqdm import tqdm
 
 from service.commands.bench import image_1080p
 from tests.service.reliability.hostile import hostile_requests
@@ -101,7 +102,7 @@ def mixed(requests: int) -> tuple[dict[str, object], bool]:
     statuses: Counter[int] = Counter()
     sampled, memory = [], []
     with serving() as server, httpx.Client(base_url=server.url, timeout=120) as client:
-        for number in range(requests):
+        for number in tqdm(range(requests), unit="request"):
             dice = choose.random()
             if dice < 0.05:
                 _hang_up(server.url, image)
