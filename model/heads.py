@@ -85,8 +85,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.features = SeparableConv(width, EXPANSION * width)
         self.project = nn.Conv2d(EXPANSION * width, width, 1)
-        for parameter in self.project.parameters():
-            nn.init.zeros_(parameter)
+        _start_at_zero(self.project)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w], changed."""
@@ -109,8 +108,7 @@ class Refinement(nn.Module):
             nn.Conv2d(channels, width, 1), SeparableConv(width, width), SeparableConv(width, width)
         )
         self.corrections = MapConv(width, outputs)
-        for parameter in self.corrections.parameters():
-            nn.init.zeros_(parameter)
+        _start_at_zero(self.corrections)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """[B, channels, h, w] to a [B, ., h, w] for each of the outputs."""
@@ -139,8 +137,7 @@ class ProjectionField(nn.Module):
         self.finer = nn.ModuleList([VectorHead(2 * width + extra) for _ in range(3)])
         if form == "warped":
             self.flow = nn.ModuleList([nn.Conv2d(2 * width, 2, 3, padding=1) for _ in range(3)])
-            for parameter in self.flow.parameters():
-                nn.init.zeros_(parameter)
+            _start_at_zero(self.flow)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """D_1..D_4 in cells of their own level; only D_1 for the direct form."""
@@ -189,6 +186,11 @@ class SeparableConv(nn.Sequential):
             nn.BatchNorm2d(channels_out),
             nn.ReLU(inplace=True),
         )
+
+
+def _start_at_zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
