@@ -147,9 +147,10 @@ def test_everything_works_by_keyboard(opened: Opened, png: bytes) -> None:
 def test_stages_stand_against_the_promise(opened: Opened, png: bytes) -> None:
     page = opened()
     upload(page, png)
-    page.click("#json summary")
-    timings = json.loads(page.inner_text("#json-text"))["timings_ms"]
     expect(page.locator("#verdict")).to_contain_text("0.15 s")
+    page.click("#json summary")
+    expect(page.locator("#json-text")).to_contain_text("timings_ms")  # written a moment after the click
+    timings = json.loads(page.inner_text("#json-text"))["timings_ms"]
     assert page.locator("#stages dt").all_inner_texts() == ["decode", "queue", "infer", "encode", "round trip"]
     widths = {name: page.locator(f"#bar .{name}").bounding_box()["width"] for name in ("decode", "infer", "round")}
     assert widths["round"] >= widths["infer"]
@@ -249,6 +250,7 @@ def test_nothing_is_wider_than_the_screen(opened: Opened, png: bytes, width: int
     upload(page, png, png)
     expect(page.locator("#strip [data-state=done]")).to_have_count(2)
     page.click("#json summary")
+    expect(page.locator("#json-text")).not_to_be_empty()
     assert page.evaluate(wide) <= width
     for button in page.locator("button:visible, select:visible").all():
         box = button.bounding_box()
