@@ -80,6 +80,7 @@ def draw_figures(
         keypoints=np.array(keypoints, np.float32).reshape(people, joints, 3),
         joints_labelled=np.ones((people, joints), bool),
         has_mask=np.ones(people, bool),
+        pseudo_mask=np.zeros(people, bool),
         boxes=mask_boxes(owners, people),
         key=f"figures_{seed}_{people}",
         source="figures",

@@ -41,6 +41,8 @@ class TrainConfig:
     max_grad_norm: float = 10.0  # gradients are clipped to this norm
     ema_decay: float = 0.998  # of the moving average of the weights, which is evaluated and exported; 0: none
     offset_loss_weight: float = 1.0  # weight of the offset loss; other tasks have 1
+    pseudo_mask_weight: float = 1.0  # in the loss of parts, of pixels on and around masks that a model made
+    boundary_weight: float = 1.0  # in the loss of parts, of pixels at the contours of the other masks
     center_loss_weight: float = 0.2  # weight of the center loss and of the regression loss, each
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network; losses and decoder stay float32
     hflip_prob: float = 0.5

@@ -37,6 +37,7 @@ class Sample:
     keypoints: Float32  # [n, K, 3], x, y in pixels of `image`; v is 0 absent, 1 occluded, 2 visible
     joints_labelled: Bool  # [n, K], False: this joint was not annotated
     has_mask: Bool  # [n], False: no pixel carries this person's index, its region is 255
+    pseudo_mask: Bool  # [n], True: a model made the mask; False for somebody without a mask
     boxes: Float32  # [n, 4], x0, y0, x1, y1 around the visible person; used if there is no mask
     key: str  # names the image within its data set
     source: str  # the collection it comes from
@@ -48,7 +49,8 @@ class Sample:
                 f"{self.key}: image is {size}, parts {self.parts.shape}, people {self.people.shape}: "
                 "the three must have one size; write the label maps again"
             )
-        if not len(self.joints_labelled) == len(self.has_mask) == len(self.boxes) == n:
+        per_person = (self.joints_labelled, self.has_mask, self.pseudo_mask, self.boxes)
+        if any(len(values) != n for values in per_person):
             raise DatasetError(f"{self.key}: the arrays about people differ in length; they need one row a person")
 
     @property

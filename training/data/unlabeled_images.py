@@ -52,6 +52,7 @@ def unlabelled(image: UInt8, key: str, taxonomy: Taxonomy) -> Sample:
         keypoints=np.zeros((0, len(taxonomy.joint_names), 3), np.float32),
         joints_labelled=np.zeros((0, len(taxonomy.joint_names)), bool),
         has_mask=np.zeros(0, bool),
+        pseudo_mask=np.zeros(0, bool),
         boxes=np.zeros((0, 4), np.float32),
         key=key,
         source="plain",

@@ -60,6 +60,7 @@ def _cell(view: Sample, people: Prediction, taxonomy: Taxonomy) -> UInt8:
         keypoints=people.keypoints,
         joints_labelled=people.keypoints[..., 2] > 0,
         has_mask=np.ones(count, bool),
+        pseudo_mask=np.zeros(count, bool),
         boxes=np.zeros((count, 4), np.float32),
     )
     fitted, _ = letterbox(predicted, CELL)

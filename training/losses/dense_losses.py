@@ -31,7 +31,7 @@ class Normalizers(NamedTuple):
     """Normalizers of the losses: label counts of a step. Floats of shape [], `projection` of [levels]."""
 
     images: Tensor
-    parts: Tensor  # pixels
+    parts: Tensor  # weight of all pixels
     projection: Tensor  # cells of each pyramid level
     heatmap: Tensor  # cells times joints
     offset: Tensor
@@ -43,7 +43,7 @@ def count_labels(batch: Batch, levels: int) -> Normalizers:
     """Count the labels of a batch; counts of several batches add up."""
     weight = batch.projection_weight.float()
     counts = (
-        torch.tensor(len(batch.image)), (batch.parts != IGNORE).sum(),
+        torch.tensor(len(batch.image)), batch.part_weight.float().sum(),
         torch.stack([(_pooled(weight, level) > 0).sum() for level in range(levels)]),
         batch.heatmap_weight.sum(), batch.heatmap.sum(), batch.limb_weight.sum(), batch.person_count.sum(),
     )  # fmt: skip
@@ -88,10 +88,11 @@ def dense_losses(
     Distances are in units of R, so that all pyramid levels have equal weight.
     """
     logits = canvas_logits(maps.part_logits.float())  # [B, C+1, H, W]
+    part_error = F.cross_entropy(logits, batch.parts.long(), ignore_index=IGNORE, reduction="none")  # [B, H, W]
     heatmap = batch.heatmap.float()  # [B, K, h, w]
     offset_error = (maps.offsets.float() - batch.offsets.float()).abs().sum(2)  # [B, K, h, w]
     losses = {
-        "parts": _over(F.cross_entropy(logits, batch.parts.long(), ignore_index=IGNORE, reduction="sum"), counts.parts),
+        "parts": _over((part_error * batch.part_weight).sum(), counts.parts),
         "projection": projection_loss(fields, batch.projection.float(), batch.projection_weight.float(), counts),
         "heatmap": _over(_entropy(maps.heatmap_logits, heatmap, batch.heatmap_weight), counts.heatmap),
         "offset": _over((offset_error / RADIUS_CELLS * heatmap).sum(), counts.offset),

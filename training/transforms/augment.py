@@ -145,6 +145,7 @@ def drop_empty_instances(sample: Sample) -> Sample:
         keypoints=sample.keypoints[keep],
         joints_labelled=sample.joints_labelled[keep],
         has_mask=sample.has_mask[keep],
+        pseudo_mask=sample.pseudo_mask[keep],
         boxes=sample.boxes[keep],
     )
 

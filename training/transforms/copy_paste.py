@@ -90,6 +90,7 @@ def crop_instance(sample: Sample, row: int) -> Sample | None:
         keypoints=keypoints,
         joints_labelled=sample.joints_labelled[row : row + 1] & (kept | ~given),
         has_mask=np.ones(1, bool),
+        pseudo_mask=sample.pseudo_mask[row : row + 1],
         boxes=mask_boxes(mask.astype(np.uint8), 1),
     )
 
@@ -141,6 +142,7 @@ def paste_instance(sample: Sample, person: Sample, corner: Point, behind: bool =
             keypoints=np.concatenate([old, new]),
             joints_labelled=np.concatenate([sample.joints_labelled, person.joints_labelled]),
             has_mask=np.append(sample.has_mask, True),
+            pseudo_mask=np.append(sample.pseudo_mask, person.pseudo_mask),
             boxes=boxes,
         )
     )

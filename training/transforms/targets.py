@@ -18,6 +18,7 @@ from model.errors import InputError
 from model.taxonomy import IGNORE, Taxonomy
 from training.data.samples import Bool, Float32, Sample, UInt8
 from training.transforms.fields import Float16, center_maps, dilate, joint_maps, limb_maps, projection_map
+from training.transforms.part_weights import part_weights
 
 LIMB_SIGMA = 9 / 32  # of the radius R: section 3.3 has 9 and 32 pixels, and small canvases need less of both
 MAX_PEOPLE = 32  # rows of `Targets.joints`
@@ -25,9 +26,13 @@ _FIRST_CELL = np.float32((STRIDE - 1) / 2)  # center of cell 0, in canvas pixels
 
 
 class Targets(NamedTuple):
-    """Targets of one canvas, for C parts, K joints and L limbs. Weights are 1 if the label is known, else 0."""
+    """Targets of one canvas, for C parts, K joints and L limbs. Weights are 0 if the label is unknown, else 1.
+
+    Those of parts may differ from 1 (see `part_weights`).
+    """
 
     parts: UInt8  # [H, W], 0 background, 1..C, 255 unknown
+    part_weight: Float16  # [H, W]
     heatmap: UInt8  # [K, h, w], 1 within R of a joint of class k
     heatmap_weight: UInt8  # [K, h, w]
     offsets: Float16  # [K, 2, h, w] in cells, to the nearest joint of class k; valid where `heatmap` is 1
@@ -52,6 +57,7 @@ class Batch(NamedTuple):
 
     image: Tensor  # uint8 [B, H, W, 3]
     parts: Tensor
+    part_weight: Tensor
     heatmap: Tensor
     heatmap_weight: Tensor
     offsets: Tensor
@@ -64,13 +70,19 @@ class Batch(NamedTuple):
     person_count: Tensor
 
 
-def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets:
+def encode(
+    sample: Sample,
+    taxonomy: Taxonomy,
+    config: DecoderConfig,
+    pseudo_mask_weight: float = 1.0,
+    boundary_weight: float = 1.0,
+) -> Targets:
     """Encode a canvas as targets. Raises InputError if a side is no multiple of the stride.
 
-    Unknown labels have weight 0: heatmaps and limbs in ignore regions outside every labelled joint's disk, and around
-    a person the heatmap of each joint that is not labelled, with the limbs that end in it. A limb that the canvas cuts
-    is unknown as well. "Around" is the person's mask (its box, without a mask), dilated by R, because the disk of an
-    unlabelled joint may reach that far.
+    `pseudo_mask_weight` and `boundary_weight` are those of `part_weights`. Unknown labels have weight 0: heatmaps and
+    limbs in ignore regions outside every labelled joint's disk, and around a person the heatmap of each joint that is
+    not labelled, with the limbs that end in it. A limb that the canvas cuts is unknown as well. "Around" is the
+    person's mask (its box, without a mask), dilated by R, because the disk of an unlabelled joint may reach that far.
     """
     height, width = sample.size
     if height % STRIDE or width % STRIDE:
@@ -105,6 +117,7 @@ def encode(sample: Sample, taxonomy: Taxonomy, config: DecoderConfig) -> Targets
     boxes[:count] = sample.boxes[:count]
     return Targets(
         parts=sample.parts,
+        part_weight=part_weights(sample, pseudo_mask_weight, boundary_weight),
         heatmap=heatmap,
         heatmap_weight=heatmap_weight | heatmap,
         offsets=offsets,

@@ -136,7 +136,11 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
             sample = _unknown(
                 SampleSpec(*view).canvas or self.config.input_size, len(self.dataset.taxonomy.joint_names)
             )
-        return sample.image, encode(sample, self.dataset.taxonomy, self.config.decoder)
+        config = self.config
+        targets = encode(
+            sample, self.dataset.taxonomy, config.decoder, config.pseudo_mask_weight, config.boundary_weight
+        )
+        return sample.image, targets
 
 
 def _with_nobody(sample: Sample) -> Sample:
@@ -159,6 +163,7 @@ def _unknown(size: tuple[int, int], joints: int) -> Sample:
         keypoints=nobody,
         joints_labelled=nobody[..., 0] > 0,
         has_mask=np.zeros(0, bool),
+        pseudo_mask=np.zeros(0, bool),
         boxes=np.zeros((0, 4), np.float32),
         key="unreadable",
         source="unreadable",

@@ -36,6 +36,7 @@ def labelled(key: str, *figures: Figure) -> Sample:
         keypoints=keypoints,
         joints_labelled=keypoints[..., 2] > 0,
         has_mask=np.ones(len(figures), bool),
+        pseudo_mask=np.zeros(len(figures), bool),
         boxes=mask_boxes(people, len(figures)),
         key=key,
         source="figures",

@@ -36,6 +36,7 @@ def rectangles(key: str, *boxes: tuple[int, int, int, int]) -> Sample:
         keypoints=keypoints,
         joints_labelled=keypoints[..., 2] > 0,
         has_mask=np.ones(len(boxes), bool),
+        pseudo_mask=np.zeros(len(boxes), bool),
         boxes=mask_boxes(people, len(boxes)),
         key=key,
         source="figures",

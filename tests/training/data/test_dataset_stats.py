@@ -53,6 +53,7 @@ def test_crowds_are_compared_with_the_decoders_limits() -> None:
             keypoints=keypoints,
             joints_labelled=np.ones(keypoints.shape[:2], bool),
             has_mask=np.zeros(count, bool),
+            pseudo_mask=np.zeros(count, bool),
             boxes=np.zeros((count, 4), np.float32),
         )
         stats.add(crowd)

@@ -85,7 +85,7 @@ def facing(sample: Sample) -> Sample:
     keep = sample.keypoints[:, 5, 0] > sample.keypoints[:, 6, 0]
     return replace(
         sample, keypoints=sample.keypoints[keep], joints_labelled=sample.joints_labelled[keep],
-        has_mask=sample.has_mask[keep], boxes=sample.boxes[keep],
+        has_mask=sample.has_mask[keep], pseudo_mask=sample.pseudo_mask[keep], boxes=sample.boxes[keep],
     )  # fmt: skip
 
 

@@ -139,6 +139,7 @@ def test_people_on_unknown_pixels_are_no_false_people(tmp_path: Path) -> None:
         keypoints=whole.keypoints[keep],
         joints_labelled=whole.joints_labelled[keep],
         has_mask=whole.has_mask[keep],
+        pseudo_mask=whole.pseudo_mask[keep],
         boxes=whole.boxes[keep],
     )
     dataset = FolderDataset([write_folder(tmp_path, [known], T)], T)

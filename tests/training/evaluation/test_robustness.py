@@ -191,6 +191,7 @@ def test_a_person_without_a_pixel_left_counts_as_not_found(tmp_path: Path) -> No
         keypoints=np.concatenate([sample.keypoints, np.zeros((1, 17, 3), np.float32)]),
         joints_labelled=np.ones((2, 17), bool),
         has_mask=np.ones(2, bool),
+        pseudo_mask=np.zeros(2, bool),
         boxes=mask_boxes(people, 2) + np.float32([0, 0, 1, 0]),  # what is seen is wider than what is painted
     )
     dataset = FolderDataset([write_folder(tmp_path, [thin], T)], T)

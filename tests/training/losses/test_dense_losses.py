@@ -48,6 +48,20 @@ def measured(maps: HeadMaps, fields: list[Tensor], batch: Batch) -> dict[str, Te
     return dense_losses(maps, fields, batch, count_labels(batch, len(fields)))
 
 
+def test_the_loss_of_parts_is_a_mean_by_weight(batch: Batch) -> None:
+    maps, fields = ideal(batch)
+    maps.part_logits[1] = 0  # an error of ln 15 at each pixel of the second image
+    weight = batch.part_weight.clone()
+    weight[1] *= 3
+    even, weighted = (
+        float(measured(maps, fields, batch._replace(part_weight=w))["parts"]) for w in (batch.part_weight, weight)
+    )
+    second = math.log(15)
+    first = 2 * even - second
+    assert first < second
+    assert weighted == pytest.approx((first + 3 * second) / 4, rel=1e-3)
+
+
 def test_ideal_maps_have_no_loss_but_the_error_of_stride_4(batch: Batch) -> None:
     losses = measured(*ideal(batch), batch)
     limbs = batch.limbs.float()

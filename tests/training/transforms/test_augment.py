@@ -114,7 +114,8 @@ def test_augmented_images_contain_people() -> None:
     sample = draw_figures(T, size=(100, 800), people=8, seed=0, height=0.5)
     sample = replace(
         sample, keypoints=sample.keypoints[:1], joints_labelled=sample.joints_labelled[:1], boxes=sample.boxes[:1],
-        has_mask=sample.has_mask[:1], people=np.where(sample.people == 1, 1, 0).astype(np.uint8),
+        has_mask=sample.has_mask[:1], pseudo_mask=sample.pseudo_mask[:1],
+        people=np.where(sample.people == 1, 1, 0).astype(np.uint8),
     )  # fmt: skip
     for seed in range(20):
         assert len(view(sample, seed, Augmentation(scale=(4, 4))).keypoints) == 1

@@ -239,7 +239,8 @@ def test_at_most_254_people_are_pasted() -> None:
     full = Sample(
         image=sample.image, parts=sample.parts, people=sample.people, key="", source="",
         keypoints=np.repeat(sample.keypoints[:1], count, axis=0), has_mask=np.arange(count) < 3,
-        joints_labelled=np.ones((count, 17), bool), boxes=np.repeat(sample.boxes[:1], count, axis=0),
+        pseudo_mask=np.zeros(count, bool), joints_labelled=np.ones((count, 17), bool),
+        boxes=np.repeat(sample.boxes[:1], count, axis=0),
     )  # fmt: skip
     donors = draw_figures(T, (200, 400), 3, 0, 0.5)
     crowds = [copy_paste(full, donors, np.random.default_rng(seed), T, 0.0) for seed in range(8)]

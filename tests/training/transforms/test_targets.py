@@ -27,6 +27,7 @@ def test_shapes_and_types(taxonomy: Taxonomy) -> None:
     shapes = {name: (array.shape, array.dtype.name) for name, array in targets._asdict().items()}
     assert shapes == {
         "parts": ((128, 192), "uint8"),
+        "part_weight": ((128, 192), "float16"),
         "heatmap": ((k, 32, 48), "uint8"),
         "heatmap_weight": ((k, 32, 48), "uint8"),
         "offsets": ((k, 2, 32, 48), "float16"),

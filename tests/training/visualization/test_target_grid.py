@@ -102,7 +102,7 @@ def test_arrows_point_to_the_nearest_joint() -> None:
     keypoints[0, 0] = 60, 200, 2
     person = Sample(
         image=sample.image, parts=sample.people, people=sample.people, keypoints=keypoints,
-        joints_labelled=keypoints[:, :, 2] > 0, has_mask=np.ones(1, bool),
+        joints_labelled=keypoints[:, :, 2] > 0, has_mask=np.ones(1, bool), pseudo_mask=np.zeros(1, bool),
         boxes=np.array([[150, 100, 157, 299]], np.float32), key="me", source="drawn",
     )  # fmt: skip
     arrows = tinted(columns(person)["projection"])

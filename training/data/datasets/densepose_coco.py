@@ -109,6 +109,7 @@ class DensePoseCoco(ImageDataset):
             # COCO's v = 0 is "not labelled": outside the image and not annotated look alike.
             joints_labelled=keypoints[:, :, 2] > 0,
             has_mask=has_mask,
+            pseudo_mask=np.zeros(len(rows), bool),
             boxes=np.where(has_mask[:, None], mask_boxes(people, len(rows)), boxes),
             key=record.key,
             source=record.source,

@@ -42,6 +42,7 @@ class FolderRecord(ImageRecord):
     keypoints: Float32
     joints_labelled: Bool
     has_mask: Bool
+    pseudo_mask: Bool
     mask_assumed: Bool  # [n], the record does not say whether the person has a mask; `has_mask` is True
     boxes: Float32  # NaN if the annotations have none
 
@@ -197,6 +198,7 @@ def _record(root: Path, image: Record, people: list[Record], taxonomy: Taxonomy,
         keypoints=keypoints,
         joints_labelled=(keypoints[:, :, 2] > 0) | exact[:, None],
         has_mask=np.array([person.get("mask_source") != "none" for person in people], bool),
+        pseudo_mask=np.array([person.get("mask_source") == TEACHER for person in people], bool),
         mask_assumed=np.array(["mask_source" not in person for person in people], bool),
         boxes=boxes,
     )

@@ -48,6 +48,7 @@ class FolderDataset(ImageDataset):
             keypoints=record.keypoints,
             joints_labelled=record.joints_labelled,
             has_mask=record.has_mask,
+            pseudo_mask=record.pseudo_mask,
             boxes=record.boxes,
             key=record.key,
             source=record.source,

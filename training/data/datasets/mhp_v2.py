@@ -120,6 +120,7 @@ class MhpV2(ImageDataset):
             keypoints=keypoints,
             joints_labelled=labelled,
             has_mask=has_mask,
+            pseudo_mask=np.zeros(count, bool),
             boxes=np.where(has_mask[:, None], mask_boxes(people, count), whole),
             key=record.key,
             source=record.source,

@@ -103,6 +103,7 @@ class PascalPersonPart(ImageDataset):
             keypoints=keypoints,
             joints_labelled=labelled,
             has_mask=np.arange(len(boxes)) < count,
+            pseudo_mask=np.zeros(len(boxes), bool),
             boxes=boxes,
             key=record.key,
             source=record.source,

@@ -120,6 +120,7 @@ def _labelled(image: UInt8, parts: UInt8, people: UInt8, keypoints: Float32) -> 
         keypoints=keypoints.astype(np.float32),
         joints_labelled=np.ones(keypoints.shape[:2], bool),
         has_mask=np.ones(count, bool),
+        pseudo_mask=np.zeros(count, bool),
         boxes=mask_boxes(people, count),
         key=f"crowd of {count}",
         source="tile_person",

@@ -106,6 +106,15 @@ def test_joints_without_a_face_are_unchanged(tmp_path: Path) -> None:
     np.testing.assert_allclose(record.keypoints, sample.keypoints, rtol=1e-6)
 
 
+def test_masks_that_a_model_made_are_marked(tmp_path: Path) -> None:
+    write_folder(tmp_path, [draw_figures(T, people=3)], T)
+    sources = ("teacher", "ground_truth", "none")
+    edit(tmp_path, lambda v: [p.update(mask_source=s) for p, s in zip(v["annotations"], sources, strict=True)])
+    sample = FolderDataset([tmp_path], T).load(0)
+    assert sample.pseudo_mask.tolist() == [True, False, False]
+    assert sample.has_mask.tolist() == [True, True, False]
+
+
 def test_people_are_sorted_by_their_index(tmp_path: Path) -> None:
     sample = draw_figures(T, people=3)
     write_folder(tmp_path, [sample], T)
