@@ -1,4 +1,4 @@
-"""One answer from two canvases of an image: large people from the coarse one, small people from the fine one.
+"""One answer from two canvases of an image: each person from the canvas that is surer of them.
 
 Backbones know people of the sizes that they were trained on: on a canvas of 512 px a person who fills it is larger
 than any that MoveNet has seen, and on one of 256 px a distant person has too few pixels. Torch-free.
@@ -16,10 +16,13 @@ from model.id_runs import PART_MASK, PERSON_SHIFT
 from model.letterbox import Letterbox
 from model.raw_prediction import RawPrediction
 
-TALL = 200.0  # pixels of the fine canvas: of taller people the coarse canvas knows more
+EVEN = 200.0  # pixels of the fine canvas: height of a person whom both canvases know equally well
 SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
 SAME = 0.25  # similarity of two poses from which they are one person's
 CONTAINED = 0.7  # share of a person's pixels in somebody's mask of the other canvas from which they are one person
+FAVOR = 4.0  # weight of a joint of the surer canvas, over an equally sure one of the other
+NEAR = 0.06  # of the person's height: joints of both canvases that are closer than that are averaged
+AGREEMENT, USUAL = 1.9, 0.3  # log-odds of a person per similarity of the two poses beyond the usual one
 _SMALLEST = 8.0  # pixels: lowest scale of a person
 
 Float = NDArray[np.float64]
@@ -34,10 +37,11 @@ def unite(
 ) -> RawPrediction:
     """The people of both canvases in the frame of the fine one.
 
-    People of similar pose are one person, taken whole from the coarse canvas if taller than `TALL`, else from the fine
-    one. Somebody whom only one canvas shows is kept, unless most of the person lies in the mask of somebody whom only
-    the other shows: these are a piece and the whole. Pixels that two people claim are those of the one from the fine
-    canvas. At most P people.
+    People of similar pose are one person, with the pixels of the canvas that is surer of the person, and the joints of
+    both. Somebody whom only one canvas shows is kept, unless most of the person lies in the
+    mask of somebody whom only the other shows: these are a piece and the whole. The more alike the two poses, the
+    higher the score; nobody's pose is alike on a canvas that does not show them. Pixels that two people claim are
+    those of the one from the fine canvas. At most P people.
 
     Args:
         coarse, fine: of P slots each.
@@ -45,14 +49,50 @@ def unite(
     """
     moved = _to_fine(coarse, box_coarse, box_fine, fine.part_map.shape)
     of_coarse, of_fine = _count(moved), _count(fine)
-    pairs = match_greedily(pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine]), SAME)
-    taken_coarse = [row for row, column in pairs if _height(fine.keypoints[column]) > TALL]
+    similarity = pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine])
+    pairs = match_greedily(similarity, SAME)
+    taken_coarse = [row for row, column in pairs if _coarse_is_surer(moved, row, fine, column)]
     taken_fine = [column for row, column in pairs if row not in taken_coarse]
     alone_coarse = sorted(set(range(of_coarse)) - {row for row, _ in pairs})
     alone_fine = sorted(set(range(of_fine)) - {column for _, column in pairs})
     taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine, alone_fine)]
     taken_fine += [column for column in alone_fine if not _contained(fine, column, moved, alone_coarse)]
+
+    joined_coarse, joined_fine = moved.keypoints.copy(), fine.keypoints.copy()
+    alike_coarse, alike_fine = np.zeros(len(joined_coarse)), np.zeros(len(joined_fine))
+    for row, column in pairs:
+        alike_coarse[row] = alike_fine[column] = similarity[row, column]
+        joined_coarse[row] = _join(moved.keypoints[row], fine.keypoints[column])
+        joined_fine[column] = _join(fine.keypoints[column], moved.keypoints[row])
+    moved = moved._replace(keypoints=joined_coarse, person_score=_scored(moved.person_score, alike_coarse))
+    fine = fine._replace(keypoints=joined_fine, person_score=_scored(fine.person_score, alike_fine))
     return _painted(moved, fine, taken_coarse, taken_fine, max(coarse.overflow, fine.overflow))
+
+
+def _coarse_is_surer(coarse: RawPrediction, row: int, fine: RawPrediction, column: int) -> bool:
+    """Whether the odds of a person are higher on the coarse canvas, which counts more the taller the person is."""
+    score, other = float(coarse.person_score[row]), float(fine.person_score[column])
+    trust = (_height(fine.keypoints[column]) / EVEN) ** 2
+    return score * (1 - other) * trust > other * (1 - score)
+
+
+def _join(surer: Points, other: Points) -> Points:
+    """One pose [K, 3] of the two that a person has: near joints averaged by weight, of others the weightier one."""
+    weight_surer, weight_other = FAVOR * surer[:, 2:], other[:, 2:]  # [K, 1], 0 where not found
+    distance = np.hypot(*(surer[:, :2] - other[:, :2]).T)[:, None]
+    share = weight_other / np.maximum(weight_surer + weight_other, 1e-12)
+    far = distance > NEAR * _height(surer)
+    share = np.where(far, weight_other > weight_surer, share)
+    xy = surer[:, :2] + share * (other[:, :2] - surer[:, :2])
+    joined: Points = np.concatenate((xy, np.maximum(surer[:, 2:], other[:, 2:])), 1).astype(np.float32)
+    return joined
+
+
+def _scored(score: NDArray[np.float32], similarity: Float) -> NDArray[np.float32]:
+    """Scores [P], probabilities, of people whose pose has this `similarity` [P] to that on the other canvas."""
+    odds = np.exp(AGREEMENT * (similarity - USUAL))
+    scored: NDArray[np.float32] = (score * odds / (1 - score + score * odds)).astype(np.float32)
+    return scored
 
 
 def pose_similarity(first: Points, second: Points) -> Float:

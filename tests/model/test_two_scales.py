@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from model.letterbox import letterbox_geometry
 from model.raw_prediction import RawPrediction
-from model.two_scales import TALL, pose_similarity, unite
+from model.two_scales import AGREEMENT, EVEN, FAVOR, USUAL, pose_similarity, unite
 from tests.model.decoder.ideal_maps import standing_person
 
 IMAGE = (600, 800)
@@ -42,15 +44,62 @@ LARGE: Person = (200.0, 300.0, 500.0, 0.9)
 SMALL: Person = (600.0, 300.0, 100.0, 0.6)
 
 
+def scored(score: float, similarity: float) -> float:
+    """A probability whose log-odds agreement has raised, or lack of it lowered."""
+    logit = math.log(score / (1 - score)) + AGREEMENT * (similarity - USUAL)
+    return 1 / (1 + math.exp(-logit))
+
+
 def test_the_large_come_from_the_coarse_canvas_and_the_small_from_the_fine_one() -> None:
     coarse, fine = people(COARSE, LARGE, SMALL, part=2), people(FINE, LARGE, SMALL, part=3)
     found = united(coarse, fine)
-    assert found.person_score.tolist() == pytest.approx([0.9, 0.6, 0, 0, 0, 0])
+    assert found.person_score.tolist() == pytest.approx([scored(0.9, 1), scored(0.6, 1), 0, 0, 0, 0], abs=1e-3)
     assert set(np.unique(found.part_map[found.person_map == 1])) == {2}
     assert set(np.unique(found.part_map[found.person_map == 2])) == {3}
     assert found.part_score[0, 1] == found.part_score[1, 2] == 0.5
     np.testing.assert_allclose(found.keypoints[0], fine.keypoints[0], atol=0.01)  # they agree on where LARGE is
     assert found.part_map.shape == FINE
+
+
+@pytest.mark.parametrize(
+    ("height", "coarse", "fine", "part"), [(250, 0.8, 0.8, 3), (250, 0.9, 0.8, 2), (500, 0.8, 0.9, 2)]
+)
+def test_the_surer_canvas_gives_the_pixels(height: float, coarse: float, fine: float, part: int) -> None:
+    """A person of 250 px of the image has `EVEN` px on the fine canvas; of a taller one the coarse one knows more."""
+    on_coarse = people(COARSE, (200, 300, height, coarse), part=2)
+    on_fine = people(FINE, (200, 300, height, fine), part=3)
+    found = united(on_coarse, on_fine)
+    assert set(np.unique(found.part_map)) == {0, part}
+    assert found.person_score[0] == pytest.approx(scored(coarse if part == 2 else fine, 1), abs=1e-3)
+
+
+def test_a_joint_that_only_the_other_canvas_found_is_taken_from_it() -> None:
+    coarse, fine = people(COARSE, SMALL), people(FINE, SMALL)
+    wrong = fine.keypoints.copy()
+    wrong[0, 15, :2] += 40  # an ankle that the fine canvas only guesses
+    wrong[0, 15, 2] = 0.05
+    wrong[0, 16] = 0  # and one that it does not have
+    found = united(coarse, fine._replace(keypoints=wrong))
+    np.testing.assert_allclose(found.keypoints[0, :, :2], fine.keypoints[0, :, :2], atol=0.01)
+    np.testing.assert_allclose(found.keypoints[0, :, 2], coarse.keypoints[0, :, 2])
+
+
+def test_near_joints_are_averaged_and_far_ones_come_from_the_surer_canvas() -> None:
+    coarse, fine = people(COARSE, SMALL), people(FINE, SMALL)
+    moved = fine.keypoints.copy()
+    moved[0, 9, 0] += 2  # of a person of 80 px: near
+    moved[0, 10, 0] += 20  # far
+    found = united(coarse, fine._replace(keypoints=moved))
+    weights = FAVOR * fine.keypoints[0, 9, 2], coarse.keypoints[0, 9, 2]
+    share = weights[0] / sum(weights)
+    assert found.keypoints[0, 9, 0] == pytest.approx(fine.keypoints[0, 9, 0] + 2 * share, abs=0.02)
+    assert found.keypoints[0, 10, 0] == pytest.approx(moved[0, 10, 0])
+
+
+def test_the_more_alike_the_poses_the_higher_the_score() -> None:
+    shifts = (0.0, 1.0, 2.0)
+    scores = [united(people(COARSE, LARGE, shift=shift), people(FINE, LARGE)).person_score[0] for shift in shifts]
+    assert scores[0] > scores[1] > scores[2] > scored(0.9, 0)
 
 
 def test_masks_move_to_the_fine_frame() -> None:
@@ -63,7 +112,7 @@ def test_masks_move_to_the_fine_frame() -> None:
 
 def test_who_is_on_one_canvas_alone_is_kept() -> None:
     found = united(people(COARSE, LARGE), people(FINE, SMALL))
-    assert found.person_score.tolist() == pytest.approx([0.9, 0.6, 0, 0, 0, 0])
+    assert found.person_score.tolist() == pytest.approx([scored(0.9, 0), scored(0.6, 0), 0, 0, 0, 0])
     assert found.overflow == 0
 
 
@@ -71,7 +120,7 @@ def test_a_piece_of_somebody_else_is_not_kept() -> None:
     piece: Person = (200.0, 300.0, 90.0, 0.3)  # inside LARGE, and not alike
     found = united(people(COARSE, LARGE), people(FINE, piece))
     assert (found.person_score > 0).sum() == 1
-    assert found.person_score[0] == pytest.approx(0.9)
+    assert found.person_score[0] == pytest.approx(scored(0.9, 0))
 
 
 def test_pixels_that_two_people_claim_are_those_of_the_fine_canvas() -> None:
@@ -94,7 +143,7 @@ def test_nobody_on_both_is_nobody() -> None:
 
 
 def test_one_pose_is_like_itself_and_unlike_a_neighbor() -> None:
-    poses = np.stack([standing_person(50, 100, TALL), standing_person(120, 100, TALL)])
+    poses = np.stack([standing_person(50, 100, EVEN), standing_person(120, 100, EVEN)])
     similarity = pose_similarity(poses, poses)
     np.testing.assert_allclose(similarity.diagonal(), 1)
     assert similarity[0, 1] < 0.1
