@@ -1,6 +1,6 @@
-"""What docker/try.sh asks of the running stack: photos, load, Prometheus' answers. Python's standard library alone.
+"""What docker/try.sh asks of the running stack: images, load, Prometheus' answers. Python's standard library alone.
 
-probe.py ready SECONDS | page PATH | photo PHOTO [KEY] | load PHOTO KEY CLIENTS SECONDS | scraped SECONDS |
+probe.py ready SECONDS | page PATH | image IMAGE [KEY] | load IMAGE KEY CLIENTS SECONDS | scraped SECONDS |
 value QUERY | wait QUERY SECONDS | dashboard JSON. Addresses come from APP and PROMETHEUS. Exit status 1: not so.
 """
 
@@ -24,10 +24,10 @@ def get(url):
         return response.read()
 
 
-def post(photo, key):
-    """Status and answer of one photo."""
+def post(image, key):
+    """Status and answer of one image."""
     headers = {"Content-Type": "application/octet-stream"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    request = urllib.request.Request(os.environ["APP"] + "/parse", photo, headers)
+    request = urllib.request.Request(os.environ["APP"] + "/parse", image, headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
@@ -66,7 +66,7 @@ def wait(expression, seconds):
 
 
 def scraped(seconds):
-    """Wait for Prometheus to know of every photo answered so far."""
+    """Wait for Prometheus to know of every image answered so far."""
     answered = re.search(
         r'humanparse_requests_total\{outcome="ok"\} (\S+)', get(os.environ["APP"] + "/metrics").decode()
     )
@@ -87,8 +87,8 @@ def page(path):
     return not foreign
 
 
-def photo(path, key=""):
-    """Post one photo; what is printed begins with the status."""
+def image(path, key=""):
+    """Post one image; what is printed begins with the status."""
     with open(path, "rb") as file:
         status, answer = post(file.read(), key)
     said = f"{len(answer['people'])} people, {answer['timings_ms']}" if status == 200 else answer["title"]
@@ -97,7 +97,7 @@ def photo(path, key=""):
 
 
 def load(path, key, clients, seconds):
-    """Clients that post one photo after another; print how many of each status came back."""
+    """Clients that post one image after another; print how many of each status came back."""
     with open(path, "rb") as file:
         data = file.read()
     end, statuses = time.monotonic() + float(seconds), collections.Counter()
@@ -133,5 +133,5 @@ def dashboard(path):
 
 
 if __name__ == "__main__":
-    commands = {f.__name__: f for f in (ready, page, photo, load, scraped, value, wait, dashboard)}
+    commands = {f.__name__: f for f in (ready, page, image, load, scraped, value, wait, dashboard)}
     sys.exit(not commands[sys.argv[1]](*sys.argv[2:]))

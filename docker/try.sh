@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME=humanparse-try
 export PUBLISH_APP=127.0.0.1:18000 PUBLISH_PROMETHEUS=127.0.0.1:19090 PUBLISH_GRAFANA=127.0.0.1:13000
 export APP=http://$PUBLISH_APP PROMETHEUS=http://$PUBLISH_PROMETHEUS
-photo=bundles/default/sample.jpg
+image=bundles/default/sample.jpg
 services=(app prometheus)
 
 step() { printf '\n%s  %s\n' "$(date +%T)" "$*"; }
@@ -73,19 +73,19 @@ docker compose exec -T app sh -c '! touch /app/written 2>/dev/null && touch /tmp
 kept=$(docker compose exec -T app sh -c 'du -sm ~/openvino') || fail "nothing is kept for the next start"
 echo "app: writes to /tmp and its cache, which holds ${kept%%[!0-9]*} MB of compiled models, not to /app"
 
-step "A photo"
-say "without the key:" photo $photo | tee "$secrets/without"
-for name in shop lab; do say "with the key $name:" photo $photo "$(cat "$API_KEYS/$name")"; done | tee "$secrets/with"
-say "a HEIC:" photo tests/service/images/figures.heic "$key" | tee -a "$secrets/with"
+step "An image"
+say "without the key:" image $image | tee "$secrets/without"
+for name in shop lab; do say "with the key $name:" image $image "$(cat "$API_KEYS/$name")"; done | tee "$secrets/with"
+say "a HEIC:" image tests/service/images/figures.heic "$key" | tee -a "$secrets/with"
 grep -q ': 401' "$secrets/without" || fail "no key was asked for"
 [ "$(grep -c ': 200' "$secrets/with")" = 3 ] || fail "not all were answered"
 for path in / /docs; do say "GET $path:" page $path; done
 
-step "One client alone, until its photos are in time and Prometheus has seen it"
+step "One client alone, until its images are in time and Prometheus has seen it"
 page='ALERTS{alertname="HumanparseBurnsItsBudget",alertstate="firing",severity="page",windows="5m/1h"}'
 calm="slo:sli_error:ratio_rate5m < 14.4 * 0.01 unless on () $page"
 for minute in $(seq 10); do
-  say "answers:" load $photo "$key" 1 30
+  say "answers:" load $image "$key" 1 30
   if probe wait "$calm" 35 >/dev/null; then break; fi # 15 s until it is scraped, 15 s until rules are evaluated
   [ "$minute" -lt 10 ] || fail "one client alone is answered too late: a quieter machine, or HUMANPARSE_DETAIL=fast"
 done
@@ -98,7 +98,7 @@ say "share within 0.15 s:" value '1 - slo:sli_error:ratio_rate5m'
 step "Sixteen clients at once, until the page"
 say "firing before that:" value "count($page) or vector(0)" | tee "$secrets/before"
 grep -q ': 0$' "$secrets/before" || fail "it fires without load"
-probe load $photo "$key" 16 90 >"$secrets/load" &
+probe load $image "$key" 16 90 >"$secrets/load" &
 loading=$!
 say "5m/1h x 14.4 fires after" wait "$page" 85
 say "share within 0.15 s now:" value '1 - slo:sli_error:ratio_rate5m'
@@ -117,7 +117,7 @@ say "ready again after" ready 300
 restarts=$(docker inspect --format '{{.RestartCount}}' "$(container app)")
 echo "restarts: $restarts"
 [ "$restarts" = 1 ] || fail "it was not restarted"
-say "a photo:" photo $photo "$key"
+say "an image:" image $image "$key"
 
 step "SIGTERM"
 begun=$SECONDS
