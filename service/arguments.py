@@ -71,6 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
     load.add_argument("--image", type=Path, help="file to send, as 1080p (default: sample.jpg of the bundle)")
     load.add_argument("--clients", type=_positive, default=2, help="clients that send one after the other (default: 2)")
     load.add_argument("--rate", type=float, help="instead: images a second, at even intervals, whatever comes back")
+    load.add_argument(
+        "--stream",
+        action="store_true",
+        help="WS /stream: each client is a stream, and --rate its frames a second (default: the next when answered)",
+    )
     load.add_argument("--seconds", type=float, default=10.0, help="duration (default: 10)")
     load.add_argument("--deadline-ms", type=_positive, help="X-Deadline-Ms of each (default: none)")
     load.add_argument(

@@ -105,7 +105,10 @@ def _parse(options: argparse.Namespace, settings: Settings) -> int:
 
 def _load(options: argparse.Namespace, settings: Settings) -> int:
     from service.commands.load import Load, LoadError, load
+    from service.commands.load_streams import load_streams
 
+    if options.stream and (options.deadline_ms or options.back_off or options.expect):
+        return _failed("--stream goes without --deadline-ms, --back-off and --expect", 2)
     key = options.key_file.read_text(encoding="utf-8").strip() if options.key_file else None
     image = options.image or settings.bundle / "sample.jpg"
     asked = Load(
@@ -120,7 +123,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> int:
         key,
     )
     try:
-        print(load(asked))
+        print(load_streams(asked) if options.stream else load(asked))
     except LoadError as error:
         return _failed(str(error), 1)
     return 0

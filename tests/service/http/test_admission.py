@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -70,6 +71,22 @@ def test_a_refused_client_cannot_send_for_ever(client: httpx.Client, monkeypatch
         assert answer(sock).startswith(b"HTTP/1.1 429 ")
         with pytest.raises(ConnectionError):
             sock.sendall(b"x" * 100_000_000)
+
+
+def test_a_refused_client_that_stops_sending_is_cut_off(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = protocol.Protocol.connection_made
+
+    def connection_made(self: protocol.Protocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        self.timeout_keep_alive = 0.5  # type: ignore[assignment]
+
+    monkeypatch.setattr(protocol.Protocol, "connection_made", connection_made)
+    with connected(client) as sock:
+        sock.sendall(HEAD + b"Content-Length: 1000\r\nX-Deadline-Ms: 0\r\n\r\n")
+        assert answer(sock).startswith(b"HTTP/1.1 429 ")
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(b"x")
+        assert sock.recv(1000) == b""
 
 
 def test_no_packet_waits_for_another(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

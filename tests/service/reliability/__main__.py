@@ -2,6 +2,7 @@
 
     python -m tests.service.reliability hostile [--rounds 20]     each wrong request again and again: memory stays flat
     python -m tests.service.reliability mixed [--requests 20000]  right, wrong and broken-off ones: memory stays flat
+    python -m tests.service.reliability overload [--minutes 10]   twice what it can do: in time, and memory stays flat
     python -m tests.service.reliability sigterm [--clients 16]    under load: nothing that was accepted is lost
     python -m tests.service.reliability restart                   SIGKILL, then the seconds until it is ready again
 
@@ -24,12 +25,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 from tqdm import tqdm
 
 from service.commands.bench import image_1080p
+from service.commands.load import Load, load
 from tests.service.reliability.hostile import hostile_requests
 
 SAMPLE = Path("bundles/default/sample.jpg")
@@ -141,6 +144,30 @@ def _hang_up(url: str, image: bytes) -> None:
         time.sleep(0.01)
 
 
+def overload(minutes: int, deadline_ms: int) -> tuple[dict[str, object], bool]:
+    """Send twice what the server can do, which is measured anew each minute: the machine may have other work."""
+    shares, memory = [], []
+    statuses: Counter[str] = Counter()
+    with serving() as server:
+
+        def answers(seconds: float, rate: float | None) -> dict[str, Any]:
+            asked = Load(server.url, SAMPLE, 4, rate, seconds, None if rate is None else deadline_ms, None, False, None)
+            return json.loads(load(asked))
+
+        for _ in tqdm(range(minutes), unit="minute"):
+            capacity = answers(10, None)["answers_per_second"]
+            measured = answers(50, 2 * capacity)
+            shares.append(round(measured["in_time_per_second"] / capacity, 2))
+            statuses.update(measured["statuses"])
+            memory.append(round(server.mib()))
+    late = statuses["504"] / max(1, statuses["504"] + statuses["200"])
+    report = {"deadline_ms": deadline_ms, "statuses": dict(sorted(statuses.items())), "late_share_of_accepted": late}
+    grown = memory[-1] - memory[int(SETTLED * minutes)]
+    failed = [status for status in statuses if status not in ("200", "429", "504")]
+    right = not failed and late < 0.01 and grown < FLAT_MIB and float(np.median(shares)) >= 0.9
+    return {**report, "in_time_share_of_capacity": shares, "mib_after_each_minute": memory}, right
+
+
 def sigterm(clients: int) -> tuple[dict[str, object], bool]:
     """End a server that `clients` keep busy. They stop when it takes no more connections."""
     image = image_1080p(SAMPLE)
@@ -192,6 +219,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("hostile").add_argument("--rounds", type=int, default=20)
     commands.add_parser("mixed").add_argument("--requests", type=int, default=20_000)
+    command = commands.add_parser("overload")
+    command.add_argument("--minutes", type=int, default=10)
+    command.add_argument("--deadline-ms", type=int, default=300)
     commands.add_parser("sigterm").add_argument("--clients", type=int, default=16)
     commands.add_parser("restart")
     options = vars(parser.parse_args())
