@@ -56,8 +56,14 @@ async def _stream(asked: Load, image: bytes, outcome: _Outcome) -> None:
     url = f"ws{asked.url.removeprefix('http').rstrip('/')}/stream"
     headers = {} if asked.key is None else {"Authorization": f"Bearer {asked.key}"}
     begun, sent = time.perf_counter(), list[float]()
-    options = {"compression": None, "max_size": None, "open_timeout": ANSWER_SECONDS, "proxy": None}
-    async with connect(url, additional_headers=headers, **options) as socket:
+    async with connect(
+        url,
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+        open_timeout=ANSWER_SECONDS,
+        proxy=None,
+    ) as socket:
 
         async def send() -> None:
             sent.append(time.perf_counter())
