@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cpu import supports_bf16
-from model.openvino import ov, split_model
+from model.openvino import divide_thin_convolutions, ov, split_model
 from model.raw_prediction import RawPrediction
 from service.runtimes.types import BackendError
 
@@ -77,6 +77,7 @@ class OpenVinoBackend:
             network, decoder = None, core.read_model(graph)  # again each time: it takes less than keeping it
             if cut_at:
                 network, decoder = split_model(decoder, cut_at)
+                divide_thin_convolutions(network)
             if shape:
                 _fix(network, decoder, shape)
             # Fusing small operators (OpenVINO's snippets) takes 40 MB, and saves time where shapes are fixed alone.
