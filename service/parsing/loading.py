@@ -41,12 +41,15 @@ def load_parser(settings: Settings) -> ImageParser:
 
     backend, reason = choose_backend(settings.bundle, manifest, settings, check)
     log.info("%s in %s: %s", backend.name, backend.precision, reason)
-    detail, seconds = choose_detail(levels, manifest, backend, settings)
+    detail = choose_detail(levels, manifest, backend, settings)
     scales = [(manifest.canvases[name], manifest.views_at(name)) for name in manifest.scales_of(detail)]
-    if isinstance(backend, PreparingBackend):
-        backend.prepare([(_noise(sizes[0]), views) for sizes, views in scales])
+    widest = [(_noise(sizes[0]), views) for sizes, views in scales]
+    prepared = backend.prepare(widest) if isinstance(backend, PreparingBackend) else None
     for size, views in {(size, views) for sizes, views in scales for size in sizes} | {(TURNED_CANVAS, 1)}:
         check_contract(backend.infer(_noise(size), views), size, manifest)
+    if prepared:
+        prepared()
+    seconds = sum(measure(backend, sizes[0], views) for sizes, views in scales)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     backend = _batching(backend, manifest, detail, settings)
     release_memory()
@@ -87,26 +90,23 @@ def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Setti
             check_contract(backend.infer(_noise(canvases[0]), manifest.views_at(level)), canvases[0], manifest)
 
 
-def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> tuple[str, float]:
-    """Return the default level, and how long an inference takes there in seconds.
-
-    "auto" takes the finest level that meets the budget, else the coarsest.
-    """
+def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> str:
+    """Return the default level: of the settings, or for "auto" the finest that meets the budget, else the coarsest."""
+    if settings.detail != "auto":
+        return settings.detail
     chosen, seconds, seen = next(iter(levels)), 0.0, 0
     for detail in levels:
-        if settings.detail not in ("auto", detail):
-            continue
         passes = [_largest(manifest, name) for name in manifest.scales_of(detail)]
         pixels = sum(height * width * views for (height, width), views in passes)
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
             break
-        taken = sum(measure(backend, size, views) for size, views in passes)
-        log.info("detail %s: %.1f ms an inference", detail, taken * 1e3)
-        if seen and taken > settings.inference_budget_seconds:
+        seconds, seen = sum(measure(backend, size, views) for size, views in passes), pixels
+        log.info("detail %s: %.1f ms an inference", detail, seconds * 1e3)
+        if detail != chosen and seconds > settings.inference_budget_seconds:
             break
-        chosen, seconds, seen = detail, taken, pixels
-    return chosen, seconds
+        chosen = detail
+    return chosen
 
 
 def _largest(manifest: Manifest, detail: str) -> tuple[Size, int]:
@@ -115,10 +115,8 @@ def _largest(manifest: Manifest, detail: str) -> tuple[Size, int]:
 
 
 def measure(backend: Backend, size: Size, views: int = 1) -> float:
-    """Return the median of a warm inference in seconds."""
-    canvas = _noise(size)
-    backend.infer(canvas, views)
-    times = []
+    """Return the median time of an inference in seconds: a first run, if this is one, is no median."""
+    canvas, times = _noise(size), []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
         backend.infer(canvas, views)

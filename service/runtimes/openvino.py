@@ -104,14 +104,16 @@ class OpenVinoBackend:
             self._any_size.release()
         return people
 
-    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> None:
-        """Compile the graph for these canvases [H, W, 3], each with its number of views, before they are asked for.
+    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> Callable[[], None]:
+        """Begin to compile the graph for canvases [H, W, 3], each with its number of views; return what waits for it.
 
-        They keep their places until others come more often. What ran before is forgotten, and its memory given back.
+        Others may run meanwhile. These keep their places until others come more often. What ran before the end is
+        forgotten, and the memory of what ran before the beginning given back.
         """
         images = [canvas[None].repeat(views, 0) for canvas, views in canvases]
-        self._frequent.start([(image, self._any_size(image)) for image in images])
+        answers = [(image, self._any_size(image)) for image in images]
         self._any_size.release()
+        return self._frequent.start(answers)
 
 
 class _Graph:
@@ -160,12 +162,19 @@ class _Frequent:
         """Whether no other canvas has come of late."""
         return len(self._recent) == RECENT and self._graphs.keys() >= set(self._recent)
 
-    def start(self, answers: Sequence[tuple[NDArray[np.uint8], RawPrediction]]) -> None:
-        """Compile for these images, whose answers are given, and forget what came before."""
-        for image, people in answers:
-            self._add(image, people)
-        self._places = max(1, len(self._graphs))
-        self._recent.clear()
+    def start(self, answers: Sequence[tuple[NDArray[np.uint8], RawPrediction]]) -> Callable[[], None]:
+        """Begin to compile for these images, whose answers are given; what waits for it forgets what came before."""
+        pool = ThreadPoolExecutor(1)
+        added = [pool.submit(self._add, image, people) for image, people in answers]
+
+        def wait() -> None:
+            with pool:
+                for one in added:
+                    one.result()
+            self._places = max(1, len(self._graphs))
+            self._recent.clear()
+
+        return wait
 
     def consider(self, image: NDArray[np.uint8], people: RawPrediction) -> None:
         """Compile for an image that has come often; `people` is the answer of the graph for all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -33,8 +33,8 @@ class Backend(Protocol):
 class PreparingBackend(Backend, Protocol):
     """A runtime that is faster on canvases that it knows beforehand."""
 
-    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> None:
-        """Make ready for canvases uint8 [H, W, 3], each with its number of views."""
+    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> Callable[[], None]:
+        """Begin to make ready for canvases uint8 [H, W, 3], each with its number of views; return what waits for it."""
         ...
 
 

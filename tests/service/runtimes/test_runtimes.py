@@ -101,7 +101,7 @@ def test_a_graph_that_gives_another_answer_is_not_used(
 def test_prepared_canvases_have_graphs_before_they_come(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
     expected = backend.infer(figure_canvas(SIZES[0]))
-    backend.prepare([(figure_canvas(size), 1) for size in SIZES])
+    backend.prepare([(figure_canvas(size), 1) for size in SIZES])()
     assert list(backend._frequent._graphs) == [(1, *size, 3) for size in SIZES]
     for _ in range(RECENT):
         check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
