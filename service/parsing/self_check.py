@@ -37,19 +37,21 @@ def check_contract(output: RawPrediction, size_canvas: tuple[int, int], manifest
         raise BackendError("a map names a part or person beyond the manifest's: export the bundle again")
 
 
-def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str) -> None:
-    """Compare with the maps that the export computed, if the bundle has them for this level of detail.
+def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str) -> bool:
+    """Compare with the maps that the export computed; False if the bundle has none for this level of detail.
 
     `golden.npz` holds `{detail}_image` uint8 [H, W, 3] and `{detail}_part_map`, `{detail}_person_map` uint8 [H, W].
-    Raises BackendError if too many pixels differ.
+    Raises BackendError if too many pixels differ, or the graph contract is broken.
     """
     file = bundle / GOLDEN
     if not file.is_file():
-        return
+        return False
     with np.load(file) as golden:
         if f"{detail}_image" not in golden:
-            return
-        output = backend.infer(golden[f"{detail}_image"], manifest.views_at(detail))
+            return False
+        image = golden[f"{detail}_image"]
+        output = backend.infer(image, manifest.views_at(detail))
+        check_contract(output, (image.shape[0], image.shape[1]), manifest)
         for name in ("part_map", "person_map"):
             found, expected = getattr(output, name), golden[f"{detail}_{name}"]
             if name == "person_map":
@@ -60,6 +62,7 @@ def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str
                     f"{backend.name} in {backend.precision} computes another {name} than the bundle promises "
                     f"({share:.1%} of the pixels agree): try HUMANPARSE_PRECISION=f32 or another HUMANPARSE_BACKEND"
                 )
+    return True
 
 
 def _renamed(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -33,6 +33,7 @@ SEEN = 0.2  # score of a joint that was found, and not placed by the person's ce
 LIKELY = 0.5  # lowest score of the surest person of the turned image
 MARGIN = 1.0  # log-odds by which this person must surpass the surest one of the image as it is, seen as small
 TILE = 128  # pixels a side of each of the four images
+CANVAS = (2 * TILE, 2 * TILE)  # height, width
 TURNS = {
     "90 degrees clockwise": Image.Transpose.ROTATE_270,
     "180 degrees": Image.Transpose.ROTATE_180,
@@ -76,11 +77,6 @@ def _is_upright(people: RawPrediction, joint_names: Sequence[str]) -> bool:
         return False
     x, y = centers[-1] - centers[0]
     return bool(y > abs(x) / math.tan(math.radians(TILTED)))
-
-
-def warm_up(backend: Backend) -> None:
-    """Run the canvas once, so that no request pays for a first run."""
-    backend.infer(np.zeros((2 * TILE, 2 * TILE, 3), np.uint8), 1)
 
 
 def _tile(image: Image.Image) -> NDArray[np.uint8]:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.cpu import supports_bf16
-from model.openvino import ov, split_model
+from model.openvino import divide_thin_convolutions, ov, split_model
 from model.raw_prediction import RawPrediction
 from service.runtimes.types import BackendError
 
-DECODERS = 1  # compiled for one canvas each, beside the one for all: 95 MB each
 RECENT = 48  # inferences among which a canvas that comes often is sought
 OFTEN = 12  # of them; more than a start-up runs any canvas
-MATCH = 0.99  # of the pixels, between a decoder for one canvas and the one for all
+MATCH = 0.99  # of the pixels, between a graph for one canvas and the one for all
+NICE = 10  # of the thread that compiles while others serve
 
 Tensors = dict[str, NDArray[Any]]
 Shape = tuple[int, ...]
@@ -29,10 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class OpenVinoBackend:
-    """The graph in two halves: the network compiled once for canvases of any size, the decoder also for frequent ones.
+    """The graph compiled once for canvases of any size, and again for the few that come most often.
 
-    A decoder of fixed shapes takes 0.6 times as long: it has a thousand small operators whose shapes are otherwise
-    worked out in every inference. A network of fixed shapes takes 0.9 times as long, which is not worth its memory.
+    For one canvas the network takes 0.94 times as long and the decoder 0.5 times: it has a thousand small operators
+    whose shapes are otherwise worked out in every inference.
 
     `cut_at` names the tensors where the network ends. OpenVINO's bf16 moves pixels between people when it computes
     the decoder, so the halves have precisions of their own; without names all of the graph is the decoder.
@@ -70,73 +73,150 @@ class OpenVinoBackend:
             chosen = {**options, "INFERENCE_PRECISION_HINT": precision, **more}
             return core.compile_model(model, "CPU", chosen).create_infer_request()
 
-        decoder = core.read_model(graph)
-        self._network: ov.InferRequest | None = None
-        if cut_at:
-            try:
+        def compiled_for(shape: Shape | None) -> _Graph:
+            network, decoder = None, core.read_model(graph)  # again each time: it takes less than keeping it
+            if cut_at:
                 network, decoder = split_model(decoder, cut_at)
-            except ValueError as error:
-                raise BackendError(str(error)) from error
-            self._network = compiled(network, precision)
-        # Fusing small operators (OpenVINO's snippets) takes 40 MB, and saves time where shapes are fixed alone.
-        any_size = compiled(decoder, "f32", SNIPPETS_MODE="DISABLE")
-        self._decode = _Decoder(decoder, any_size, lambda model: compiled(model, "f32"))
+                divide_thin_convolutions(network)
+            if shape:
+                _fix(network, decoder, shape)
+            # Fusing small operators (OpenVINO's snippets) takes 40 MB, and saves time where shapes are fixed alone.
+            more = {} if shape else {"SNIPPETS_MODE": "DISABLE"}
+            with ThreadPoolExecutor(2) as pool:
+                ready = network and pool.submit(compiled, network, precision)
+                decoder = pool.submit(compiled, decoder, "f32", **more)
+                return _Graph(ready and ready.result(), decoder.result())
+
+        try:
+            self._any_size = compiled_for(None)
+        except ValueError as error:
+            raise BackendError(str(error)) from error
+        self._frequent = _Frequent(compiled_for)
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3]; with horizontal-flip TTA (test-time augmentation) if `views` is 2."""
-        tensors: Tensors = {"image": canvas[None].repeat(views, 0)}
+        image = canvas[None].repeat(views, 0)
+        own = self._frequent.graph(image.shape)
+        people = (own or self._any_size)(image)
+        if own is None:
+            self._frequent.consider(image, people)
+        elif self._frequent.suffice:
+            self._any_size.release()
+        return people
+
+    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> Callable[[], None]:
+        """Begin to compile the graph for canvases [H, W, 3], each with its number of views; return what waits for it.
+
+        Others may run meanwhile. These keep their places until others come more often. What ran before the end is
+        forgotten, and the memory of what ran before the beginning given back.
+        """
+        images = [canvas[None].repeat(views, 0) for canvas, views in canvases]
+        answers = [(image, self._any_size(image)) for image in images]
+        self._any_size.release()
+        return self._frequent.start(answers)
+
+
+class _Graph:
+    """Network and decoder, compiled: an image [V, H, W, 3] to people."""
+
+    def __init__(self, network: ov.InferRequest | None, decoder: ov.InferRequest) -> None:
+        self._network, self._decoder = network, decoder
+        self._holds_memory = False
+
+    def __call__(self, image: NDArray[np.uint8]) -> RawPrediction:
+        self._holds_memory = True
+        tensors: Tensors = {"image": image}
         if self._network is not None:
             tensors |= _run(self._network, tensors)
-        return self._decode(tensors)
+        return RawPrediction.first_of(_run(self._decoder, tensors))
+
+    def release(self) -> None:
+        """Give the memory of activations back; the next run takes it again."""
+        if self._holds_memory:
+            for request in filter(None, (self._network, self._decoder)):
+                request.get_compiled_model().release_memory()
+            self._holds_memory = False
 
 
-class _Decoder:
-    """The decoder for canvases of any size, and again for each of the few that come most often.
+class _Frequent:
+    """Graphs for the canvases that come most often: as many as were prepared at the start, at least one.
 
-    Those are compiled in a thread of their own and take over once they have given the answer of the first.
+    Others are compiled in a thread of their own. Each takes over once it has given the answer of the graph for all.
     """
 
-    def __init__(
-        self, model: ov.Model, any_size: ov.InferRequest, compile_model: Callable[[ov.Model], ov.InferRequest]
-    ) -> None:
-        self._model, self._any_size, self._compile = model, any_size, compile_model
-        self._fixed: dict[Shape, ov.InferRequest] = {}  # by the shape of the image
-        self._unfit: set[Shape] = set()  # for which no decoder of their own can be used
+    def __init__(self, compile_for: Callable[[Shape], _Graph]) -> None:
+        self._compile_for = compile_for
+        self._graphs: dict[Shape, _Graph] = {}  # by the shape of the image
+        self._places = 1
+        self._unfit: set[Shape] = set()  # for which no graph of their own can be used
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
 
-    def __call__(self, tensors: Tensors) -> RawPrediction:
-        shape = tensors["image"].shape
+    def graph(self, shape: Shape) -> _Graph | None:
+        """Return the graph for images of this shape, if there is one, and count the image."""
         self._recent.append(shape)
-        fixed = self._fixed.get(shape)
-        people = RawPrediction.first_of(_run(fixed or self._any_size, tensors))
-        if fixed is None and shape not in self._unfit and not (self._compiling and self._compiling.is_alive()):
-            counts = Counter(self._recent)
-            pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._fixed)}  # what time goes with
-            least = min(self._fixed, key=pixels.__getitem__) if len(self._fixed) == DECODERS else None
-            # Twice as many as the one whose place it takes, so that equals do not drive each other out.
-            if counts[shape] >= OFTEN and (least is None or pixels[shape] > 2 * pixels[least]):
-                copies = {name: value.copy() for name, value in tensors.items()}
-                self._compiling = Thread(target=self._add, args=(copies, people, least), name="compile")
-                self._compiling.start()
-        return people
+        return self._graphs.get(shape)
 
-    def _add(self, tensors: Tensors, expected: RawPrediction, instead_of: Shape | None) -> None:
-        shape = tensors["image"].shape
+    @property
+    def suffice(self) -> bool:
+        """Whether no other canvas has come of late."""
+        return len(self._recent) == RECENT and self._graphs.keys() >= set(self._recent)
+
+    def start(self, answers: Sequence[tuple[NDArray[np.uint8], RawPrediction]]) -> Callable[[], None]:
+        """Begin to compile for these images, whose answers are given; what waits for it forgets what came before."""
+        pool = ThreadPoolExecutor(1)
+        added = [pool.submit(self._add, image, people) for image, people in answers]
+
+        def wait() -> None:
+            with pool:
+                for one in added:
+                    one.result()
+            self._places = max(1, len(self._graphs))
+            self._recent.clear()
+
+        return wait
+
+    def consider(self, image: NDArray[np.uint8], people: RawPrediction) -> None:
+        """Compile for an image that has come often; `people` is the answer of the graph for all."""
+        shape = image.shape
+        if shape in self._unfit or (self._compiling and self._compiling.is_alive()):
+            return
+        counts = Counter(self._recent)
+        pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._graphs)}  # what time goes with
+        least = min(self._graphs, key=pixels.__getitem__) if len(self._graphs) == self._places else None
+        # Twice as many as the one whose place it takes, so that equals do not drive each other out.
+        if counts[shape] >= OFTEN and (least is None or pixels[shape] > 2 * pixels[least]):
+            self._compiling = Thread(target=self._add_beside, args=(image.copy(), people, least), name="compile")
+            self._compiling.start()
+
+    def _add_beside(self, image: NDArray[np.uint8], expected: RawPrediction, instead_of: Shape | None) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own: inferences go first
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
+        self._add(image, expected, instead_of)
+
+    def _add(self, image: NDArray[np.uint8], expected: RawPrediction, instead_of: Shape | None = None) -> None:
+        shape = image.shape
         self._unfit.add(shape)  # until it has shown otherwise: what fails once is not tried at every image
-        model = self._model.clone()
-        names = [next(n for n in port.get_names() if n in tensors) for port in model.inputs]
-        model.reshape({name: ov.PartialShape(list(tensors[name].shape)) for name in names})
-        request = self._compile(model)
-        found = RawPrediction.first_of(_run(request, tensors))
+        graph = self._compile_for(shape)
+        found = graph(image)
         same = np.mean((found.part_map == expected.part_map) & (found.person_map == expected.person_map))
         if same < MATCH:
-            log.warning("the decoder for %s gives another answer: not used", shape)
+            log.warning("the graph for %s gives another answer: not used", shape)
             return
         if instead_of:
-            del self._fixed[instead_of]
-        self._fixed[shape] = request
+            del self._graphs[instead_of]
+        self._graphs[shape] = graph
         self._unfit.discard(shape)
+
+
+def _fix(network: ov.Model | None, decoder: ov.Model, shape: Shape) -> None:
+    """Set the shapes of both halves for an image of `shape`."""
+    known = {"image": ov.PartialShape(list(shape))}
+    if network is not None:
+        network.reshape(known)
+        known |= {n: port.get_partial_shape() for port in network.outputs for n in port.get_names()}
+    names = [next(n for n in port.get_names() if n in known) for port in decoder.inputs]
+    decoder.reshape({name: known[name] for name in names})
 
 
 def _run(request: ov.InferRequest, tensors: Tensors) -> Tensors:

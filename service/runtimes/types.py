@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +26,15 @@ class Backend(Protocol):
 
     def infer(self, canvas: NDArray[np.uint8], views: int = 1) -> RawPrediction:
         """Run one canvas, uint8 [H, W, 3] RGB, H and W multiples of 32; with horizontal-flip TTA if `views` is 2."""
+        ...
+
+
+@runtime_checkable
+class PreparingBackend(Backend, Protocol):
+    """A runtime that is faster on canvases that it knows beforehand."""
+
+    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> Callable[[], None]:
+        """Begin to make ready for canvases uint8 [H, W, 3], each with its number of views; return what waits for it."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A graph in two halves computes what it computes as a whole."""
+"""A graph in another form computes the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.decoder.decode import People
-from model.openvino import ov, split_model
+from model.openvino import divide_thin_convolutions, ov, split_model
 from tests.bundles import HEADS, figure_bundle, figure_image
 
 
@@ -23,3 +23,20 @@ def test_a_graph_splits_at_its_heads(tmp_path: Path) -> None:
         np.testing.assert_array_equal(halves[name], whole[name])
     with pytest.raises(ValueError, match="no tensor pink to cut at"):
         split_model(core.read_model(path), ["red", "pink"])
+
+
+def test_a_convolution_to_few_maps_is_divided() -> None:
+    draw, op = np.random.default_rng(0), ov.opset13
+    image = op.parameter([1, 5, -1, 12], ov.Type.f32)
+    filters = op.constant(draw.normal(size=(2, 5, 3, 5)).astype(np.float32))
+    layer = op.convolution(image, filters, [1, 1], [1, 4], [0, 4], [1, 2])
+    model = ov.Model([op.result(layer)], [image])
+    values = draw.normal(size=(1, 5, 9, 12)).astype(np.float32)
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    expected = ov.compile_model(model, "CPU", exact)([values])[0]
+    divide_thin_convolutions(model)
+    kinds = [node.get_type_name() for node in model.get_ordered_ops()]
+    assert (kinds.count("Convolution"), kinds.count("GroupConvolution")) == (2, 1)
+    np.testing.assert_allclose(ov.compile_model(model, "CPU", exact)([values])[0], expected, atol=1e-4)
+    divide_thin_convolutions(model)  # what is divided stays as it is
+    assert [node.get_type_name() for node in model.get_ordered_ops()] == kinds

@@ -15,7 +15,7 @@ from service.runtimes import choice
 from service.runtimes.openvino import OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
-from tests.bundles import CANVASES, VIEWS, figure_bundle
+from tests.bundles import CANVASES, figure_bundle
 
 
 class Slow:
@@ -36,11 +36,8 @@ def test_auto_takes_the_finest_level_within_the_budget(
 ) -> None:
     auto = settings.model_copy(update={"detail": "auto", "inference_budget_seconds": budget})
     manifest = read_bundle(bundle)
-    chosen, seconds = choose_detail(CANVASES, manifest, Slow(), auto)
-    assert chosen == detail
-    pixels = max(h * w for h, w in CANVASES[detail]) * VIEWS.get(detail, 1)
-    assert seconds == pytest.approx(pixels / 1e6, rel=0.5)
-    assert choose_detail(CANVASES, manifest, Slow(), auto.model_copy(update={"detail": "fast"}))[0] == "fast"
+    assert choose_detail(CANVASES, manifest, Slow(), auto) == detail
+    assert choose_detail(CANVASES, manifest, Slow(), auto.model_copy(update={"detail": "fast"})) == "fast"
 
 
 def test_no_level_beyond_the_finest_is_served(bundle: Path, settings: Settings) -> None:

@@ -11,7 +11,7 @@ import pytest
 from model.manifest import GRAPH
 from model.raw_prediction import RawPrediction
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
-from service.runtimes.openvino import OFTEN, OpenVinoBackend
+from service.runtimes.openvino import OFTEN, RECENT, OpenVinoBackend
 from service.runtimes.types import Backend, BackendError
 from tests.bundles import HEADS, figure_image
 
@@ -68,31 +68,45 @@ def test_bf16_is_only_for_machines_that_compute_it(bundle: Path, monkeypatch: py
         OpenVinoBackend(bundle / GRAPH, precision="bf16")
 
 
-def test_a_canvas_that_comes_often_gets_a_decoder_of_its_own(bundle: Path) -> None:
+def test_a_canvas_that_comes_often_gets_a_graph_of_its_own(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
     expected = backend.infer(figure_canvas(SIZES[0]))
-    decode = backend._decode
+    frequent = backend._frequent
     for size in (*[SIZES[0]] * OFTEN, SIZES[1]):
         backend.infer(figure_canvas(size))
-    decode._compiling.join()
-    assert list(decode._fixed) == [(1, *SIZES[0], 3)]
+    frequent._compiling.join()
+    assert list(frequent._graphs) == [(1, *SIZES[0], 3)]
     check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
     # A canvas with more pixels takes its place once it weighs twice as much.
     for _ in range(OFTEN):
         backend.infer(figure_canvas(SIZES[1]))
-    decode._compiling.join()
-    assert list(decode._fixed) == [(1, *SIZES[1], 3)]
+    frequent._compiling.join()
+    assert list(frequent._graphs) == [(1, *SIZES[1], 3)]
 
 
-def test_a_decoder_that_gives_another_answer_is_not_used(
+def test_a_graph_that_gives_another_answer_is_not_used(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("service.runtimes.openvino.MATCH", 1.1)
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
     for _ in range(OFTEN):
         backend.infer(figure_canvas(SIZES[0]))
-    backend._decode._compiling.join()
+    backend._frequent._compiling.join()
     backend.infer(figure_canvas(SIZES[0]))
-    backend._decode._compiling.join()
-    assert backend._decode._fixed == {}
+    backend._frequent._compiling.join()
+    assert backend._frequent._graphs == {}
     assert caplog.text.count("gives another answer") == 1  # nor tried again
+
+
+def test_prepared_canvases_have_graphs_before_they_come(bundle: Path) -> None:
+    backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
+    expected = backend.infer(figure_canvas(SIZES[0]))
+    backend.prepare([(figure_canvas(size), 1) for size in SIZES])()
+    assert list(backend._frequent._graphs) == [(1, *size, 3) for size in SIZES]
+    for _ in range(RECENT):
+        check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
+    assert backend._frequent._compiling is None
+    # The memory of the graph for all is given back, and taken again when another canvas comes.
+    assert not backend._any_size._holds_memory
+    assert backend.infer(figure_canvas((96, 64))).part_map.shape == (96, 64)
+    check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
