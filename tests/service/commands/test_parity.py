@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.agreement import compare, summary
 from model.manifest import GRAPH, PARITY, read_bundle
 from model.raw_prediction import RawPrediction
 from service.cli import main
 from service.commands.parity import TILE, crowd
-from service.parsing.parity import compare, read_parity, summary
+from service.parsing.parity import read_parity
 from tests.bundles import figure_bundle
 
 PERSON = np.array([[10, 10, 0.9], [10, 50, 0.9], [30, 30, 0.9], [0, 0, 0]], np.float32)
