@@ -1,7 +1,7 @@
 """`python -m export int8 BUNDLE --images FOLDER`: add the network in int8, and say what that costs.
 
 The convolutions that yield features are computed in int8; those that yield maps are not, nor is anything that reckons
-with coordinates, nor the decoder.
+with coordinates, nor the decoder, nor a backbone that predicts poses itself: in int8 it cost 0.04 of keypoint AP.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from export.parity import image_input
 from export.task_metrics import add_arguments, measure
 from model.agreement import accuracy_table, compare, summary
+from model.backbones.build import build_backbone
 from model.canvases import best_canvas
 from model.cpu import cpu_name, supports_bf16
 from model.errors import InputError, UserError
@@ -103,7 +106,7 @@ def write_network(nncf: Any, bundle: Path, manifest: Manifest, calibration: Sequ
         nncf.Dataset([canvas[None] for canvas in calibration]),
         subset_size=len(calibration),
         preset=nncf.QuantizationPreset.MIXED,  # symmetric weights; activations as they come
-        ignored_scope=nncf.IgnoredScope(names=kept_in_float(network)),
+        ignored_scope=nncf.IgnoredScope(names=kept_in_float(network, poses_of_backbone(bundle, manifest))),
     )
     path = bundle / INT8
     ov.save_model(quantized, path)
@@ -112,8 +115,17 @@ def write_network(nncf: Any, bundle: Path, manifest: Manifest, calibration: Sequ
     (bundle / MANIFEST).write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
 
 
-def kept_in_float(network: ov.Model) -> list[str]:
-    """Names of the operators that are not quantized: all but convolutions to features.
+def poses_of_backbone(bundle: Path, manifest: Manifest) -> set[str]:
+    """Names of the convolutions of a backbone that predicts poses (`model.pose_prior`): the first in the graph."""
+    if not manifest.model.pose_prior:
+        return set()
+    count = sum(isinstance(module, nn.Conv2d) for module in build_backbone(manifest.model).modules())
+    nodes = onnx.load(bundle / GRAPH, load_external_data=False).graph.node
+    return {node.name for node in [node for node in nodes if node.op_type == "Conv"][:count]}
+
+
+def kept_in_float(network: ov.Model, others: Collection[str] = ()) -> list[str]:
+    """Names of the operators that are not quantized: all but convolutions to features, and of these the `others`.
 
     A convolution to a map is one from which an output is reached through no other 1x1 or larger one, and whose channels
     are no more than the widest map's. Where a field warps features (`model.heads.warp`), both are reached; features
@@ -131,6 +143,8 @@ def kept_in_float(network: ov.Model) -> list[str]:
 
     def kept(op: ov.Node) -> bool:
         if op.get_type_name() not in CONVOLUTIONS:
+            return True
+        if op.get_friendly_name().partition("/")[0] in others:  # OpenVINO adds "/WithoutBiases"
             return True
         return op.get_friendly_name() in reached and op.get_output_partial_shape(0)[1].get_length() <= widest
 
