@@ -1,7 +1,8 @@
 """`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves.
 
-`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU; `python -m export parity BUNDLE [IMAGE...]` is
-`humanparse parity`, which compares the runtimes of this machine.
+`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU, `python -m export int8 BUNDLE --images FOLDER`
+the network in int8. `python -m export parity BUNDLE [IMAGE...]` is `humanparse parity`, which compares the runtimes of
+this machine; with `--labels DATA...` also by keypoint AP and mask IoU.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from export import tensorrt
+from export import int8, tensorrt
 from export.bundle import read_accuracy, write_bundle
 from export.parity import compare_runtimes, image_input, synthetic_inputs
+from export.task_metrics import RUNTIMES, add_arguments, measure
 from model.canvases import CANVASES
 from model.errors import UserError
 from model.manifest import GRAPH
@@ -24,10 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["tensorrt"]:
         return tensorrt.main(arguments[1:])
-    if arguments[:1] == ["parity"]:  # of the service's runtimes, which this package does not import
-        return subprocess.run(
-            [sys.executable, "-m", "service.cli", "parity", "--bundle", *arguments[1:]], check=False
-        ).returncode
+    if arguments[:1] == ["int8"]:
+        return int8.main(arguments[1:])
+    if arguments[:1] == ["parity"]:
+        return _parity(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("bundle", type=Path, help="folder to write")
@@ -65,6 +68,21 @@ def main(arguments: list[str] | None = None) -> int:
     for report in reports:
         print(report)
     return 0 if all(report.passed for report in reports) else 1
+
+
+def _parity(arguments: list[str]) -> int:
+    """`humanparse parity` of the service's runtimes, which this package does not import."""
+    parser = argparse.ArgumentParser(prog="python -m export parity", description=_parity.__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("images", nargs="*")
+    add_arguments(parser)
+    chosen = parser.parse_intermixed_args(arguments)
+    command = [sys.executable, "-m", "service.cli", "parity", "--bundle", str(chosen.bundle), *chosen.images]
+    command += ["--detail", chosen.detail] if chosen.detail else []
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.labels and (files := measure(chosen.bundle, RUNTIMES, chosen, Path(folder))):
+            command += ["--accuracy", *map(str, files)]
+        return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ FORMAT = 1  # raised when a field changes its meaning; a service reads exactly o
 MANIFEST, GRAPH, CARD = "manifest.json", "parser.onnx", "MODEL_CARD.md"
 SAMPLE = "sample.jpg"  # an image that may be shared, for benchmarks and first tries
 GOLDEN = "golden.npz"  # optional: a canvas and its maps for each level of detail, to check a runtime against
+INT8 = "network.int8.xml"  # optional: the network in int8 for OpenVINO, listed with its weights (.bin) beside it
 # Made by the machine that serves, hence unlisted in the manifest.
 ENGINES = "engines"  # folder: files NAME.PRECISION.engine, each for one GPU and TensorRT version
 PARITY = "parity.json"  # how far each runtime of a machine is from ONNX Runtime in float32

@@ -1,4 +1,4 @@
-"""Imports OpenVINO without its usage reports, and brings graphs into the form that it runs fast. Torch-free.
+"""Imports OpenVINO without its usage reports, and runs a graph in two: network and decoder. Torch-free.
 
 Every other module takes `ov` from here: on import, OpenVINO sends an id, the OS and the version to an analytics host,
 and keeps the id in the home folder. If its telemetry package is missing it uses a stub instead, so this module hides
@@ -8,14 +8,21 @@ the package, whatever the environment says.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from model.cpu import supports_bf16
+from model.manifest import INT8
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 
-__all__ = ["divide_thin_convolutions", "ov", "split_model"]
+__all__ = ["Halves", "divide_thin_convolutions", "ov", "read_halves", "split_model"]
 
 THIN = 4  # outputs
 
@@ -66,3 +73,40 @@ def divide_thin_convolutions(model: ov.Model) -> None:
         total = ov.opset13.convolution(shifted, ov.opset13.constant(sums), one, none, none, one)
         total.output(0).set_names(layer.output(0).get_names())
         layer.output(0).replace(total.output(0))
+
+
+def read_halves(graph: Path, names: Sequence[str], precision: str) -> tuple[ov.Model, ov.Model, str]:
+    """The network and the decoder of a bundle's graph, cut at `names`, and what to compute the network in.
+
+    In "int8" the network is the one that `python -m export int8` wrote beside the graph; the operators that it leaves
+    in floating point are computed in bf16 where the CPU has it. Raises ValueError for a name that is no tensor.
+    """
+    core = ov.Core()
+    network, decoder = split_model(core.read_model(graph), names)
+    if precision == "int8":
+        network, precision = core.read_model(graph.with_name(INT8)), "bf16" if supports_bf16() else "f32"
+    divide_thin_convolutions(network)
+    return network, decoder, precision
+
+
+class Halves:
+    """A bundle's graph on the CPU for canvases of any size: network in a precision of its own, decoder in f32."""
+
+    def __init__(self, graph: Path, names: Sequence[str], precision: str) -> None:
+        network, decoder, hint = read_halves(graph, names, precision)
+        self._network = ov.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        self._decoder = ov.compile_model(decoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def maps(self, views: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The network's maps of a canvas, uint8 [V, H, W, 3], by name."""
+        return _run(self._network, {"image": views})
+
+    def people(self, views: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The graph's outputs, by name."""
+        return _run(self._decoder, {"image": views, **self.maps(views)})
+
+
+def _run(model: ov.CompiledModel, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    ports = enumerate(model.inputs)
+    found = model({i: tensors[name] for i, port in ports for name in port.get_names() if name in tensors})
+    return {name: value for port, value in found.items() for name in port.get_names()}

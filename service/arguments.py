@@ -65,6 +65,14 @@ def build_parser() -> argparse.ArgumentParser:
     parity.add_argument(
         "images", nargs="*", metavar="IMAGE", help="file, folder or pattern (default: sample.jpg of the bundle)"
     )
+    parity.add_argument(
+        "--accuracy",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="written by python -m training evaluate --runtime --json, one for each runtime",
+    )
 
     load = commands.add_parser("load", parents=[common], help="put a running server under load")
     load.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8000")

@@ -134,7 +134,7 @@ def _parity(options: argparse.Namespace, settings: Settings) -> int:
     from service.commands.parity import measure_parity, write_parity
 
     try:
-        print(write_parity(measure_parity(options.images, settings), settings.bundle), end="")
+        print(write_parity(measure_parity(options.images, settings, options.accuracy), settings.bundle), end="")
     except UsageError as error:
         return _failed(str(error), 2)
     return 0

@@ -209,10 +209,10 @@ def _open_loop(asked: Bench, port: int) -> dict[str, Any]:
 
 
 def _compute(settings: Settings, model: dict[str, Any], infer_ms: float) -> dict[str, float] | None:
-    """Return what an inference computes, and its share of what the processor can; None on a GPU."""
+    """Return what an inference computes, and its share of what the processor can; None on a GPU, and for integers."""
     from service.commands.bench_peak import network_gigaflop, peak_gigaflops
 
-    if model["backend"] not in ("openvino", "onnxruntime"):
+    if model["backend"] not in ("openvino", "onnxruntime") or model["precision"] == "int8":
         return None
     work = network_gigaflop(settings.bundle, model["detail"], SIZE[::-1])
     peak = peak_gigaflops(model["precision"])

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from model.agreement import accuracy_table, compare, summary
 from model.cpu import cpu_name
 from model.manifest import GRAPH, PARITY, SAMPLE, Manifest, read_bundle
 from model.raw_prediction import RawPrediction
 from service.commands.inputs import UsageError, find_inputs
 from service.images.header import ImageError, open_image, read_file
 from service.parsing.loading import served_levels
-from service.parsing.parity import compare, summary
 from service.parsing.parser import ImageParser
-from service.runtimes.choice import AUTO, open_backend
+from service.runtimes.choice import AUTO, BY_NAME, open_backend
 from service.runtimes.types import BackendError
 from service.settings import Settings
 
@@ -38,19 +38,21 @@ class Case(NamedTuple):
     data: bytes
 
 
-def measure_parity(images: Sequence[str], settings: Settings) -> dict[str, Any]:
+def measure_parity(images: Sequence[str], settings: Settings, accuracy: Sequence[Path] = ()) -> dict[str, Any]:
     """Return a report for JSON: how far each runtime is from the reference, by kind of input, all levels together.
 
     Without `images` the bundle's sample is the image. Levels are those that the settings serve, or the one they name.
-    Raises UsageError for what is no image, BackendError where ONNX Runtime is not installed.
+    `accuracy` are files with the task metrics of a runtime each. Raises UsageError for what is no image or no metrics
+    of this bundle, BackendError where ONNX Runtime is not installed.
     """
     manifest = read_bundle(settings.bundle)
     levels = served_levels(manifest, settings)
+    metrics = [_accuracy(file, manifest) for file in accuracy]
     details = list(levels) if settings.detail == "auto" else [settings.detail]
     cases = gather(images or [str(settings.bundle / SAMPLE)], settings.max_bytes)
     expected = _answers(*REFERENCE, cases, details, manifest, settings)
     runtimes, absent = {}, {}
-    for name, precision in AUTO:
+    for name, precision in (*AUTO, *BY_NAME):
         if (name, precision) == REFERENCE:
             continue
         try:
@@ -72,7 +74,21 @@ def measure_parity(images: Sequence[str], settings: Settings) -> dict[str, Any]:
         "inputs": dict(Counter(case.kind for case in cases)),
         "runtimes": runtimes,
         "absent": absent,
+        "accuracy": metrics,
     }
+
+
+def _accuracy(file: Path, manifest: Manifest) -> dict[str, Any]:
+    """What `python -m training evaluate --runtime --json` wrote of this bundle, shortened."""
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        if report["parser"] != f"{manifest.name} {manifest.version}" or report["kind"] != "bundle":
+            raise UsageError(f"{file} is of {report['parser']}, not of this bundle: measure it again")
+        kept = {name: report[name] for name in ("runtime", "detail", "images", "people", "command")}
+        measured = {"keypoints": ("AP", "AP_interval"), "masks": ("mean_IoU",), "parts": ("mIoU",)}
+        return kept | {group: {name: report[group][name] for name in names} for group, names in measured.items()}
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise UsageError(f"{file} is not from python -m training evaluate --runtime --json ({error!r})") from error
 
 
 def write_parity(report: dict[str, Any], bundle: Path) -> str:
@@ -99,6 +115,8 @@ def table(report: dict[str, Any]) -> str:
             cells = [runtime, f"{report['inputs'][kind]} {kind}", *shares, *map(str, people.values()), *apart]
             rows.append(f"| {' | '.join(cells)} | {points['of_one_alone']} |")
     rows += ["", *(f"- Not here: {runtime}. {reason}" for runtime, reason in report["absent"].items())]
+    if report["accuracy"]:
+        rows += ["", "Against labels:", "", accuracy_table(report["accuracy"])]
     return "\n".join(rows).rstrip() + "\n"
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from model.manifest import GRAPH, Manifest
+from model.manifest import GRAPH, INT8, Manifest
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 # From the fastest on. OpenVINO is faster than ONNX Runtime on every CPU measured, and computes in bf16.
 AUTO = (("tensorrt", "auto"), ("cuda", "f32"), ("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))
+BY_NAME = (("openvino", "int8"),)  # costs accuracy: whoever wants it says so
 
 
 def choose_backend(
@@ -27,7 +28,7 @@ def choose_backend(
     """
     asked = [
         (name, precision)
-        for name, precision in AUTO
+        for name, precision in (BY_NAME if settings.precision == "int8" else AUTO)
         if settings.backend in ("auto", name)
         and ("auto" in (precision, settings.precision) or precision == settings.precision)
     ]
@@ -64,6 +65,11 @@ def open_backend(name: str, bundle: Path, manifest: Manifest, precision: str, se
     if name == "openvino":
         from service.runtimes.openvino import OpenVinoBackend
 
+        if precision == "int8" and INT8 not in manifest.sha256:
+            raise BackendError(
+                f"{bundle} has no network in int8: run python -m export int8 {bundle} --images FOLDER, or use "
+                "HUMANPARSE_PRECISION=auto"
+            )
         cut_at = manifest.decoder_inputs
         return OpenVinoBackend(
             bundle / GRAPH, cut_at=cut_at, precision=precision, threads=settings.threads, cache=cache

@@ -82,7 +82,7 @@ def _as_planned(plan: Plan, settings: Settings) -> Settings:
     """Return the settings with what `auto` has come to: another machine would decide otherwise."""
     model = plan.notes["model"]
     planned = {"backend": model["backend"], "detail": model["detail"]}
-    if model["precision"] in ("f32", "bf16"):  # tensorrt's follows from its engine
+    if model["precision"] in ("f32", "bf16", "int8"):  # tensorrt's follows from its engine
         planned["precision"] = model["precision"]
     return settings.model_copy(update=planned)
 

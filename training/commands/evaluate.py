@@ -17,8 +17,9 @@ from training.evaluation.image_metrics import compute_metrics
 from training.evaluation.report import category_table, paper_table, table, true_masks_line, unreadable_images
 from training.evaluation.true_masks import read_true_masks
 from training.inference.predictions import Prediction
-from training.inference.predictors import open_predictor
+from training.inference.predictors import RUNTIMES, open_predictor
 
+OPTIONS = ("detail", "runtime", "limit")  # that the metrics depend on, beside those with a name of a file
 HELP = "measure a checkpoint or bundle on images held out of training"
 
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, help="data sets")
     parser.add_argument("--detail", choices=list(CANVASES), default="fast", help="level of detail: canvas size")
     parser.add_argument("--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="instead of a checkpoint's own")
+    parser.add_argument("--runtime", choices=RUNTIMES, help=f"of a bundle (default: {RUNTIMES[0]})")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="every image: for sets that nothing was trained on")
     which.add_argument("--image-list", type=Path, metavar="LIST", help="images left out of training by such a list")
@@ -48,7 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the tables, and write the files asked for."""
     if chosen.vis_all and chosen.vis_dir is None:
         raise InputError("--vis-all: say where with --vis-dir FOLDER")
-    predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder)
+    predictor = open_predictor(chosen.parser, chosen.detail, chosen.decoder, chosen.runtime or "")
     dataset = open_dataset(chosen.data, predictor.taxonomy)
     indices = choose(dataset, chosen.all, chosen.limit, chosen.image_list)
     true_masks = read_true_masks(chosen.true_masks) if chosen.true_masks else None
@@ -65,6 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
         "command": _command(chosen),
         "parser": predictor.name,
         "kind": predictor.kind,
+        "runtime": predictor.runtime,
         "taxonomy": predictor.taxonomy.name,
         "detail": chosen.detail,
         **compute_metrics(list(measured.metrics.values()), dataset.taxonomy),
@@ -89,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _command(chosen: argparse.Namespace) -> str:
     """Return the command line that reproduces the metrics; folders by name only, because it is published."""
-    options = "".join(f" --{name} {getattr(chosen, name)}" for name in ("detail", "limit") if getattr(chosen, name))
+    options = "".join(f" --{name} {getattr(chosen, name)}" for name in OPTIONS if getattr(chosen, name))
     decoder = f" --decoder {' '.join(chosen.decoder)}" if chosen.decoder else ""
     names = " ".join(_names([chosen.parser, *chosen.data]))
     masks = f" --true-masks {chosen.true_masks.name}" if chosen.true_masks else ""

@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.agreement import compare, summary
 from model.manifest import GRAPH, PARITY, read_bundle
 from model.raw_prediction import RawPrediction
 from service.cli import main
 from service.commands.parity import TILE, crowd
-from service.parsing.parity import compare, read_parity, summary
+from service.parsing.parity import read_parity
 from tests.bundles import figure_bundle
 
 PERSON = np.array([[10, 10, 0.9], [10, 50, 0.9], [30, 30, 0.9], [0, 0, 0]], np.float32)
+
+METRICS = {
+    "parser": "figures 1", "kind": "bundle", "runtime": "openvino bf16", "detail": "fast", "images": 12, "people": 20,
+    "command": "python -m training evaluate", "keypoints": {"AP": 0.25, "AP_interval": [0.2, 0.3], "AP50": 0.5},
+    "masks": {"mean_IoU": 0.5}, "parts": {"mIoU": None},
+}  # fmt: skip
 
 
 def people(*shifts: int) -> RawPrediction:
@@ -72,7 +79,10 @@ def test_the_command_writes_a_report_into_the_bundle(
 ) -> None:
     bundle, image = figure_bundle(tmp_path / "bundle"), tmp_path / "image.png"
     image.write_bytes(png)
-    assert main(["parity", str(image), "--bundle", str(bundle), "--detail", "fast"]) == 0
+    measured = tmp_path / "metrics.json"
+    measured.write_text(json.dumps(METRICS))
+    command = ["parity", str(image), "--bundle", str(bundle), "--detail", "fast", "--accuracy", str(measured)]
+    assert main(command) == 0
     manifest = read_bundle(bundle)
     report = json.loads((bundle / PARITY).read_text())
     assert report == read_parity(bundle, manifest)
@@ -86,6 +96,12 @@ def test_the_command_writes_a_report_into_the_bundle(
     shown = capsys.readouterr().out
     assert shown == (bundle / "parity.md").read_text()
     assert "| openvino f32 | 1 photos | 100.00% | 100.00% | 2 | 0 | 0 |" in shown
+    assert "| openvino bf16 | fast | 12 | 0.250 | 0.500 | - |" in shown
+    assert report["accuracy"][0]["keypoints"] == {"AP": 0.25, "AP_interval": [0.2, 0.3]}
+    for text, message in (("{}", "is not from"), (json.dumps(METRICS | {"parser": "other 1"}), "is of other 1")):
+        measured.write_text(text)
+        assert main(command) == 2
+        assert message in capsys.readouterr().err
 
     manifest.sha256[GRAPH] = "another"
     assert read_parity(bundle, manifest) is None

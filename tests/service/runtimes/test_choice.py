@@ -72,3 +72,14 @@ def test_the_cache_folder_is_made_or_refused(
     (tmp_path / "file").touch()
     with pytest.raises(BackendError, match="cannot be made"):
         choice.cache_folder(tmp_path / "file" / "cache")
+
+
+def test_int8_is_taken_where_it_is_named_and_the_bundle_has_it(
+    bundle: Path, manifest: Manifest, settings: Settings
+) -> None:
+    asked = settings.model_copy(update={"backend": "auto", "precision": "int8"})
+    with pytest.raises(BackendError, match=r"python -m export int8 .* --images FOLDER"):
+        choose_backend(bundle, manifest, asked, accept)
+    asked = asked.model_copy(update={"backend": "cuda"})
+    with pytest.raises(BackendError, match="PRECISION=int8 is not for HUMANPARSE_BACKEND=cuda"):
+        choose_backend(bundle, manifest, asked, accept)

@@ -13,6 +13,7 @@ import torch
 from model.canvases import CANVASES
 from model.checkpoint import save_checkpoint
 from model.config import DecoderConfig, ModelConfig
+from model.errors import InputError
 from model.letterbox import letterbox_geometry
 from model.network import Network
 from model.raw_prediction import RawPrediction
@@ -237,6 +238,18 @@ def test_a_bundle_predicts_with_its_graph(tmp_path: Path) -> None:
     assert (people.part_map > 0).sum() == 42 * 20
     assert people.person_score[0] > 0
     assert people.person_score[1] == 0
+
+
+def test_a_bundle_predicts_on_other_runtimes(tmp_path: Path, checkpoint: Path) -> None:
+    bundle, image = figure_bundle(tmp_path / "bundle"), figure_image((64, 96), (1, 3, (10, 8, 30, 50)))
+    expected = open_predictor(bundle, "fast")
+    found = open_predictor(bundle, "fast", runtime="openvino-f32")
+    assert (expected.runtime, found.runtime) == ("onnxruntime f32", "openvino f32")
+    assert np.array_equal(found.parse(image).part_map, expected.parse(image).part_map)
+    with pytest.raises(InputError, match="has no network in int8: run python -m export int8"):
+        open_predictor(bundle, "fast", runtime="openvino-int8")
+    with pytest.raises(InputError, match="is for a bundle"):
+        open_predictor(checkpoint, "fast", runtime="openvino-f32")
 
 
 def test_a_united_level_has_the_large_of_one_canvas_and_the_small_of_the_other(tmp_path: Path) -> None:
