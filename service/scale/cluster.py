@@ -7,6 +7,8 @@ import os
 
 import ray
 
+from service.runtimes.types import BackendError
+
 ADDRESS = "RAY_ADDRESS"
 OBJECT_STORE_BYTES = 128 * 2**20  # images do not pass through it
 # For the processes of a cluster that is started from here; elsewhere, who starts the nodes sets these.
@@ -17,19 +19,17 @@ ENVIRONMENT = {
 
 
 def connect() -> None:
-    """Join the cluster of RAY_ADDRESS, or start one of this machine alone that ends with this process."""
+    """Join the cluster of RAY_ADDRESS, or start one of this machine alone that ends with this process.
+
+    Raises BackendError if there is none.
+    """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    if has_address():
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
-    else:
-        ray.init(
-            "local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-        )
+    alone = {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(**({} if has_address() else alone), log_to_driver=False, logging_level=logging.WARNING)
+    except Exception as error:  # Ray raises nothing narrower where its processes do not come up in time
+        raise BackendError(f"Ray does not start, or cannot be joined: {error}") from error
 
 
 def has_address() -> bool:

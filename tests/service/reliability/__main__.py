@@ -26,15 +26,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import numpy as np
 from tqdm import tqdm
 
 from service.commands.bench import image_1080p
+from tests.service.memory import FLAT_MIB, SETTLED, resident_mib, slope
 from tests.service.reliability.hostile import hostile_requests
 
 SAMPLE = Path("bundles/default/sample.jpg")
-FLAT_MIB = 32.0  # that memory may differ by: arenas of the allocator come and go
-SETTLED = 0.4  # share of a run after which threads, arenas and caches are all there
 
 
 class Server:
@@ -61,8 +59,7 @@ class Server:
 
     def mib(self) -> float:
         """Its resident memory."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        return resident_mib(self.process.pid)
 
 
 @contextmanager
@@ -118,19 +115,11 @@ def mixed(requests: int) -> tuple[dict[str, object], bool]:
                 sampled.append(number)
                 memory.append(server.mib())
     settled = int(SETTLED * len(sampled))
-    x, y = np.array(sampled[settled:]) / 1000, np.array(memory[settled:])
-    slope, error = _slope(x, y)
+    x, y = [number / 1000 for number in sampled[settled:]], memory[settled:]
+    value, error = slope(x, y)
     report = {"requests": requests, "statuses": dict(sorted(statuses.items())), "mib": [round(m) for m in memory[::20]]}
-    report["mib_a_1000_requests"] = f"{slope:.2f} +- {error:.2f}"
+    report["mib_a_1000_requests"] = f"{value:.2f} +- {error:.2f}"
     return report, not any(status >= 500 for status in statuses) and y[-1] - y[0] < FLAT_MIB
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slope of the least-squares line, and its error: from blocks, because neighbours resemble each other."""
-    slopes = [
-        float(np.polyfit(bx, by, 1)[0]) for bx, by in zip(np.array_split(x, 4), np.array_split(y, 4), strict=True)
-    ]
-    return float(np.polyfit(x, y, 1)[0]), float(np.std(slopes, ddof=1)) / 2
 
 
 def _hang_up(url: str, image: bytes) -> None:

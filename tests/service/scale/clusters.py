@@ -18,7 +18,7 @@ BATCH_WORKER, REPLICA = "MapWorker", "ServeReplica"
 
 
 class TwoNodes:
-    """Two nodes with two cores each by their own account; `environment` is for commands that are to use them."""
+    """Two nodes with as many cores as they say; `environment` is for commands that are to use them."""
 
     def __init__(self, cluster: Cluster, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -26,10 +26,11 @@ class TwoNodes:
             process.process.pid for node in cluster.list_all_nodes() for process in node.all_processes["raylet"]
         }
 
-    def start(self, *arguments: object, **settings: object) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: object, alone: bool = False, **settings: object) -> subprocess.Popen[bytes]:
+        """Run a command on this cluster; `alone`: on one of its own."""
         command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
         given = {f"HUMANPARSE_{name.upper()}": str(value) for name, value in settings.items()}
-        return subprocess.Popen(command, env=self.environment | given)
+        return subprocess.Popen(command, env=self.environment | given | ({"RAY_ADDRESS": ""} if alone else {}))
 
     def workers(self, kind: str) -> list[int]:
         """Return the processes of this cluster's actors of a kind, by the titles that Ray gives them."""
@@ -53,10 +54,10 @@ class TwoNodes:
 
 
 @contextmanager
-def two_nodes(environment: dict[str, str]) -> Iterator[TwoNodes]:
+def two_nodes(environment: dict[str, str], cores: int = 2) -> Iterator[TwoNodes]:
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT | environment | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])})
-    node = {"num_cpus": 2, "object_store_memory": 2**27}
+    node = {"num_cpus": cores, "object_store_memory": 2**27}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         cluster.add_node(**node)
