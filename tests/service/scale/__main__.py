@@ -52,8 +52,7 @@ def archive(folder: Path, images: int) -> Iterator[tuple[Path, Path]]:
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-m", "service.cli", *map(str, arguments)])
 
 
 def done(out: Path) -> int:
@@ -63,7 +62,7 @@ def done(out: Path) -> int:
 def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while not condition():
         if process.poll() is not None:
-            raise RuntimeError(f"the batch ended with status {process.returncode} before anything happened to it")
+            raise RuntimeError(f"it ended with status {process.returncode} too early")
         time.sleep(0.05)
 
 
