@@ -15,6 +15,7 @@ OBJECT_STORE_BYTES = 128 * 2**20  # images do not pass through it
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to its makers otherwise
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "service.scale.proxy.middlewares",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # in the 5 of Ray Serve a busy machine does not start a proxy
 }
 
 

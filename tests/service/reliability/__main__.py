@@ -2,7 +2,7 @@
 
     python -m tests.service.reliability hostile [--rounds 20]     each wrong request again and again: memory stays flat
     python -m tests.service.reliability mixed [--requests 20000]  right, wrong and broken-off ones: memory stays flat
-    python -m tests.service.reliability sigterm [--clients 16]    under load: nothing that was accepted is lost
+    python -m tests.service.reliability sigterm [--clients 16] [--engine ray]  under load: nothing accepted is lost
     python -m tests.service.reliability restart                   SIGKILL, then the seconds until it is ready again
 
 Each prints JSON and ends with 1 if something is not so. Settings are HUMANPARSE_* variables, as ever.
@@ -38,11 +38,11 @@ SAMPLE = Path("bundles/default/sample.jpg")
 class Server:
     """`humanparse serve` as a process, with a port of its own."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port), *arguments]
         self.process = subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.DEVNULL)
 
     def wait(self) -> float:
@@ -63,8 +63,8 @@ class Server:
 
 
 @contextmanager
-def serving(**environment: str) -> Iterator[Server]:
-    server = Server(**environment)
+def serving(*arguments: str, **environment: str) -> Iterator[Server]:
+    server = Server(*arguments, **environment)
     try:
         server.wait()
         yield server
@@ -130,11 +130,11 @@ def _hang_up(url: str, image: bytes) -> None:
         time.sleep(0.01)
 
 
-def sigterm(clients: int) -> tuple[dict[str, object], bool]:
+def sigterm(clients: int, engine: str) -> tuple[dict[str, object], bool]:
     """End a server that `clients` keep busy. They stop when it takes no more connections."""
     image = image_1080p(SAMPLE)
     outcomes: Counter[str] = Counter()
-    with serving(HUMANPARSE_DRAIN_SECONDS="1") as server:
+    with serving("--engine", engine, HUMANPARSE_DRAIN_SECONDS="1") as server:
 
         def client() -> None:
             with httpx.Client(base_url=server.url, timeout=60) as http:
@@ -154,7 +154,7 @@ def sigterm(clients: int) -> tuple[dict[str, object], bool]:
         time.sleep(3)
         before, begun = outcomes["200"], time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        status = server.process.wait(60)
+        status = server.process.wait(120)
         seconds = time.monotonic() - begun
         for thread in threads:
             thread.join()
@@ -181,7 +181,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("hostile").add_argument("--rounds", type=int, default=20)
     commands.add_parser("mixed").add_argument("--requests", type=int, default=20_000)
-    commands.add_parser("sigterm").add_argument("--clients", type=int, default=16)
+    sigterm = commands.add_parser("sigterm")
+    sigterm.add_argument("--clients", type=int, default=16)
+    sigterm.add_argument("--engine", choices=("local", "ray"), default="local")
     commands.add_parser("restart")
     options = vars(parser.parse_args())
     report, right = globals()[options.pop("command")](**options)

@@ -26,11 +26,10 @@ class TwoNodes:
             process.process.pid for node in cluster.list_all_nodes() for process in node.all_processes["raylet"]
         }
 
-    def start(self, *arguments: object, alone: bool = False, **settings: object) -> subprocess.Popen[bytes]:
-        """Run a command on this cluster; `alone`: on one of its own."""
+    def start(self, *arguments: object, **settings: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
         given = {f"HUMANPARSE_{name.upper()}": str(value) for name, value in settings.items()}
-        return subprocess.Popen(command, env=self.environment | given | ({"RAY_ADDRESS": ""} if alone else {}))
+        return subprocess.Popen(command, env=self.environment | given)
 
     def workers(self, kind: str) -> list[int]:
         """Return the processes of this cluster's actors of a kind, by the titles that Ray gives them."""
