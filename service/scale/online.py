@@ -124,6 +124,7 @@ def serve_on_ray(settings: Settings, options: Options) -> int:
     log.info("ready on http://%s:%s", settings.host, settings.port)
     if not has_address():
         _wait_for_signal()
+        serve.delete(NAME)  # waits for what is in flight; `shutdown` alone ends the proxies over it
         serve.shutdown()
     ray.shutdown()
     return 0

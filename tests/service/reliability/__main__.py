@@ -142,6 +142,7 @@ def sigterm(clients: int, engine: str) -> tuple[dict[str, object], bool]:
                     try:
                         response = http.post("/parse", content=image, headers={"Content-Type": "image/jpeg"})
                         outcomes[str(response.status_code)] += 1
+                        time.sleep(float(response.headers.get("Retry-After", 0)))
                     except httpx.ConnectError:
                         return  # it listens no more
                     except httpx.TransportError as error:
