@@ -49,4 +49,5 @@ class LostRequests:
         if not started:
             lost = Problem("not-ready", "no process is at work on this request: send it again", retry_after=1)
             response = problem_response(lost, Headers(scope=scope).get(REQUEST_ID, ""))
+            response.headers["Connection"] = "close"  # this proxy may be about to end
             await response(scope, receive, watched)

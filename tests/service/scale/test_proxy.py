@@ -41,6 +41,7 @@ async def get(app: object) -> httpx.Response:
 def test_a_request_that_nobody_answers_is_a_problem_that_asks_to_send_it_again(app: object) -> None:
     response = asyncio.run(get(app))
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.headers["connection"] == "close"
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == "urn:humanparse:problem:not-ready"
     assert response.json()["request_id"] == "seven"
