@@ -12,6 +12,7 @@ import ray
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from model.cpu import cpu_count
@@ -117,12 +118,13 @@ def serve_on_ray(settings: Settings, options: Options) -> int:
     try:
         serve.start(proxy_location="EveryNode", http_options={"host": settings.host, "port": settings.port})
         serve.run(application(options.model_copy(update={"settings": given})), name=NAME)
-    except RuntimeError as error:
+    except (RuntimeError, RayError) as error:
         log.error("cannot serve: %s", error)
         return 1
     log.info("ready on http://%s:%s", settings.host, settings.port)
     if not has_address():
         _wait_for_signal()
+        serve.delete(NAME)  # waits for what is in flight; `shutdown` alone ends the proxies over it
         serve.shutdown()
     ray.shutdown()
     return 0

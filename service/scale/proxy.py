@@ -21,6 +21,7 @@ def middlewares() -> list[Middleware]:
 class LostRequests:
     """A request that ends without a response gets 503 and Retry-After; Serve would say 500, as for a bug.
 
+    So does one that finds no application, before there is one or after its end: Serve's own 404 would be final.
     It also leaves one X-Request-ID in a response: the application and Serve both add it.
     """
 
@@ -37,13 +38,16 @@ class LostRequests:
         async def watched(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = headers.get(REQUEST_ID, "")
-            await send(message)
+                of_serve = message["status"] == 404 and headers.get("Content-Type", "").startswith("text/plain")
+                started = not of_serve  # the application's are JSON
+            if started:
+                await send(message)
 
         await self._app(scope, receive, watched)
         if not started:
-            lost = Problem("not-ready", "the process at work on this request ended: send it again", retry_after=1)
+            lost = Problem("not-ready", "no process is at work on this request: send it again", retry_after=1)
             response = problem_response(lost, Headers(scope=scope).get(REQUEST_ID, ""))
+            response.headers["Connection"] = "close"  # this proxy may be about to end
             await response(scope, receive, watched)

@@ -17,7 +17,8 @@ kubernetes_validate = pytest.importorskip("kubernetes_validate")
 FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
 VERSION = "1.34"  # of Kubernetes
 
-# The fields of ray.io/v1 that KubeRay 1.6 documents, as far as the manifest has them; its pods have Kubernetes' own.
+# The fields of ray.io/v1 that the manifest has, as in the types from which KubeRay makes its published schema
+# (ray-operator/apis/ray/v1, compared by hand); its pods have Kubernetes' own.
 GROUP = {"rayStartParams": {"additionalProperties": {"type": "string"}}, "template": {"type": "object"}}
 COUNT = {"type": "integer", "minimum": 0}
 

@@ -3,7 +3,7 @@
     python -m tests.service.reliability hostile [--rounds 20]     each wrong request again and again: memory stays flat
     python -m tests.service.reliability mixed [--requests 20000]  right, wrong and broken-off ones: memory stays flat
     python -m tests.service.reliability overload [--minutes 10]   twice what it can do: in time, and memory stays flat
-    python -m tests.service.reliability sigterm [--clients 16]    under load: nothing that was accepted is lost
+    python -m tests.service.reliability sigterm [--clients 16] [--engine ray]  under load: nothing accepted is lost
     python -m tests.service.reliability restart                   SIGKILL, then the seconds until it is ready again
 
 Each prints JSON and ends with 1 if something is not so. Settings are HUMANPARSE_* variables, as ever.
@@ -33,21 +33,20 @@ from tqdm import tqdm
 
 from service.commands.bench import image_1080p
 from service.commands.load import Load, load
+from tests.service.memory import FLAT_MIB, SETTLED, resident_mib, slope
 from tests.service.reliability.hostile import hostile_requests
 
 SAMPLE = Path("bundles/default/sample.jpg")
-FLAT_MIB = 32.0  # that memory may differ by: arenas of the allocator come and go
-SETTLED = 0.4  # share of a run after which threads, arenas and caches are all there
 
 
 class Server:
     """`humanparse serve` as a process, with a port of its own."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port), *arguments]
         self.process = subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.DEVNULL)
 
     def wait(self) -> float:
@@ -64,13 +63,12 @@ class Server:
 
     def mib(self) -> float:
         """Its resident memory."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        return resident_mib(self.process.pid)
 
 
 @contextmanager
-def serving(**environment: str) -> Iterator[Server]:
-    server = Server(**environment)
+def serving(*arguments: str, **environment: str) -> Iterator[Server]:
+    server = Server(*arguments, **environment)
     try:
         server.wait()
         yield server
@@ -121,19 +119,11 @@ def mixed(requests: int) -> tuple[dict[str, object], bool]:
                 sampled.append(number)
                 memory.append(server.mib())
     settled = int(SETTLED * len(sampled))
-    x, y = np.array(sampled[settled:]) / 1000, np.array(memory[settled:])
-    slope, error = _slope(x, y)
+    x, y = [number / 1000 for number in sampled[settled:]], memory[settled:]
+    value, error = slope(x, y)
     report = {"requests": requests, "statuses": dict(sorted(statuses.items())), "mib": [round(m) for m in memory[::20]]}
-    report["mib_a_1000_requests"] = f"{slope:.2f} +- {error:.2f}"
+    report["mib_a_1000_requests"] = f"{value:.2f} +- {error:.2f}"
     return report, not any(status >= 500 for status in statuses) and y[-1] - y[0] < FLAT_MIB
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slope of the least-squares line, and its error: from blocks, because neighbours resemble each other."""
-    slopes = [
-        float(np.polyfit(bx, by, 1)[0]) for bx, by in zip(np.array_split(x, 4), np.array_split(y, 4), strict=True)
-    ]
-    return float(np.polyfit(x, y, 1)[0]), float(np.std(slopes, ddof=1)) / 2
 
 
 def _hang_up(url: str, image: bytes) -> None:
@@ -168,11 +158,11 @@ def overload(minutes: int, deadline_ms: int) -> tuple[dict[str, object], bool]:
     return {**report, "in_time_share_of_capacity": shares, "mib_after_each_minute": memory}, right
 
 
-def sigterm(clients: int) -> tuple[dict[str, object], bool]:
+def sigterm(clients: int, engine: str) -> tuple[dict[str, object], bool]:
     """End a server that `clients` keep busy. They stop when it takes no more connections."""
     image = image_1080p(SAMPLE)
     outcomes: Counter[str] = Counter()
-    with serving(HUMANPARSE_DRAIN_SECONDS="1") as server:
+    with serving("--engine", engine, HUMANPARSE_DRAIN_SECONDS="1") as server:
 
         def client() -> None:
             with httpx.Client(base_url=server.url, timeout=60) as http:
@@ -180,6 +170,7 @@ def sigterm(clients: int) -> tuple[dict[str, object], bool]:
                     try:
                         response = http.post("/parse", content=image, headers={"Content-Type": "image/jpeg"})
                         outcomes[str(response.status_code)] += 1
+                        time.sleep(float(response.headers.get("Retry-After", 0)))
                     except httpx.ConnectError:
                         return  # it listens no more
                     except httpx.TransportError as error:
@@ -192,7 +183,7 @@ def sigterm(clients: int) -> tuple[dict[str, object], bool]:
         time.sleep(3)
         before, begun = outcomes["200"], time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        status = server.process.wait(60)
+        status = server.process.wait(120)
         seconds = time.monotonic() - begun
         for thread in threads:
             thread.join()
@@ -222,7 +213,9 @@ def main() -> int:
     command = commands.add_parser("overload")
     command.add_argument("--minutes", type=int, default=10)
     command.add_argument("--deadline-ms", type=int, default=300)
-    commands.add_parser("sigterm").add_argument("--clients", type=int, default=16)
+    sigterm = commands.add_parser("sigterm")
+    sigterm.add_argument("--clients", type=int, default=16)
+    sigterm.add_argument("--engine", choices=("local", "ray"), default="local")
     commands.add_parser("restart")
     options = vars(parser.parse_args())
     report, right = globals()[options.pop("command")](**options)

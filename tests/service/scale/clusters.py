@@ -18,7 +18,7 @@ BATCH_WORKER, REPLICA = "MapWorker", "ServeReplica"
 
 
 class TwoNodes:
-    """Two nodes with two cores each by their own account; `environment` is for commands that are to use them."""
+    """Two nodes with as many cores as they say; `environment` is for commands that are to use them."""
 
     def __init__(self, cluster: Cluster, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -53,10 +53,10 @@ class TwoNodes:
 
 
 @contextmanager
-def two_nodes(environment: dict[str, str]) -> Iterator[TwoNodes]:
+def two_nodes(environment: dict[str, str], cores: int = 2) -> Iterator[TwoNodes]:
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT | environment | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])})
-    node = {"num_cpus": 2, "object_store_memory": 2**27}
+    node = {"num_cpus": cores, "object_store_memory": 2**27}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         cluster.add_node(**node)

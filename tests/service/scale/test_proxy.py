@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import httpx
-from starlette.responses import PlainTextResponse
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from service.scale.proxy import LostRequests
@@ -22,17 +23,32 @@ async def answers(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
+async def has_no_application(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["headers"].append((b"x-request-id", b"seven"))
+    await PlainTextResponse("Path '/parse' not found.", 404)(scope, receive, send)
+
+
+async def knows_no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"detail": "no such path"}, 404)(scope, receive, send)
+
+
 async def get(app: object) -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(LostRequests(app)), base_url="http://x") as client:
         return await client.get("/")
 
 
-def test_a_request_without_a_response_is_a_problem_that_asks_to_send_it_again() -> None:
-    response = asyncio.run(get(died))
+@pytest.mark.parametrize("app", [died, has_no_application])
+def test_a_request_that_nobody_answers_is_a_problem_that_asks_to_send_it_again(app: object) -> None:
+    response = asyncio.run(get(app))
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.headers["connection"] == "close"
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == "urn:humanparse:problem:not-ready"
     assert response.json()["request_id"] == "seven"
+
+
+def test_the_applications_own_404_passes() -> None:
+    assert asyncio.run(get(knows_no_such_path)).status_code == 404
 
 
 def test_a_response_passes_with_one_request_id() -> None:
