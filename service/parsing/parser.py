@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model.canvases import best_canvas
 from model.contours import enlarge
 from model.id_runs import IdRuns
+from model.islands import give_back_islands
 from model.letterbox import Letterbox, letterbox_geometry
 from model.manifest import Manifest
 from model.raw_prediction import RawPrediction
@@ -98,7 +99,7 @@ class ImageParser:
 
         If the surest person is not upright, it runs once more to see whether the image is turned.
         """
-        found = [self.backend.infer(fit.canvas, self.manifest.views_at(fit.detail)) for fit in prepared.fitted]
+        found = [self._people(fit) for fit in prepared.fitted]
         finest = prepared.fitted[-1]
         output = found[0]
         if len(found) == 2:
@@ -116,3 +117,7 @@ class ImageParser:
             self.manifest.decoder.fill_score,
             (*prepared.warnings, *turned),
         )
+
+    def _people(self, fitted: Fitted) -> RawPrediction:
+        found = self.backend.infer(fitted.canvas, self.manifest.views_at(fitted.detail))
+        return give_back_islands(found, self.manifest.taxonomy.limbs)

@@ -15,6 +15,7 @@ from model.config import apply_overrides
 from model.cpu import supports_bf16
 from model.decoder.decode import People
 from model.errors import InputError
+from model.islands import give_back_islands
 from model.manifest import GRAPH, INT8, MANIFEST, Manifest, Size, read_bundle
 from model.onnxruntime import ort
 from model.openvino import Halves
@@ -72,7 +73,7 @@ def parse_with(parser: HumanParser, views: int = 1) -> Parse:
     def parse(canvas: UInt8) -> RawPrediction:
         with torch.inference_mode():
             people = parser(torch.from_numpy(canvas[None].repeat(views, 0)).to(device))
-        return first_canvas(people)
+        return give_back_islands(first_canvas(people), parser.decoder.taxonomy.limbs)
 
     return parse
 
@@ -87,7 +88,8 @@ def _open_bundle(folder: Path, detail: str, runtime: str) -> Predictor:
     views, run = manifest.views_at(detail), _run(folder, manifest, runtime)
 
     def parse(canvas: UInt8) -> RawPrediction:
-        return RawPrediction.first_of(run(canvas[None].repeat(views, 0)))
+        people = RawPrediction.first_of(run(canvas[None].repeat(views, 0)))
+        return give_back_islands(people, manifest.taxonomy.limbs)
 
     scales, name = _scales(manifest.canvases, manifest.scales, detail), f"{manifest.name} {manifest.version}"
     return Predictor(name, "bundle", manifest.taxonomy, scales, parse, runtime.replace("-", " "))

@@ -39,7 +39,9 @@ def views(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def robustness(parse: Parse, dataset: FolderDataset, names: Sequence[str] = tuple(PERTURBATIONS)) -> dict[str, Any]:
-    return measure_robustness(Predictor("oracle", "test", T, FAST, parse), dataset, range(len(dataset)), names)
+    return measure_robustness(
+        Predictor("oracle", "test", T, FAST, parse, "labels"), dataset, range(len(dataset)), names
+    )
 
 
 @pytest.fixture(scope="module")
