@@ -76,7 +76,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=Protocol,
-        loop="uvloop",
+        loop="auto",  # uvloop, but on Windows
         access_log=False,
         log_config=None,
         server_header=False,
