@@ -20,7 +20,9 @@ EVEN = 200.0  # pixels of the fine canvas: height of a person whom both canvases
 SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
 SAME = 0.25  # similarity of two poses from which they are one person's
 CONTAINED = 0.7  # share of a person's pixels in somebody's mask of the other canvas from which they are one person
+JOINED = 0.5  # similarity of two poses from which the person has the joints of both
 FAVOR = 4.0  # weight of a joint of the surer canvas, over an equally sure one of the other
+REACH = 0.6  # of the person's height: as far as a joint of the other canvas may be from any of the surer one's
 NEAR = 0.06  # of the person's height: joints of both canvases that are closer than that are averaged
 AGREEMENT, USUAL = 1.9, 0.3  # log-odds of a person per similarity of the two poses beyond the usual one
 _SMALLEST = 8.0  # pixels: lowest scale of a person
@@ -37,11 +39,11 @@ def unite(
 ) -> RawPrediction:
     """The people of both canvases in the frame of the fine one.
 
-    People of similar pose are one person, with the pixels of the canvas that is surer of the person, and the joints of
-    both. Somebody whom only one canvas shows is kept, unless most of the person lies in the
-    mask of somebody whom only the other shows: these are a piece and the whole. The more alike the two poses, the
-    higher the score; nobody's pose is alike on a canvas that does not show them. Pixels that two people claim are
-    those of the one from the fine canvas. At most P people.
+    People of similar pose are one person, with the pixels of the canvas that is surer of the person, and its joints;
+    with the joints of both if the poses are very similar. Somebody whom only one canvas shows is kept, unless most of
+    the person lies in the mask of somebody whom only the other shows: these are a piece and the whole. The more alike
+    the two poses, the higher the score; nobody's pose is alike on a canvas that does not show them. Pixels that two
+    people claim are those of the one from the fine canvas. At most P people.
 
     Args:
         coarse, fine: of P slots each.
@@ -62,8 +64,9 @@ def unite(
     alike_coarse, alike_fine = np.zeros(len(joined_coarse)), np.zeros(len(joined_fine))
     for row, column in pairs:
         alike_coarse[row] = alike_fine[column] = similarity[row, column]
-        joined_coarse[row] = _join(moved.keypoints[row], fine.keypoints[column])
-        joined_fine[column] = _join(fine.keypoints[column], moved.keypoints[row])
+        if similarity[row, column] >= JOINED:
+            joined_coarse[row] = _join(moved.keypoints[row], fine.keypoints[column])
+            joined_fine[column] = _join(fine.keypoints[column], moved.keypoints[row])
     moved = moved._replace(keypoints=joined_coarse, person_score=_scored(moved.person_score, alike_coarse))
     fine = fine._replace(keypoints=joined_fine, person_score=_scored(fine.person_score, alike_fine))
     return _painted(moved, fine, taken_coarse, taken_fine, max(coarse.overflow, fine.overflow))
@@ -77,14 +80,23 @@ def _coarse_is_surer(coarse: RawPrediction, row: int, fine: RawPrediction, colum
 
 
 def _join(surer: Points, other: Points) -> Points:
-    """One pose [K, 3] of the two that a person has: near joints averaged by weight, of others the weightier one."""
+    """One pose [K, 3] of the two that a person has: near joints averaged by weight, of others the weightier one.
+
+    No joint of `other` that is far from all of the surer pose: it may be somebody else's.
+    """
+    own = surer[surer[:, 2] > 0, :2]
+    if not len(own):
+        return surer
+    height = _height(surer)
     weight_surer, weight_other = FAVOR * surer[:, 2:], other[:, 2:]  # [K, 1], 0 where not found
     distance = np.hypot(*(surer[:, :2] - other[:, :2]).T)[:, None]
+    nearest = np.hypot(*(other[:, None, :2] - own).T).min(0)[:, None]  # [K, 1], to a joint of the surer pose
     share = weight_other / np.maximum(weight_surer + weight_other, 1e-12)
-    far = distance > NEAR * _height(surer)
-    share = np.where(far, weight_other > weight_surer, share)
+    share = np.where(distance > NEAR * height, weight_other > weight_surer, share)
+    share = np.where(nearest > REACH * height, 0, share)
     xy = surer[:, :2] + share * (other[:, :2] - surer[:, :2])
-    joined: Points = np.concatenate((xy, np.maximum(surer[:, 2:], other[:, 2:])), 1).astype(np.float32)
+    score = np.where(share > 0, np.maximum(surer[:, 2:], other[:, 2:]), surer[:, 2:])
+    joined: Points = np.concatenate((xy, score), 1).astype(np.float32)
     return joined
 
 

@@ -150,3 +150,22 @@ def test_one_pose_is_like_itself_and_unlike_a_neighbor() -> None:
     nothing = np.zeros((1, 17, 3), np.float32)
     assert pose_similarity(poses, nothing).max() == 0
     assert pose_similarity(poses, nothing[:0]).shape == (2, 0)
+
+
+def test_poses_that_are_not_very_alike_are_not_mixed() -> None:
+    coarse, fine = people(COARSE, SMALL, shift=3.5), people(FINE, SMALL)
+    missing = fine.keypoints.copy()
+    missing[0, 16] = 0
+    found = united(coarse, fine._replace(keypoints=missing))
+    assert (found.person_score > 0).sum() == 1  # one person all the same
+    np.testing.assert_array_equal(found.keypoints[0], missing[0])
+
+
+def test_a_joint_far_from_all_of_the_surer_pose_is_not_taken() -> None:
+    coarse, fine = people(COARSE, SMALL), people(FINE, SMALL)
+    strayed, missing = coarse.keypoints.copy(), fine.keypoints.copy()
+    strayed[0, 16, 0] += 40  # 100 pixels of the fine canvas; the person has 80
+    missing[0, 16] = 0
+    found = united(coarse._replace(keypoints=strayed), fine._replace(keypoints=missing))
+    np.testing.assert_array_equal(found.keypoints[0, 16], 0)
+    assert (found.keypoints[0, :16, 2] > 0).all()
