@@ -56,6 +56,8 @@ class _Connections:
 
     async def send(self, head: bytes, body: bytes, expect: bool = False) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of the response. Raises OSError or EOFError."""
+        while self.idle and self.idle[-1][0].at_eof():  # the server ended it: it had been idle for long
+            self.idle.pop()[1].close()
         reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection(self.host, self.port)
         keep = False
         try:
