@@ -43,17 +43,26 @@ def load_parser(settings: Settings) -> ImageParser:
     log.info("%s in %s: %s", backend.name, backend.precision, reason)
     detail = choose_detail(levels, manifest, backend, settings)
     scales = [(manifest.canvases[name], manifest.views_at(name)) for name in manifest.scales_of(detail)]
-    widest = [(_noise(sizes[0]), views) for sizes, views in scales]
-    prepared = backend.prepare(widest) if isinstance(backend, PreparingBackend) else None
-    for size, views in {(size, views) for sizes, views in scales for size in sizes} | {(TURNED_CANVAS, 1)}:
-        check_contract(backend.infer(_noise(size), views), size, manifest)
+    widest = {(sizes[0], views) for sizes, views in scales}
+    others = ({(size, views) for sizes, views in scales for size in sizes} | {(TURNED_CANVAS, 1)}) - widest
+    prepared = None
+    if isinstance(backend, PreparingBackend):
+        prepared = backend.prepare([(_noise(size), views) for size, views in sorted(widest)])
+    _run(backend, others, manifest)
     if prepared:
         prepared()
+    _run(backend, widest, manifest)
     seconds = sum(measure(backend, sizes[0], views) for sizes, views in scales)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     backend = _batching(backend, manifest, detail, settings)
     release_memory()
     return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds, reason)
+
+
+def _run(backend: Backend, canvases: set[tuple[Size, int]], manifest: Manifest) -> None:
+    """Run each canvas once, with its number of views, and check the form of what comes back."""
+    for size, views in canvases:
+        check_contract(backend.infer(_noise(size), views), size, manifest)
 
 
 def _batching(backend: Backend, manifest: Manifest, detail: str, settings: Settings) -> Backend:
