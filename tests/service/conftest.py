@@ -74,9 +74,7 @@ def encode(image: Image.Image, format_: str, **options: object) -> bytes:
 def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
     """The app behind a real socket, ready; its lifecycle to look into."""
     app = create_app(settings)
-    config = server_config(app, settings)
-    config.loop = "asyncio"  # uvloop is for a process of its own; tests fork beside this thread
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, settings))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
