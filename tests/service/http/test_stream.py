@@ -72,9 +72,14 @@ def test_limits_close_with_a_reason(settings: Settings, png: bytes) -> None:
             socket.send(png + b" ")
             with pytest.raises(ConnectionClosed, match=f"1009.*exceeds limit of {len(png)} bytes"):
                 socket.recv(20)
-        with streaming(client), streaming(client) as second:
-            problem, code, _ = closed(second)
-            assert (problem["type"], code) == ("urn:humanparse:problem:too-many-streams", 1013)
+    # On a server of its own: the place of a stream that ended is free only a moment later.
+    with (
+        running(settings.model_copy(update=limits)) as (client, _),
+        streaming(client),
+        streaming(client) as second,
+    ):
+        problem, code, _ = closed(second)
+        assert (problem["type"], code) == ("urn:humanparse:problem:too-many-streams", 1013)
 
 
 def test_a_stream_without_frames_is_closed(client: httpx.Client) -> None:
