@@ -7,12 +7,8 @@ BIN := .venv/bin
 serve: .venv/serve.done
 	HUMANPARSE_CACHE_DIR=$(CURDIR)/.cache $(BIN)/humanparse serve
 
-# One test runs by itself: after most others in one process, starting its process ended that one, which is not explained yet.
-ALONE := tests/service/http/test_app.py::test_serving_does_not_import_torch
-
 test: .venv/test.done
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --deselect $(ALONE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(ALONE)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 # What needs Ray and Arrow: batches and servers on a cluster of this machine.
 test-scale: .venv/scale.done

@@ -7,6 +7,7 @@ with coordinates, nor the decoder, nor a backbone that predicts poses itself: in
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import math
@@ -34,7 +35,7 @@ from model.canvases import best_canvas
 from model.cpu import cpu_name, supports_bf16
 from model.errors import InputError, UserError
 from model.manifest import GRAPH, INT8, MANIFEST, Manifest, read_bundle, sha256_of
-from model.openvino import Halves, ov, split_model
+from model.openvino import Halves, core, ov, split_model
 from model.raw_prediction import RawPrediction
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif")
@@ -98,7 +99,7 @@ def canvases(paths: Sequence[Path], manifest: Manifest) -> list[Canvas]:
 
 def write_network(nncf: Any, bundle: Path, manifest: Manifest, calibration: Sequence[Canvas]) -> None:
     """Calibrate the network on canvases, write it beside the graph and list it in the manifest."""
-    network, _ = split_model(ov.Core().read_model(bundle / GRAPH), manifest.decoder_inputs)
+    network, _ = split_model(core.read_model(bundle / GRAPH), manifest.decoder_inputs)
     nncf.set_log_level(logging.ERROR)
     network = network.clone()  # whose image has no readers in the decoder
     quantized = nncf.quantize(
@@ -110,9 +111,9 @@ def write_network(nncf: Any, bundle: Path, manifest: Manifest, calibration: Sequ
     )
     path = bundle / INT8
     ov.save_model(quantized, path)
-    listed = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
-    listed["sha256"] |= {file.name: sha256_of(file) for file in (path, path.with_suffix(".bin"))}
-    (bundle / MANIFEST).write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    sums = {file.name: sha256_of(file) for file in (path, path.with_suffix(".bin"))}
+    listed = dataclasses.replace(manifest, sha256={**manifest.sha256, **sums})
+    (bundle / MANIFEST).write_text(listed.to_json(), encoding="utf-8")
 
 
 def poses_of_backbone(bundle: Path, manifest: Manifest) -> set[str]:

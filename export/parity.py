@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.decoder.decode import People
 from model.onnxruntime import ort
-from model.openvino import ov
+from model.openvino import core, ov
 from model.parser import HumanParser
 
 PIXELS = 0.999  # least share of equal pixels in either map
@@ -68,7 +68,6 @@ def onnxruntime_run(graph: Path) -> Run:
 
 def openvino_run(graph: Path) -> Run:
     """Return the same for OpenVINO; it compiles the graph for every new size."""
-    core = ov.Core()
     compiled: dict[tuple[int, ...], ov.CompiledModel] = {}
 
     def run(image: NDArray[np.uint8], views: int) -> People:

@@ -22,7 +22,11 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 
-__all__ = ["Halves", "divide_thin_convolutions", "ov", "read_halves", "split_model"]
+__all__ = ["Halves", "core", "divide_thin_convolutions", "ov", "read_halves", "split_model"]
+
+# The only one of a process, which is never given up. A core's CPU plugin gives the thread that first compiles a signal
+# stack, and unmaps it at its end: if that comes in another thread, the next signal of the first one is fatal.
+core = ov.Core()
 
 THIN = 4  # outputs
 
@@ -81,7 +85,6 @@ def read_halves(graph: Path, names: Sequence[str], precision: str) -> tuple[ov.M
     In "int8" the network is the one that `python -m export int8` wrote beside the graph; the operators that it leaves
     in floating point are computed in bf16 where the CPU has it. Raises ValueError for a name that is no tensor.
     """
-    core = ov.Core()
     network, decoder = split_model(core.read_model(graph), names)
     if precision == "int8":
         network, precision = core.read_model(graph.with_name(INT8)), "bf16" if supports_bf16() else "f32"
@@ -94,8 +97,8 @@ class Halves:
 
     def __init__(self, graph: Path, names: Sequence[str], precision: str) -> None:
         network, decoder, hint = read_halves(graph, names, precision)
-        self._network = ov.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-        self._decoder = ov.compile_model(decoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self._network = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        self._decoder = core.compile_model(decoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def maps(self, views: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The network's maps of a canvas, uint8 [V, H, W, 3], by name."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from model.canvases import best_canvas
 from model.manifest import GRAPH, Size, read_bundle
-from model.openvino import ov
+from model.openvino import core, ov
 
 SIDE = 2048  # of the matrices
 REPETITIONS = 7
@@ -24,7 +24,7 @@ def network_gigaflop(bundle: Path, detail: str, size_image: Size) -> float:
     manifest = read_bundle(bundle)
     total = 0.0
     for name in manifest.scales_of(detail):
-        model = ov.Core().read_model(bundle / GRAPH)
+        model = core.read_model(bundle / GRAPH)
         size = best_canvas(size_image, manifest.canvases[name])
         model.reshape([manifest.views_at(name), *size, 3])
         total += sum(_operations(op) for op in model.get_ordered_ops())
@@ -36,7 +36,7 @@ def peak_gigaflops(precision: str) -> float:
     left, right = (ov.opset13.parameter([SIDE, SIDE], np.float32) for _ in range(2))
     product = ov.Model([ov.opset13.matmul(left, right, False, False)], [left, right])
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-    request = ov.Core().compile_model(product, "CPU", options).create_infer_request()
+    request = core.compile_model(product, "CPU", options).create_infer_request()
     matrices = [np.ones((SIDE, SIDE), np.float32)] * 2
     best = math.inf
     for _ in range(REPETITIONS):

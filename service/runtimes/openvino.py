@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cpu import supports_bf16
-from model.openvino import ov, read_halves
+from model.openvino import core, ov, read_halves
 from model.raw_prediction import RawPrediction
 from service.runtimes.types import BackendError
 
@@ -55,7 +55,6 @@ class OpenVinoBackend:
         threads: int = 0,
         cache: Path | None = None,
     ) -> None:
-        core = ov.Core()
         if precision == "bf16" and not (
             "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and supports_bf16()
         ):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from export.int8 import CONVOLUTIONS, kept_in_float, main, poses_of_backbone
 from model.manifest import GRAPH, INT8, read_bundle
-from model.openvino import ov, split_model
+from model.openvino import core, ov, split_model
 from service.parsing.self_check import check_golden
 from service.runtimes.choice import open_backend
 from service.settings import DEFAULT_BUNDLE, load_settings
@@ -28,7 +28,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_maps_the_backbone_and_all_but_convolutions_stay_in_float() -> None:
     manifest = read_bundle(DEFAULT_BUNDLE)
-    network, _ = split_model(ov.Core().read_model(DEFAULT_BUNDLE / GRAPH), manifest.decoder_inputs)
+    network, _ = split_model(core.read_model(DEFAULT_BUNDLE / GRAPH), manifest.decoder_inputs)
     poses = poses_of_backbone(DEFAULT_BUNDLE, manifest)
     kept, kept_without = set(kept_in_float(network, poses)), set(kept_in_float(network))
     counts = {"maps": 0, "backbone": 0, "features": 0}
@@ -56,7 +56,7 @@ def test_the_service_runs_what_was_calibrated(images: Path, tmp_path: Path, caps
     assert "On 1 other images, against f32" in said
     manifest = read_bundle(bundle)  # with the sums of the new files
     assert {INT8, Path(INT8).with_suffix(".bin").name} <= set(manifest.sha256)
-    weights = [op for op in ov.Core().read_model(bundle / INT8).get_ordered_ops() if op.get_type_name() == "Constant"]
+    weights = [op for op in core.read_model(bundle / INT8).get_ordered_ops() if op.get_type_name() == "Constant"]
     assert sum(op.get_element_type() == ov.Type.i8 for op in weights) > 30  # of 53
     backend = open_backend("openvino", bundle, manifest, "int8", load_settings({}))
     assert backend.precision == "int8"

@@ -21,7 +21,7 @@ from model.flip_tta import stack_flipped
 from model.maps import HeadMaps, decoder_inputs
 from model.network import Network
 from model.onnxruntime import ort
-from model.openvino import ov
+from model.openvino import core
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO, Taxonomy
 from tests.figures import draw_figures
@@ -147,9 +147,9 @@ def test_the_shelf_finds_its_figures(shelf: tuple[HumanParser, Path]) -> None:
 @pytest.mark.parametrize("size", [(96, 128), (64, 160)])
 def test_the_network_says_the_same_at_any_canvas(network: tuple[HumanParser, Path], size: tuple[int, int]) -> None:
     parser, path = network
-    model = ov.Core().read_model(path)
+    model = core.read_model(path)
     model.add_outputs(list(DECODER_INPUTS))
-    in_openvino = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    in_openvino = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     in_onnxruntime = ort.InferenceSession(with_outputs(path, DECODER_INPUTS).SerializeToString())
     astronaut = np.array(Image.fromarray(skimage.data.astronaut()).resize(size[::-1]))
     for image, times in itertools.product([*synthetic_inputs(size), astronaut], (1, 2)):

@@ -17,7 +17,7 @@ from model.decoder.decode import People
 from model.errors import InputError
 from model.manifest import GRAPH, Size, read_bundle
 from model.maps import HeadMaps, decoder_inputs
-from model.openvino import ov, split_model
+from model.openvino import core, ov, split_model
 from model.raw_prediction import RawPrediction
 from model.taxonomy import Taxonomy
 from training.data.samples import Float32, UInt8
@@ -134,7 +134,6 @@ class OpenVinoStages(Stages):
                 f"the network of {folder} ends at {', '.join(manifest.decoder_inputs)}, not at "
                 f"{', '.join(decoder_inputs(manifest.decoder))}: export it again with this version"
             )
-        core = ov.Core()
         graph = folder / GRAPH
         network, decoder = split_model(core.read_model(graph), manifest.decoder_inputs)
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
