@@ -49,6 +49,7 @@ class TrainConfig:
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # largest angle in degrees, in both directions
     color_jitter: float = 0.3  # strength of brightness, contrast, saturation and hue jitter
+    jpeg_prob: float = 0.0  # probability that a sample is compressed as a JPEG once more
     synthetic_fraction: float = 0.15  # of an epoch's samples that are synthetic images, if there are any
     pseudo_label_fraction: float = 1.0  # of the images with pseudo-labelled joints, drawn per epoch
     unlabeled_as: Literal["unknown", "background"] = "unknown"  # pixels labelled 255 are ignored or background

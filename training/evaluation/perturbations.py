@@ -6,7 +6,6 @@ sample. Perturbations are deterministic per image.
 
 from __future__ import annotations
 
-import io
 import math
 import zlib
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from PIL import Image
 from model.taxonomy import Taxonomy
 from training.data.samples import Sample, UInt8
 from training.evaluation.metrics.pixels import Float64
-from training.transforms.augment import Affine, letterbox, swap_left_right, warp
+from training.transforms.augment import Affine, jpeg_compress, letterbox, swap_left_right, warp
 
 Perturb = Callable[[Sample, Taxonomy], tuple[Sample, Affine]]
 """The perturbed image with its labels, and the map from the image to it (edge coordinates: `transforms.augment`)."""
@@ -91,9 +90,7 @@ def darken(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
 
 def compress(sample: Sample, taxonomy: Taxonomy) -> tuple[Sample, Affine]:
     """Encode as a JPEG of `JPEG_QUALITY` with chroma subsampling 4:2:0, and decode it."""
-    file = io.BytesIO()
-    Image.fromarray(sample.image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
-    return replace(sample, image=np.asarray(Image.open(file))), IN_PLACE
+    return replace(sample, image=jpeg_compress(sample.image, JPEG_QUALITY)), IN_PLACE
 
 
 HFLIP, HFLIP_NO_SWAP = "hflip", "hflip_no_swap"

@@ -6,6 +6,7 @@ coordinates (pixel i covers i..i+1), in which a change of scale needs no half-pi
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ Colors = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
 FULL_HUE = 50.0  # largest hue rotation in degrees, at color jitter 1
+JPEG_QUALITY = (20, 90)  # of compressed views; lower ones show little but blocks
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Augmentation:
 
     Scale is relative to the image fitted into the canvas, log-uniform in its range. Brightness, contrast and
     saturation change by a factor of 1 +- `color_jitter`; the hue rotates by up to `color_jitter` times `FULL_HUE`.
+    `jpeg_prob`: probability that the result is encoded as a JPEG of a quality in `JPEG_QUALITY`, and decoded again.
     """
 
     hflip_prob: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
     rotation: float = 10.0  # largest angle in degrees, in both directions
     color_jitter: float = 0.3
+    jpeg_prob: float = 0.0
 
 
 def augment(
@@ -49,6 +53,11 @@ def augment(
     flip = rng.random() < config.hflip_prob
     affine = _random_affine(sample, rng, size, config, flip)
     warped = drop_empty_instances(warp(sample, affine, size, random_colors(sample.image, rng, config.color_jitter)))
+    compression = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without compression
+    if compression.random() < config.jpeg_prob:
+        warped = replace(
+            warped, image=jpeg_compress(warped.image, int(compression.integers(*JPEG_QUALITY, endpoint=True)))
+        )
     return swap_left_right(warped, taxonomy) if flip else warped
 
 
@@ -130,6 +139,13 @@ def warp(sample: Sample, affine: Affine, size: tuple[int, int], colors: Colors |
         keypoints=_move_keypoints(sample.keypoints, affine, size),
         boxes=_move_boxes(sample.boxes, affine, size),
     )
+
+
+def jpeg_compress(image: UInt8, quality: int) -> UInt8:
+    """Return `image` [H, W, 3] encoded as a JPEG of `quality` (1 to 100), chroma at half the size, and decoded."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    return np.asarray(Image.open(file))
 
 
 def drop_empty_instances(sample: Sample) -> Sample:

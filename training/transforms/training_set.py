@@ -56,7 +56,11 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         self.dataset, self.config, self.strict = dataset, config, strict
         self.indices = list(indices)
         self.augmentation = Augmentation(
-            hflip_prob=config.hflip_prob, scale=config.scale, rotation=config.rotation, color_jitter=config.color_jitter
+            hflip_prob=config.hflip_prob,
+            scale=config.scale,
+            rotation=config.rotation,
+            color_jitter=config.color_jitter,
+            jpeg_prob=config.jpeg_prob,
         )
         share = config.synthetic_fraction
         if not 0 <= share < 1:
@@ -64,6 +68,7 @@ class TrainingSet(Dataset[tuple[UInt8, Targets]]):
         for name, value in (
             ("pseudo_label_fraction", config.pseudo_label_fraction),
             ("copy_paste_prob", config.copy_paste_prob),
+            ("jpeg_prob", config.jpeg_prob),
         ):
             if not 0 <= value <= 1:
                 raise InputError(f"{name}={value}: use a number from 0 to 1")

@@ -11,7 +11,7 @@ from model.letterbox import LETTERBOX_COLOR
 from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy
 from tests.figures import draw_figures
 from training.data.samples import Sample
-from training.transforms.augment import Augmentation, augment, letterbox
+from training.transforms.augment import Augmentation, augment, jpeg_compress, letterbox
 
 T = DENSEPOSE_COCO
 STILL = Augmentation(hflip_prob=0, scale=(1, 1), rotation=0, color_jitter=0)
@@ -135,6 +135,23 @@ def test_colors_change_and_labels_do_not() -> None:
         assert (varied.image != sample.image).mean() > 0.5
     means = np.array([varied.image.mean() for varied in views])
     assert means.std() > 5
+
+
+def test_some_views_are_compressed_and_the_others_stay_as_they_were() -> None:
+    sample = draw_figures(T)
+    plain = [view(sample, seed, Augmentation()) for seed in range(12)]
+    mixed = [view(sample, seed, Augmentation(jpeg_prob=0.5)) for seed in range(12)]
+    changed = [(before.image != after.image).any() for before, after in zip(plain, mixed, strict=True)]
+    assert 0 < sum(changed) < len(changed)
+    for before, after in zip(plain, mixed, strict=True):
+        np.testing.assert_array_equal(before.parts, after.parts)
+        assert np.abs(before.image.astype(int) - after.image).mean() < 12
+
+
+def test_lower_quality_changes_more() -> None:
+    image = draw_figures(T).image
+    low, high = (np.abs(jpeg_compress(image, quality).astype(int) - image).mean() for quality in (20, 90))
+    assert 0 < high < low / 2
 
 
 def test_greys_keep_their_hue() -> None:

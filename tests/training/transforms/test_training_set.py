@@ -69,7 +69,13 @@ def test_a_synthetic_fraction_of_one_is_refused(dataset: FolderDataset) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"copy_paste_prob": 1.1}, {"copy_paste_prob": -0.1}, {"pseudo_label_fraction": 2}, {"pseudo_label_fraction": -1}],
+    [
+        {"copy_paste_prob": 1.1},
+        {"copy_paste_prob": -0.1},
+        {"pseudo_label_fraction": 2},
+        {"pseudo_label_fraction": -1},
+        {"jpeg_prob": 2},
+    ],
 )
 def test_a_fraction_out_of_range_is_refused(dataset: FolderDataset, change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))}=.*from 0 to 1"):
