@@ -25,6 +25,7 @@ from service.settings import Settings, load_settings
 
 NAME = "humanparse"
 ONGOING = 2.0  # requests at a replica, above which Serve starts another one
+LOGS = {"enable_access_log": False}  # the application logs each request itself; Serve's two lines cost a twentieth
 POLL_SECONDS = 0.1
 SCRAPE_SECONDS = 5.0
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def application(options: Options) -> serve.Application:
         max_constructor_retry_count=3,
         graceful_shutdown_timeout_s=60,  # for what it has accepted, whose bodies may take 30 s to arrive
         graceful_shutdown_wait_loop_s=0.5,
+        logging_config=LOGS,
     )
     bundle = settings.bundle.resolve()
     return replica.bind(settings.model_copy(update={"threads": threads, "bundle": bundle}).model_dump())
@@ -116,7 +118,8 @@ def serve_on_ray(settings: Settings, options: Options) -> int:
     connect()
     given = settings.model_dump(exclude_defaults=True, exclude={"host", "port"})
     try:
-        serve.start(proxy_location="EveryNode", http_options={"host": settings.host, "port": settings.port})
+        address = {"host": settings.host, "port": settings.port}
+        serve.start(proxy_location="EveryNode", http_options=address, logging_config=LOGS)
         serve.run(application(options.model_copy(update={"settings": given})), name=NAME)
     except (RuntimeError, RayError) as error:
         log.error("cannot serve: %s", error)

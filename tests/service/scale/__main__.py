@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import socket
 import statistics
@@ -41,14 +42,14 @@ Report = tuple[dict[str, Any], bool]
 
 @contextmanager
 def archive(folder: Path, images: int) -> Iterator[tuple[Path, Path]]:
-    """Yield a folder of so many images, links to those of `folder`, and a place for output."""
+    """Yield a folder of so many images, copies of those of `folder`, and a place for output."""
     files = sorted(path.resolve() for path in folder.iterdir() if path.is_file())
     with TemporaryDirectory() as place:
-        linked = Path(place, "images")
-        linked.mkdir()
+        copied = Path(place, "images")
+        copied.mkdir()
         for number, file in enumerate(islice(cycle(files), images)):
-            (linked / f"{number:06}{file.suffix}").symlink_to(file)
-        yield linked, Path(place)
+            shutil.copyfile(file, copied / f"{number:06}{file.suffix}")  # `parse` takes links to a file once
+        yield copied, Path(place)
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
@@ -143,6 +144,8 @@ def offline(folder: Path, images: int, turns: int) -> Report:
                     raise RuntimeError(f"{name} ended with status {status}")
                 files = out.glob("*.json") if name == "parse" else (out / "people").iterdir()
                 times = sorted(file.stat().st_mtime for file in files)
+                if len(times) != (images if name == "parse" else -(-images // SHARD)):
+                    raise RuntimeError(f"{name} wrote {len(times)} files")
                 begin = int(STEADY * len(times))
                 rates[name].append(images / seconds)
                 rates[f"{name} after its start"].append(
