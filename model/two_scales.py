@@ -20,6 +20,10 @@ EVEN = 200.0  # pixels of the fine canvas: height of a person whom both canvases
 SIGMA = 0.08  # of every joint, about COCO's mean for joints below the head
 SAME = 0.25  # similarity of two poses from which they are one person's
 CONTAINED = 0.7  # share of a person's pixels in somebody's mask of the other canvas from which they are one person
+HALVES = 0.5  # two pieces of a person have at most this share of the joints found in the smaller one in common
+ON_BODY = 0.5  # share of a piece's pixels in the mask of the whole person on the other canvas
+LIKE = 0.3  # similarity of a piece's joints to those of the whole
+FOUND = 0.1  # score of a joint that was found, above that of one placed by the person's center
 JOINED = 0.5  # similarity of two poses from which the person has the joints of both
 FAVOR = 4.0  # weight of a joint of the surer canvas, over an equally sure one of the other
 REACH = 0.6  # of the person's height: as far as a joint of the other canvas may be from any of the surer one's
@@ -41,9 +45,10 @@ def unite(
 
     People of similar pose are one person, with the pixels of the canvas that is surer of the person, and its joints;
     with the joints of both if the poses are very similar. Somebody whom only one canvas shows is kept, unless most of
-    the person lies in the mask of somebody whom only the other shows: these are a piece and the whole. The more alike
-    the two poses, the higher the score; nobody's pose is alike on a canvas that does not show them. Pixels that two
-    people claim are those of the one from the fine canvas. At most P people.
+    the person lies in the mask of somebody whom only the other shows: these are a piece and the whole. Two people of
+    one canvas who have the joints of one person of the other between them are that person. The more alike the two
+    poses, the higher the score; nobody's pose is alike on a canvas that does not show them. Pixels that two people
+    claim are those of the one from the fine canvas. At most P people.
 
     Args:
         coarse, fine: of P slots each.
@@ -53,12 +58,19 @@ def unite(
     of_coarse, of_fine = _count(moved), _count(fine)
     similarity = pose_similarity(moved.keypoints[:of_coarse], fine.keypoints[:of_fine])
     pairs = match_greedily(similarity, SAME)
-    taken_coarse = [row for row, column in pairs if _coarse_is_surer(moved, row, fine, column)]
-    taken_fine = [column for row, column in pairs if row not in taken_coarse]
     alone_coarse = sorted(set(range(of_coarse)) - {row for row, _ in pairs})
     alone_fine = sorted(set(range(of_fine)) - {column for _, column in pairs})
-    taken_coarse += [row for row in alone_coarse if not _contained(moved, row, fine, alone_fine)]
-    taken_fine += [column for column in alone_fine if not _contained(fine, column, moved, alone_coarse)]
+    halves_coarse = _halves(moved, alone_coarse, fine, pairs)
+    halves_fine = _halves(fine, alone_fine, moved, [(column, row) for row, column in pairs])
+    taken_coarse = [
+        row
+        for row, column in pairs
+        if row in halves_fine.values()
+        or (column not in halves_coarse.values() and _coarse_is_surer(moved, row, fine, column))
+    ]
+    taken_fine = [column for row, column in pairs if row not in taken_coarse]
+    taken_coarse += [r for r in alone_coarse if r not in halves_coarse and not _contained(moved, r, fine, alone_fine)]
+    taken_fine += [c for c in alone_fine if c not in halves_fine and not _contained(fine, c, moved, alone_coarse)]
 
     joined_coarse, joined_fine = moved.keypoints.copy(), fine.keypoints.copy()
     alike_coarse, alike_fine = np.zeros(len(joined_coarse)), np.zeros(len(joined_fine))
@@ -113,12 +125,18 @@ def pose_similarity(first: Points, second: Points) -> Float:
     Its scale is that of the larger pose, its tolerance the same for all joints. 0 for two poses without a joint in
     common.
     """
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)  # [n, m, K]
+    mean: Float = _joint_similarity(first, second).sum(-1) / np.maximum(both.sum(-1), 1)
+    return mean
+
+
+def _joint_similarity(first: Points, second: Points) -> Float:
+    """Of each joint [n, m, K]; 0 where one of the two poses does not have it."""
     square = ((first[:, None, :, :2].astype(float) - second[None, :, :, :2]) ** 2).sum(-1)  # [n, m, K]
     scale = np.maximum.outer(_scales(first), _scales(second))[..., None]  # [n, m, 1]
     both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
-    similarity = np.exp(-square / (2 * (2 * SIGMA * scale) ** 2)) * both
-    mean: Float = similarity.sum(-1) / np.maximum(both.sum(-1), 1)
-    return mean
+    similarity: Float = np.exp(-square / (2 * (2 * SIGMA * scale) ** 2)) * both
+    return similarity
 
 
 def _scales(poses: Points) -> Float:
@@ -148,13 +166,44 @@ def match_greedily(similarity: Float, least: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _contained(people: RawPrediction, slot: int, other: RawPrediction, others: list[int]) -> bool:
-    """Whether most of a person's pixels are those of one of `others`, slots of the other canvas.
+def _contained(
+    people: RawPrediction, slot: int, other: RawPrediction, others: list[int], share: float = CONTAINED
+) -> bool:
+    """Whether more than this share of a person's pixels are those of one of `others`, slots of the other canvas.
 
     Of somebody without pixels, no.
     """
     pixels = np.bincount(other.person_map[people.person_map == slot + 1], minlength=256)
-    return bool(pixels.sum()) and max((int(pixels[i + 1]) for i in others), default=0) > CONTAINED * pixels.sum()
+    return bool(pixels.sum()) and max((int(pixels[i + 1]) for i in others), default=0) > share * pixels.sum()
+
+
+def _halves(
+    people: RawPrediction, alone: list[int], other: RawPrediction, pairs: list[tuple[int, int]]
+) -> dict[int, int]:
+    """Slots of `alone` that are a half of somebody whom the other canvas has whole, each with that person's slot there.
+
+    The other half is the partner of the whole one in `pairs` (slot of `people`, slot of `other`).
+    """
+    return {
+        slot: whole
+        for slot in alone
+        for half, whole in pairs
+        if _common(people.keypoints[slot], people.keypoints[half]) <= HALVES
+        and _likeness(people.keypoints[slot], other.keypoints[whole]) > LIKE
+        and _contained(people, slot, other, [whole], ON_BODY)
+    }
+
+
+def _common(first: Points, second: Points) -> float:
+    """Share of the joints found in the pose [K, 3] with fewer of them that the other has as well."""
+    found, others = first[:, 2] > FOUND, second[:, 2] > FOUND
+    return float((found & others).sum() / max(1, min(found.sum(), others.sum())))
+
+
+def _likeness(piece: Points, whole: Points) -> float:
+    """Similarity of a pose [K, 3] to that of a whole person: of all its joints, by their scores."""
+    similarity = _joint_similarity(piece[None], whole[None])[0, 0]
+    return float((piece[:, 2] * similarity).sum() / max(float(piece[:, 2].sum()), 1e-9))
 
 
 def _count(people: RawPrediction) -> int:

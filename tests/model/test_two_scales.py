@@ -116,6 +116,45 @@ def test_who_is_on_one_canvas_alone_is_kept() -> None:
     assert found.overflow == 0
 
 
+def halved(whole: RawPrediction, joints: tuple[list[int], list[int]], placed: float = 0.05) -> RawPrediction:
+    """The first person as two of a left and a right half, each with the joints of `joints` and the others placed."""
+    keypoints, scores, person_map = whole.keypoints.copy(), whole.person_score.copy(), whole.person_map.copy()
+    middle = whole.keypoints[0, :, 0].mean()
+    right = (person_map == 1) & (np.arange(person_map.shape[1]) > middle)
+    person_map[right] = 2
+    keypoints[1], scores[1] = keypoints[0], scores[0]
+    for slot, found in enumerate(joints):
+        others = np.setdiff1d(np.arange(17), found)
+        keypoints[slot, others, 2] = placed
+        keypoints[slot, others, :2] += 30
+    return whole._replace(keypoints=keypoints, person_score=scores, person_map=person_map)
+
+
+FACE_AND_LEFT, RIGHT = [0, 1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]
+
+
+def test_two_halves_of_a_person_whom_the_coarse_canvas_has_whole_are_that_person() -> None:
+    whole, fine = people(COARSE, LARGE, part=2), halved(people(FINE, LARGE, part=3), (FACE_AND_LEFT, RIGHT))
+    found = united(whole, fine)
+    assert (found.person_score > 0).sum() == 1
+    assert set(np.unique(found.part_map)) == {0, 2}
+    assert (found.keypoints[0, :, 2] > 0.1).all()
+
+
+def test_and_so_are_those_of_the_coarse_canvas() -> None:
+    coarse, whole = halved(people(COARSE, LARGE, part=2), (FACE_AND_LEFT, RIGHT)), people(FINE, LARGE, part=3)
+    found = united(coarse, whole)
+    assert (found.person_score > 0).sum() == 1
+    assert set(np.unique(found.part_map)) == {0, 3}
+
+
+def test_two_people_whom_the_coarse_canvas_has_as_one_are_kept() -> None:
+    """Each has all joints: they are no halves."""
+    behind = (LARGE[0] + 20, *LARGE[1:])
+    found = united(people(COARSE, LARGE), people(FINE, LARGE, behind))
+    assert (found.person_score > 0).sum() == 2
+
+
 def test_a_piece_of_somebody_else_is_not_kept() -> None:
     piece: Person = (200.0, 300.0, 90.0, 0.3)  # inside LARGE, and not alike
     found = united(people(COARSE, LARGE), people(FINE, piece))
