@@ -1,8 +1,9 @@
 """`python -m export CHECKPOINT BUNDLE`: make the folder that `humanparse serve` serves.
 
-`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU, `python -m export int8 BUNDLE --images FOLDER`
-the network in int8. `python -m export parity BUNDLE [IMAGE...]` is `humanparse parity`, which compares the runtimes of
-this machine; with `--labels DATA...` also by keypoint AP and mask IoU.
+`python -m export tensorrt BUNDLE` adds an engine for this machine's GPU, `python -m export batch BUNDLE` the graph that
+takes several images at once, `python -m export int8 BUNDLE --images FOLDER` the network in int8.
+`python -m export parity BUNDLE [IMAGE...]` is `humanparse parity`, which compares the runtimes of this machine; with
+`--labels DATA...` also by keypoint AP and mask IoU.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from export import int8, tensorrt
+from export import batch, int8, tensorrt
 from export.bundle import read_accuracy, write_bundle
 from export.parity import compare_runtimes, image_input, synthetic_inputs
 from export.task_metrics import RUNTIMES, add_arguments, measure
@@ -25,12 +26,9 @@ from model.manifest import GRAPH
 def main(arguments: list[str] | None = None) -> int:
     """Write a bundle and check that every runtime agrees with torch; exit status 1 if one does not."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["tensorrt"]:
-        return tensorrt.main(arguments[1:])
-    if arguments[:1] == ["int8"]:
-        return int8.main(arguments[1:])
-    if arguments[:1] == ["parity"]:
-        return _parity(arguments[1:])
+    commands = {"tensorrt": tensorrt.main, "batch": batch.main, "int8": int8.main, "parity": _parity}
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]](arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="written by python -m training train")
     parser.add_argument("bundle", type=Path, help="folder to write")

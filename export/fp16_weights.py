@@ -43,3 +43,15 @@ def cast_initializers(model: onnx.ModelProto) -> None:
         casts.append(helper.make_node("Cast", [initializer.name], [name], name=f"{name}_f32", to=TensorProto.FLOAT))
     for cast in reversed(casts):
         graph.node.insert(0, cast)
+
+
+def fold_casts(model: onnx.ModelProto) -> None:
+    """Undo `cast_initializers`, in place: every such initializer is float32 again, without a Cast."""
+    graph = model.graph
+    stored = {initializer.name: initializer for initializer in graph.initializer}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    for cast in casts:
+        initializer = stored[cast.input[0]]
+        value = numpy_helper.to_array(initializer).astype(np.float32)
+        initializer.CopyFrom(numpy_helper.from_array(value, cast.output[0]))
+        graph.node.remove(cast)

@@ -7,7 +7,6 @@ with coordinates, nor the decoder, nor a backbone that predicts poses itself: in
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import math
@@ -34,7 +33,7 @@ from model.backbones.build import build_backbone
 from model.canvases import best_canvas
 from model.cpu import cpu_name, supports_bf16
 from model.errors import InputError, UserError
-from model.manifest import GRAPH, INT8, MANIFEST, Manifest, read_bundle, sha256_of
+from model.manifest import GRAPH, INT8, Manifest, list_files, read_bundle
 from model.openvino import Halves, core, ov, split_model
 from model.raw_prediction import RawPrediction
 
@@ -109,11 +108,8 @@ def write_network(nncf: Any, bundle: Path, manifest: Manifest, calibration: Sequ
         preset=nncf.QuantizationPreset.MIXED,  # symmetric weights; activations as they come
         ignored_scope=nncf.IgnoredScope(names=kept_in_float(network, poses_of_backbone(bundle, manifest))),
     )
-    path = bundle / INT8
-    ov.save_model(quantized, path)
-    sums = {file.name: sha256_of(file) for file in (path, path.with_suffix(".bin"))}
-    listed = dataclasses.replace(manifest, sha256={**manifest.sha256, **sums})
-    (bundle / MANIFEST).write_text(listed.to_json(), encoding="utf-8")
+    ov.save_model(quantized, bundle / INT8)
+    list_files(bundle, manifest, INT8, Path(INT8).with_suffix(".bin").name)
 
 
 def poses_of_backbone(bundle: Path, manifest: Manifest) -> set[str]:

@@ -1,9 +1,9 @@
-"""Compares the graph in ONNX Runtime and OpenVINO with the torch module, on the CPU in float32."""
+"""Compares the graph in ONNX Runtime and OpenVINO with the torch module, and in batches with itself, on the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +24,16 @@ Run = Callable[[NDArray[np.uint8], int], People]  # of a canvas [H, W, 3] and ho
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences between one runtime and torch, over all inputs."""
+    """Differences between one runtime and a reference, over all inputs."""
 
     runtime: str
     inputs: int  # a canvas with and without horizontal-flip TTA counts twice
-    people: int  # found by torch in all inputs together
+    people: int  # found by the reference in all inputs together
     equal_pixels: float  # least share over inputs and both maps
     keypoint_distance: float  # greatest, canvas pixels
     score_difference: float  # greatest, of keypoints, people and parts
     same_people: bool  # the same number everywhere, and the same overflow
+    reference: str = "torch"
 
     @property
     def passed(self) -> bool:
@@ -41,8 +42,8 @@ class Parity:
 
     def __str__(self) -> str:
         return (
-            f"{self.runtime}: {'agrees' if self.passed else 'DISAGREES'} with torch on {self.inputs} inputs with "
-            f"{self.people} people: {self.equal_pixels:.3%} equal pixels, keypoints within "
+            f"{self.runtime}: {'agrees' if self.passed else 'DISAGREES'} with {self.reference} on {self.inputs} inputs "
+            f"with {self.people} people: {self.equal_pixels:.3%} equal pixels, keypoints within "
             f"{self.keypoint_distance:.3f} px, scores within {self.score_difference:.1e}"
         )
 
@@ -58,12 +59,25 @@ def compare_runtimes(parser: HumanParser, graph: Path, inputs: Sequence[NDArray[
     return [_compare(name, expected, [run(*case) for case in seen]) for name, run in runtimes.items()]
 
 
+def compare_batch(batched: bytes, graph: Path, images: Sequence[NDArray[np.uint8]]) -> Parity:
+    """Compare a graph that takes several images at once with `graph`, which sees each of these canvases alone."""
+    run = onnxruntime_run(graph)
+    together = People(*_session(batched).run(People._fields, {"image": np.stack(images)}))
+    found = [People(*(tensor[i : i + 1] for tensor in together)) for i in range(len(images))]
+    report = _compare("in a batch", [run(image, 1) for image in images], found)
+    return replace(report, reference=f"{graph.name} on one image at a time")
+
+
 def onnxruntime_run(graph: Path) -> Run:
     """Return a function that runs a graph in ONNX Runtime on the CPU, to the arrays of `People` with batch axis."""
+    session = _session(graph)
+    return lambda image, views: People(*session.run(People._fields, {"image": image[None].repeat(views, 0)}))
+
+
+def _session(graph: Path | bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda image, views: People(*session.run(People._fields, {"image": image[None].repeat(views, 0)}))
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def openvino_run(graph: Path) -> Run:

@@ -21,9 +21,10 @@ FORMAT = 1  # raised when a field changes its meaning; a service reads exactly o
 MANIFEST, GRAPH, CARD = "manifest.json", "parser.onnx", "MODEL_CARD.md"
 SAMPLE = "sample.jpg"  # an image that may be shared, for benchmarks and first tries
 GOLDEN = "golden.npz"  # optional: a canvas and its maps for each level of detail, to check a runtime against
+BATCH = "parser.batch.onnx"  # optional: the graph for batches of different images, for runtimes on a GPU
 INT8 = "network.int8.xml"  # optional: the network in int8 for OpenVINO, listed with its weights (.bin) beside it
 # Made by the machine that serves, hence unlisted in the manifest.
-ENGINES = "engines"  # folder: files NAME.PRECISION.engine, each for one GPU and TensorRT version
+ENGINES = "engines"  # folder: files of the ending `Manifest.engine_ending`, each for one GPU and TensorRT version
 PARITY = "parity.json"  # how far each runtime of a machine is from ONNX Runtime in float32
 
 Size = tuple[int, int]  # height, width
@@ -84,6 +85,10 @@ class Manifest:
         """Return the number of TTA passes at a level of detail."""
         return self.views.get(detail, 1)
 
+    def engine_ending(self, precision: str) -> str:
+        """How the name of an engine ends that computes this bundle's network in a precision."""
+        return f"-{self.sha256[GRAPH][:8]}.{precision}.engine"
+
     def to_json(self) -> str:
         """The text of `manifest.json`."""
         value = {"format": FORMAT, **dataclasses.asdict(self), "taxonomy": self.taxonomy.to_dict()}
@@ -116,6 +121,13 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_files(folder: Path, manifest: Manifest, *names: str) -> None:
+    """Write a bundle's manifest anew, with the sums of files that were added to the bundle."""
+    sums = {name: sha256_of(folder / name) for name in names}
+    listed = dataclasses.replace(manifest, sha256={**manifest.sha256, **sums})
+    (folder / MANIFEST).write_text(listed.to_json(), encoding="utf-8")
 
 
 def read_bundle(folder: Path) -> Manifest:

@@ -39,10 +39,10 @@ class Settings(BaseSettings):
     backend: Literal["auto", "openvino", "onnxruntime", "cuda", "tensorrt"] = Field(
         "auto", description="auto: the best that is there, of tensorrt, cuda, openvino, onnxruntime (on the CPU)"
     )
-    precision: Literal["auto", "f32", "bf16", "int8"] = Field(
+    precision: Literal["auto", "f32", "bf16", "fp16", "int8"] = Field(
         "auto",
-        description="of the network (the decoder is always f32); auto: bf16 if the CPU supports it; int8: of a bundle "
-        "that python -m export int8 prepared",
+        description="of the network (the decoder is always f32); auto: the fastest that the runtime has; fp16: of an "
+        "engine for TensorRT; int8: of a bundle that python -m export int8 prepared",
     )
     detail: Literal["auto", "fast", "standard", "high", "finest"] = Field(
         "auto", description="level of detail; auto: the finest that meets inference_budget_seconds on this machine"

@@ -14,8 +14,12 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# From the fastest on. OpenVINO is faster than ONNX Runtime on every CPU measured, and computes in bf16.
-AUTO = (("tensorrt", "auto"), ("cuda", "f32"), ("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))
+# From the fastest on. OpenVINO is faster than ONNX Runtime on every CPU measured, and computes in bf16. TensorRT's
+# precisions are those that engines were built in.
+AUTO = (
+    *(("tensorrt", "fp16"), ("tensorrt", "bf16"), ("tensorrt", "f32")),
+    *(("cuda", "f32"), ("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32")),
+)
 BY_NAME = (("openvino", "int8"),)  # costs accuracy: whoever wants it says so
 
 
@@ -29,26 +33,23 @@ def choose_backend(
     asked = [
         (name, precision)
         for name, precision in (BY_NAME if settings.precision == "int8" else AUTO)
-        if settings.backend in ("auto", name)
-        and ("auto" in (precision, settings.precision) or precision == settings.precision)
+        if settings.backend in ("auto", name) and settings.precision in ("auto", precision)
     ]
     if not asked:
         raise BackendError(
             f"HUMANPARSE_PRECISION={settings.precision} is not for HUMANPARSE_BACKEND={settings.backend}: use auto"
         )
-    refused: list[str] = []
+    refused: dict[str, list[str]] = {}  # by the reason
     for name, precision in asked:
         try:
             backend = open_backend(name, bundle, manifest, precision, settings)
-            if settings.precision not in ("auto", backend.precision):
-                raise BackendError(f"it computes in {backend.precision}: use HUMANPARSE_PRECISION=auto")
             check(backend)
         except BackendError as error:
-            refused.append(f"{name} {precision}: {error}" if len(asked) > 1 else str(error))
+            refused.setdefault(str(error), []).append(f"{name} {precision}")
             continue
         first = f"HUMANPARSE_BACKEND={settings.backend}" if settings.backend != "auto" else "the best that is there"
-        return backend, "; ".join([first, *(f"not {reason}" for reason in refused)])
-    raise BackendError("; ".join(refused))
+        return backend, "; ".join([first, *(f"not {', '.join(who)}: {reason}" for reason, who in refused.items())])
+    raise BackendError("; ".join(f"{', '.join(who)}: {reason}" for reason, who in refused.items()))
 
 
 def open_backend(name: str, bundle: Path, manifest: Manifest, precision: str, settings: Settings) -> Backend:
@@ -57,11 +58,11 @@ def open_backend(name: str, bundle: Path, manifest: Manifest, precision: str, se
     if name == "tensorrt":
         from service.runtimes.tensorrt import open_tensorrt  # each runtime is imported where it is tried
 
-        return open_tensorrt(bundle, cache)
+        return open_tensorrt(bundle, manifest, precision, cache)
     if name == "cuda":
-        from service.runtimes.cuda import open_cuda
+        from service.runtimes.cuda import graph_for_batches, open_cuda
 
-        return open_cuda(bundle / GRAPH)
+        return open_cuda(graph_for_batches(bundle, manifest))
     if name == "openvino":
         from service.runtimes.openvino import OpenVinoBackend
 

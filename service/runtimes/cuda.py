@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.manifest import BATCH, GRAPH, Manifest
 from model.raw_prediction import RawPrediction
 from service.runtimes.cuda_memory import Cuda
 from service.runtimes.onnxruntime import has_provider, open_session
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 def cuda_provider(**options: str) -> tuple[str, dict[str, str]]:
     """Return the CUDA provider with its options."""
     return "CUDAExecutionProvider", {**CUDA_OPTIONS, **options}
+
+
+def graph_for_batches(bundle: Path, manifest: Manifest) -> Path:
+    """The bundle's graph that takes several images at once; without it, the one that takes a single one."""
+    return bundle / (BATCH if BATCH in manifest.sha256 else GRAPH)
 
 
 def open_cuda(graph: Path) -> CudaBackend:

@@ -81,10 +81,7 @@ def _check_same(plan: Plan, job: Job, settings: Settings) -> None:
 def _as_planned(plan: Plan, settings: Settings) -> Settings:
     """Return the settings with what `auto` has come to: another machine would decide otherwise."""
     model = plan.notes["model"]
-    planned = {"backend": model["backend"], "detail": model["detail"]}
-    if model["precision"] in ("f32", "bf16", "int8"):  # tensorrt's follows from its engine
-        planned["precision"] = model["precision"]
-    return settings.model_copy(update=planned)
+    return settings.model_copy(update={name: model[name] for name in ("backend", "detail", "precision")})
 
 
 def _with_progress(done: Iterator[Done], plan: Plan, before: int) -> Iterator[Done]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,12 +13,18 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.tensorrt import build
-from export.tensorrt_graph import tensorrt_graph
+from export import batch_graph as module
+from export import tensorrt
+from export.batch_graph import PREFIX, batch_graph, decoder_graph
+from export.half_precision import HALF, PRODUCTS
+from export.tensorrt import build, write_engine
+from model.agreement import compare, summary
 from model.decoder.decode import Decoder, People
 from model.manifest import GOLDEN, GRAPH, read_bundle
 from model.maps import HeadMaps
 from model.onnxruntime import ort
+from model.raw_prediction import RawPrediction
+from service.parsing.self_check import AGREEMENT
 from service.settings import DEFAULT_BUNDLE
 
 # Of docs/operators.md in onnx-tensorrt (Apache-2.0), those not supported that a decoder might be traced to.
@@ -31,8 +40,22 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def graph() -> ModelProto:
-    return tensorrt_graph(DEFAULT_BUNDLE)
+def graphs() -> dict[str, ModelProto]:
+    """By precision, with one trace of the decoder."""
+    decoder = decoder_graph(read_bundle(DEFAULT_BUNDLE), "tent")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "decoder_graph", lambda *_: decoder)
+        return {precision: batch_graph(DEFAULT_BUNDLE, "tent", precision) for precision in ("f32", *HALF)}
+
+
+@pytest.fixture
+def graph(graphs: dict[str, ModelProto]) -> ModelProto:
+    return graphs["f32"]
+
+
+def people(graph: ModelProto, image: np.ndarray) -> RawPrediction:
+    tensors = ort.InferenceSession(graph.SerializeToString()).run(People._fields, {"image": image[None]})
+    return RawPrediction.first_of(dict(zip(People._fields, tensors, strict=True)))
 
 
 def test_its_people_are_the_decoders(graph: ModelProto) -> None:
@@ -77,7 +100,68 @@ def test_bytes_are_read_and_written_by_casts_alone(graph: ModelProto) -> None:
     assert not [i.name for i in graph.graph.initializer if i.data_type == TensorProto.UINT8]
 
 
-def test_tensorrt_rtx_parses_it_and_builds_an_engine(graph: ModelProto, tmp_path: Path) -> None:
+def test_in_half_precision_its_people_are_the_same(graphs: dict[str, ModelProto]) -> None:
+    with np.load(DEFAULT_BUNDLE / GOLDEN) as golden:
+        image = golden["fast_image"]
+    expected, found = people(graphs["f32"], image), people(graphs["fp16"], image)
+    far = summary([compare(expected, found)])
+    assert far["people"]["matched"] >= 3
+    assert (far["people"]["missed"], far["people"]["extra"]) == (0, 0)
+    assert min(far["same_part"], far["same_person"]) > AGREEMENT
+    assert far["keypoints"]["mean_px"] > 0  # else nothing was rounded
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_products_are_lowered_and_coordinates_and_the_decoder_are_not(
+    graphs: dict[str, ModelProto], precision: str
+) -> None:
+    graph = onnx.shape_inference.infer_shapes(graphs[precision]).graph
+    kinds = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output, *graph.value_info)}
+    kinds |= {initializer.name: initializer.data_type for initializer in graph.initializer}
+    counted = Counter[str]()
+    for node in graph.node:
+        found = {kinds[name] for name in (*node.input, *node.output) if kinds.get(name) in (1, HALF[precision])}
+        grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
+        if node.name.startswith(PREFIX) or node.op_type == "GridSample":
+            assert found <= {TensorProto.FLOAT}, node.name
+        elif node.op_type in PRODUCTS and not grouped:
+            assert found == {HALF[precision]}, node.name
+        counted[node.op_type] += HALF[precision] in found
+    assert counted["Conv"] > 100
+
+
+def test_an_engine_is_for_one_gpu_tensorrt_graph_and_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    built: list[object] = []
+
+    def remember(*arguments: object) -> bytes:
+        built.append(arguments)
+        return b"engine"
+
+    monkeypatch.setattr(tensorrt, "batch_graph", lambda *_: ModelProto())
+    monkeypatch.setattr(tensorrt, "build", remember)
+    names = []
+    for gpu, version, batch, precision in (
+        ("NVIDIA H100", "10.9.0", 1, "fp16"),
+        ("NVIDIA H100", "10.9.0", 1, "fp16"),
+        ("NVIDIA L4", "10.9.0", 1, "fp16"),
+        ("NVIDIA L4", "11.4.0", 1, "fp16"),
+        ("NVIDIA L4", "11.4.0", 8, "fp16"),
+        ("NVIDIA L4", "11.4.0", 8, "f32"),
+    ):
+        monkeypatch.setattr(tensorrt, "gpu_name", lambda gpu=gpu: gpu)
+        monkeypatch.setattr(tensorrt, "_tensorrt", lambda version=version: SimpleNamespace(__version__=version))
+        names.append(write_engine(bundle, batch, precision))
+    assert names[0] == names[1]  # kept
+    assert len(set(names)) == len(built) == 5
+    ending = read_bundle(DEFAULT_BUNDLE).engine_ending("f32")
+    assert names[-1].name == f"NVIDIA-L4-trt11.4.0-batch8{ending}"
+
+
+@pytest.mark.parametrize("precision", ["f32", *HALF])
+def test_tensorrt_rtx_parses_it_and_builds_an_engine(
+    graphs: dict[str, ModelProto], precision: str, tmp_path: Path
+) -> None:
     trt = pytest.importorskip("tensorrt_rtx_bindings", reason="pip install 'humanparse[tensorrt-check]' for this test")
-    onnx.save(graph, tmp_path / "parser.onnx")
+    onnx.save(graphs[precision], tmp_path / "parser.onnx")
     assert len(build(trt, tmp_path / "parser.onnx", [((64, 64), (96, 128), (128, 128))], batch=1)) > 1e6

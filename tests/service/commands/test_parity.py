@@ -88,7 +88,7 @@ def test_the_command_writes_a_report_into_the_bundle(
     assert report == read_parity(bundle, manifest)
     assert (report["reference"], report["details"]) == ("onnxruntime f32", ["fast"])
     assert report["inputs"] == {"photos": 1, "crowds": 3, "adversarial": 11}
-    assert "is not installed" in report["absent"]["tensorrt auto"]
+    assert "is not installed" in report["absent"]["tensorrt fp16"]
     images = report["runtimes"]["openvino f32"]["photos"]
     assert images["people"] == {"matched": 2, "missed": 0, "extra": 0}
     assert images["keypoints"]["of_both"] == 4

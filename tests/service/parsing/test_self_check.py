@@ -12,7 +12,7 @@ from model.raw_prediction import RawPrediction
 from service.parsing.loading import load_parser
 from service.parsing.self_check import check_contract, check_golden
 from service.runtimes.openvino import OpenVinoBackend
-from service.runtimes.types import BackendError
+from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
 from tests.bundles import figure_bundle, write_manifest
 
@@ -71,3 +71,20 @@ def test_a_bundle_may_lack_golden_maps(bundle: Path, tmp_path: Path) -> None:
     check_golden(backend, tmp_path, manifest, "fast")
     check_golden(backend, bundle, manifest, "unheard-of")
     check_golden(backend, bundle, manifest, "fast")
+
+
+class Mixing:
+    """Gives each image of a batch what belongs to its neighbour."""
+
+    name, precision, parallel, max_batch = "gpu", "fp16", 1, 2
+
+    def __init__(self, backend: Backend) -> None:
+        self.infer = backend.infer
+
+    def infer_batch(self, canvases: np.ndarray) -> list[RawPrediction]:
+        return [self.infer(canvas) for canvas in canvases[::-1]]
+
+
+def test_a_runtime_that_mixes_the_images_of_a_batch_is_refused(bundle: Path) -> None:
+    with pytest.raises(BackendError, match="computes another part_map in a batch than the bundle promises"):
+        check_golden(Mixing(OpenVinoBackend(bundle / GRAPH)), bundle, read_bundle(bundle), "fast")

@@ -23,7 +23,7 @@ def test_auto_takes_the_best_that_is_there_and_says_why(
     monkeypatch.setattr("service.runtimes.cuda.has_provider", lambda _: False)
     backend, reason = choose_backend(bundle, manifest, settings.model_copy(update={"backend": "auto"}), accept)
     assert (backend.name, backend.precision) == ("openvino", "f32")
-    assert "the best that is there; not tensorrt auto: TensorRT is not installed" in reason
+    assert "the best that is there; not tensorrt f32: TensorRT is not installed" in reason
     assert "pip install 'humanparse[gpu]'" in reason
     asked = settings.model_copy(update={"backend": "onnxruntime"})
     backend, reason = choose_backend(bundle, manifest, asked, accept)
@@ -31,7 +31,11 @@ def test_auto_takes_the_best_that_is_there_and_says_why(
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("cuda", r"pip install 'humanparse\[gpu\]'"), ("tensorrt", r"pip install 'humanparse\[tens")]
+    ("name", "remedy"),
+    [
+        ("cuda", r"pip install 'humanparse\[gpu\]'"),
+        ("tensorrt", r"^tensorrt fp16, tensorrt bf16, tensorrt f32: .* pip install 'humanparse\[tensorrt\]'$"),
+    ],
 )
 def test_a_runtime_that_was_asked_for_and_is_not_there(
     bundle: Path, manifest: Manifest, settings: Settings, name: str, remedy: str, monkeypatch: pytest.MonkeyPatch

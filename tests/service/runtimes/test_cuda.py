@@ -12,14 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from model.manifest import GRAPH
+from model.manifest import BATCH, GRAPH, Manifest, list_files, read_bundle
 from model.onnxruntime import ort
 from model.raw_prediction import RawPrediction
 from service.runtimes import cuda, cuda_memory, tensorrt
+from service.runtimes.choice import choose_backend, open_backend
 from service.runtimes.cuda import CudaBackend, open_cuda
 from service.runtimes.onnxruntime import OnnxRuntimeBackend, has_provider
 from service.runtimes.tensorrt import TensorRtBackend, open_tensorrt
-from service.runtimes.types import BackendError
+from service.runtimes.types import Backend, BackendError
+from service.settings import Settings
+from tests.bundles import figure_bundle
 from tests.service.runtimes.test_runtimes import SIZES, check_equal, figure_canvas
 
 CPU = "CPUExecutionProvider"
@@ -99,6 +102,25 @@ def test_bound_buffers_answer_as_a_plain_session_does(bundle: Path) -> None:
 
 
 @pytest.mark.usefixtures("on_cpu")
+def test_the_graph_for_batches_is_taken_where_the_bundle_lists_it(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def remember(graph: Path, _: list[object]) -> object:
+        opened.append(graph.name)
+        return ort.InferenceSession(graph, providers=[CPU])
+
+    monkeypatch.setattr(cuda, "open_session", remember)
+    bundle = figure_bundle(tmp_path)
+    shutil.copyfile(bundle / GRAPH, bundle / BATCH)
+    open_backend("cuda", bundle, read_bundle(bundle), "f32", settings)
+    list_files(bundle, read_bundle(bundle), BATCH)
+    open_backend("cuda", bundle, read_bundle(bundle), "f32", settings)
+    assert opened == [GRAPH, BATCH]
+
+
+@pytest.mark.usefixtures("on_cpu")
 def test_a_graph_that_cannot_be_captured_runs_without(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,6 +171,7 @@ class HostEngine:
     """A TensorRT engine that ONNX Runtime computes; profile 0 is for one image, profile 1 for two to four."""
 
     num_optimization_profiles = 2
+    device_memory_size_v2 = 4096
 
     def __init__(self, graph: bytes) -> None:
         self.session = ort.InferenceSession(graph, providers=[CPU])
@@ -168,7 +191,8 @@ class HostEngine:
         least, most = ((1, 64, 64, 3), (1, 256, 256, 3)) if profile == 0 else ((2, 64, 64, 3), (4, 96, 96, 3))
         return least, most, most
 
-    def create_execution_context(self) -> HostContext:
+    def create_execution_context(self, strategy: str) -> HostContext:
+        assert strategy == "user's"
         return HostContext(self)
 
 
@@ -177,6 +201,10 @@ class HostContext:
 
     def __init__(self, engine: HostEngine) -> None:
         self.engine, self.addresses, self.works = engine, {}, True
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        assert address
+        assert size == self.engine.device_memory_size_v2
 
     def set_optimization_profile_async(self, profile: int, stream: int) -> None:
         self.profile = self.engine.get_tensor_profile_shape("image", profile)
@@ -203,8 +231,10 @@ class HostContext:
 
 
 @pytest.fixture
-def engines(bundle: Path, tmp_path: Path, cudart: HostCudart, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle with an engine of another machine and one of this."""
+def engines(
+    bundle: Path, manifest: Manifest, tmp_path: Path, cudart: HostCudart, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A bundle with an engine of another machine, one of another graph, and one of this machine and graph."""
 
     def deserialize(content: bytes) -> HostEngine | None:
         return None if content == b"another GPU" else HostEngine(content)
@@ -224,19 +254,25 @@ def engines(bundle: Path, tmp_path: Path, cudart: HostCudart, monkeypatch: pytes
         __version__="11.4",
         Logger=type("Logger", (), {"ERROR": 1, "__init__": lambda self, _: None}),
         Runtime=lambda _: SimpleNamespace(deserialize_cuda_engine=deserialize),
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user's"),
         nptype=lambda kind: {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32}.get(kind, np.float32),
         __spec__=SimpleNamespace(),
     )
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    folder = tmp_path / "engines"
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle, copy)
+    folder = copy / "engines"
     folder.mkdir()
-    (folder / "a.fp16.engine").write_bytes(b"another GPU")
-    shutil.copyfile(bundle / GRAPH, folder / "b.bf16.engine")
-    return tmp_path
+    (folder / f"a{manifest.engine_ending('fp16')}").write_bytes(b"another GPU")
+    shutil.copyfile(bundle / GRAPH, folder / "b-01234567.f32.engine")
+    shutil.copyfile(bundle / GRAPH, folder / f"b{manifest.engine_ending('bf16')}")
+    return copy
 
 
-def test_an_engine_answers_as_the_graph_does(engines: Path, bundle: Path, cudart: HostCudart) -> None:
-    backend = open_tensorrt(engines, None)
+def test_an_engine_answers_as_the_graph_does(
+    engines: Path, bundle: Path, manifest: Manifest, cudart: HostCudart
+) -> None:
+    backend = open_tensorrt(engines, manifest, "bf16", None)
     assert isinstance(backend, TensorRtBackend)
     assert (backend.name, backend.precision, backend.max_batch) == ("tensorrt", "bf16", 4)
     for size in SIZES:
@@ -248,18 +284,39 @@ def test_an_engine_answers_as_the_graph_does(engines: Path, bundle: Path, cudart
         backend.infer(np.zeros((512, 512, 3), np.uint8))
 
 
-def test_an_engine_that_fails_or_is_of_another_machine(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_fails(engines: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HostContext, "execute_async_v3", lambda *_: False)
     with pytest.raises(BackendError, match="TensorRT cannot run the engine"):
-        TensorRtBackend(engines).infer(figure_canvas(SIZES[0]))
-    (engines / "engines" / "b.bf16.engine").unlink()
-    with pytest.raises(BackendError, match=r"no engine for this GPU and TensorRT 11\.4: python -m export tensorrt"):
-        TensorRtBackend(engines)
+        TensorRtBackend(engines, manifest, "bf16").infer(figure_canvas(SIZES[0]))
+
+
+def test_the_first_precision_whose_engine_fits_and_passes_is_taken(
+    engines: Path, manifest: Manifest, settings: Settings
+) -> None:
+    def choose(precision: str, check: Callable[[Backend], None] = lambda _: None) -> tuple[Backend, str]:
+        asked = settings.model_copy(update={"backend": "tensorrt", "precision": precision})
+        return choose_backend(engines, manifest, asked, check)
+
+    def refuse_bf16(backend: Backend) -> None:
+        if backend.precision == "bf16":
+            raise BackendError("another answer")
+
+    backend, reason = choose("auto")
+    assert backend.precision == "bf16"
+    assert "HUMANPARSE_BACKEND=tensorrt; not tensorrt fp16: " in reason
+    missing = r"no engine in {} of its graph for this GPU and TensorRT 11\.4: .* tensorrt .* --precision {}"
+    for precision in ("fp16", "f32"):  # of another GPU; of another graph
+        with pytest.raises(BackendError, match=missing.format(precision, precision)):
+            choose(precision)
+    shutil.copyfile(engines / GRAPH, engines / "engines" / f"b{manifest.engine_ending('f32')}")
+    backend, reason = choose("auto", refuse_bf16)
+    assert backend.precision == "f32"
+    assert "not tensorrt bf16: another answer" in reason
 
 
 @pytest.mark.usefixtures("on_cpu")
 def test_without_tensorrt_itself_onnxruntimes_provider_is_taken(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
 
@@ -269,8 +326,10 @@ def test_without_tensorrt_itself_onnxruntimes_provider_is_taken(
 
     monkeypatch.setattr(cuda, "open_session", on_the_cpu)
     monkeypatch.setattr(tensorrt, "has_provider", lambda _: True)
-    backend = open_tensorrt(bundle, tmp_path)
-    assert backend.name == "tensorrt"
+    backend = open_tensorrt(bundle, manifest, "f32", tmp_path)
+    assert (backend.name, backend.precision) == ("tensorrt", "f32")
     assert opened[0][0] == "TensorrtExecutionProvider"
     assert opened[0][1]["trt_engine_cache_path"] == str(tmp_path / "tensorrt")
     check_equal(backend.infer(figure_canvas(SIZES[0])), *expected(bundle, figure_canvas(SIZES[0])[None]))
+    with pytest.raises(BackendError, match="would round the decoder"):
+        open_tensorrt(bundle, manifest, "fp16", tmp_path)

@@ -1,8 +1,8 @@
-"""A bundle's graph in the form that TensorRT takes: equal people, other operators.
+"""A bundle's graph for batches of different images, each seen once: `parser.onnx` takes the views of one (TTA).
 
-TensorRT cannot scatter with addition, and takes bytes at inputs and outputs alone. The decoder has no weights, so it is
-traced anew with dense votes and joined to the network of `parser.onnx`. Unlike there, a batch is of different images,
-each seen once. The decoder is this version's: where another version exported the bundle, their people may differ.
+The decoder has no weights, so it is traced anew and joined to the network of `parser.onnx`. It is this version's: where
+another version exported the bundle, their people may differ. With dense votes it is the form that TensorRT takes, which
+cannot scatter with addition, and has bytes at inputs and outputs alone.
 """
 
 from __future__ import annotations
@@ -17,23 +17,36 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.utils import Extractor
 from torch import Tensor, nn
 
+from export.half_precision import to_half
 from export.onnx_graph import OPSET, TRACE_CANVAS, TRACE_VIEWS
 from model.config import CANVAS_MULTIPLE, STRIDE
 from model.decoder.decode import Decoder, People
+from model.decoder.hough import Vote
+from model.errors import InputError
 from model.manifest import GRAPH, Manifest, read_bundle
 from model.maps import HeadMaps
 
 IMAGE, PREFIX = "image", "decoder/"
 
 
-def tensorrt_graph(folder: Path) -> ModelProto:
-    """`parser.onnx` of a bundle for TensorRT: uint8 canvases [B, H, W, 3] of any multiple of 32 to `People`.
+def batch_graph(folder: Path, vote: Vote, precision: str = "f32") -> ModelProto:
+    """A bundle's graph: uint8 canvases [B, H, W, 3] of any multiple of 32 to `People`.
 
-    Raises BundleError.
+    TensorRT needs the `vote` "tent"; elsewhere "scatter" takes less time and memory. The `precision` is the network's:
+    "f32", "fp16" or "bf16" (`export.half_precision`). The decoder computes in float32.
+
+    Raises BundleError, and InputError for a bundle that sees a canvas twice.
     """
     manifest = read_bundle(folder)
+    if twice := [detail for detail in manifest.canvases if manifest.views_at(detail) > 1]:
+        raise InputError(
+            f"{folder} sees a canvas twice at {', '.join(twice)}, which a graph for batches does not: "
+            "export the bundle without TTA_PASSES"
+        )
     network = _network(onnx.load(folder / GRAPH), manifest.decoder_inputs)
-    decoder = compose.add_prefix(decoder_graph(manifest), PREFIX, rename_inputs=False, rename_outputs=False)
+    if precision != "f32":
+        to_half(network, precision)
+    decoder = compose.add_prefix(decoder_graph(manifest, vote), PREFIX, rename_inputs=False, rename_outputs=False)
     decoder.ir_version = network.ir_version
     graph = compose.merge_models(network, decoder, [(name, name) for name in manifest.decoder_inputs])
     del graph.graph.value_info[:]
@@ -43,9 +56,9 @@ def tensorrt_graph(folder: Path) -> ModelProto:
 
 
 class _Decoder(nn.Module):
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, vote: Vote) -> None:
         super().__init__()
-        self.decoder = Decoder(manifest.taxonomy, replace(manifest.decoder, vote="tent"))
+        self.decoder = Decoder(manifest.taxonomy, replace(manifest.decoder, vote=vote))
         self.names = manifest.decoder_inputs
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
@@ -54,8 +67,8 @@ class _Decoder(nn.Module):
         return tuple(self.decoder(HeadMaps(*(given.get(name, absent) for name in HeadMaps._fields))))
 
 
-def decoder_graph(manifest: Manifest) -> ModelProto:
-    """The decoder of a bundle with dense votes: head maps [B, ..., h, w] to `People`, bytes at the outputs alone."""
+def decoder_graph(manifest: Manifest, vote: Vote) -> ModelProto:
+    """The decoder of a bundle: head maps [B, ..., h, w] to `People`, bytes at the outputs alone."""
     parts, joints = len(manifest.taxonomy.part_names), len(manifest.taxonomy.joint_names)
     channels: dict[str, tuple[int, ...]] = {
         "part_logits": (parts + 1,), "projection_field": (2,), "heatmap_logits": (joints,), "offsets": (joints, 2),
@@ -66,7 +79,7 @@ def decoder_graph(manifest: Manifest) -> ModelProto:
     cells, images = CANVAS_MULTIPLE // STRIDE, torch.export.Dim("images", min=1, max=64)
     height, width = (cells * torch.export.Dim(name, min=2, max=64) for name in ("height_cells", "width_cells"))
     program = torch.onnx.export(
-        _Decoder(manifest).eval(),
+        _Decoder(manifest, vote).eval(),
         maps,
         dynamo=True,
         opset_version=OPSET,
