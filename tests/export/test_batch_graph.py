@@ -1,9 +1,10 @@
-"""The default bundle in TensorRT's form: the same people, and only operators that TensorRT has."""
+"""The default bundle's graph for batches, and in TensorRT's form: the same people, operators that TensorRT has."""
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,14 +14,16 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from export import batch, tensorrt
 from export import batch_graph as module
-from export import tensorrt
+from export.__main__ import main
 from export.batch_graph import PREFIX, batch_graph, decoder_graph
 from export.half_precision import HALF, PRODUCTS
+from export.parity import Parity
 from export.tensorrt import build, write_engine
 from model.agreement import compare, summary
 from model.decoder.decode import Decoder, People
-from model.manifest import GOLDEN, GRAPH, read_bundle
+from model.manifest import BATCH, GOLDEN, GRAPH, MANIFEST, read_bundle
 from model.maps import HeadMaps
 from model.onnxruntime import ort
 from model.raw_prediction import RawPrediction
@@ -40,9 +43,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def graphs() -> dict[str, ModelProto]:
-    """By precision, with one trace of the decoder."""
-    decoder = decoder_graph(read_bundle(DEFAULT_BUNDLE), "tent")
+def decoder() -> ModelProto:
+    """With dense votes. All tests share this trace, which takes longer than they."""
+    return decoder_graph(read_bundle(DEFAULT_BUNDLE), "tent")
+
+
+@pytest.fixture(scope="module")
+def graphs(decoder: ModelProto) -> dict[str, ModelProto]:
+    """By precision."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "decoder_graph", lambda *_: decoder)
         return {precision: batch_graph(DEFAULT_BUNDLE, "tent", precision) for precision in ("f32", *HALF)}
@@ -51,6 +59,11 @@ def graphs() -> dict[str, ModelProto]:
 @pytest.fixture
 def graph(graphs: dict[str, ModelProto]) -> ModelProto:
     return graphs["f32"]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
 
 
 def people(graph: ModelProto, image: np.ndarray) -> RawPrediction:
@@ -141,7 +154,7 @@ def test_an_engine_is_for_one_gpu_tensorrt_graph_and_precision(tmp_path: Path, m
     monkeypatch.setattr(tensorrt, "batch_graph", lambda *_: ModelProto())
     monkeypatch.setattr(tensorrt, "build", remember)
     names = []
-    for gpu, version, batch, precision in (
+    for gpu, version, images, precision in (
         ("NVIDIA H100", "10.9.0", 1, "fp16"),
         ("NVIDIA H100", "10.9.0", 1, "fp16"),
         ("NVIDIA L4", "10.9.0", 1, "fp16"),
@@ -151,14 +164,45 @@ def test_an_engine_is_for_one_gpu_tensorrt_graph_and_precision(tmp_path: Path, m
     ):
         monkeypatch.setattr(tensorrt, "gpu_name", lambda gpu=gpu: gpu)
         monkeypatch.setattr(tensorrt, "_tensorrt", lambda version=version: SimpleNamespace(__version__=version))
-        names.append(write_engine(bundle, batch, precision))
+        names.append(write_engine(bundle, images, precision))
     assert names[0] == names[1]  # kept
     assert len(set(names)) == len(built) == 5
     ending = read_bundle(DEFAULT_BUNDLE).engine_ending("f32")
     assert names[-1].name == f"NVIDIA-L4-trt11.4.0-batch8{ending}"
 
 
-@pytest.mark.parametrize("precision", ["f32", *HALF])
+def test_the_graph_for_batches_comes_into_the_bundle_and_its_manifest(
+    bundle: Path, decoder: ModelProto, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "decoder_graph", lambda *_: decoder)
+    assert main(["batch", str(bundle)]) == 0
+    said = capsys.readouterr().out
+    assert "in a batch: agrees with parser.onnx on one image at a time on 6 inputs with" in said
+    assert int(said.partition(" inputs with ")[2].split()[0]) >= 6  # the sample and its mirror image
+    assert BATCH in read_bundle(bundle).sha256
+    for output in onnx.load(bundle / BATCH).graph.output:
+        assert output.type.tensor_type.shape.dim[0].dim_param  # free: the service batches
+
+
+def test_a_graph_with_other_people_is_not_written(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(batch, "batch_graph", lambda *_: onnx.ModelProto())
+    monkeypatch.setattr(batch, "compare_batch", lambda *_: Parity("in a batch", 6, 8, 0.9, 0.0, 0.0, True))
+    assert main(["batch", str(bundle)]) == 1
+    assert "is not written: another version exported the bundle" in capsys.readouterr().err
+    assert BATCH not in read_bundle(bundle).sha256
+    assert not (bundle / BATCH).exists()
+
+
+def test_a_bundle_that_sees_a_canvas_twice_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = replace(read_bundle(bundle), views={"high": 2})
+    (bundle / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    assert main(["batch", str(bundle)]) == 2
+    assert "sees a canvas twice at high" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", HALF)
 def test_tensorrt_rtx_parses_it_and_builds_an_engine(
     graphs: dict[str, ModelProto], precision: str, tmp_path: Path
 ) -> None:
