@@ -49,7 +49,6 @@ def batch_graph(folder: Path, vote: Vote, precision: str = "f32") -> ModelProto:
     decoder = compose.add_prefix(decoder_graph(manifest, vote), PREFIX, rename_inputs=False, rename_outputs=False)
     decoder.ir_version = network.ir_version
     graph = compose.merge_models(network, decoder, [(name, name) for name in manifest.decoder_inputs])
-    del graph.graph.value_info[:]
     graph.producer_name = "humanparse"
     onnx.checker.check_model(graph)
     return graph
@@ -110,6 +109,7 @@ def _network(model: ModelProto, names: tuple[str, ...]) -> ModelProto:
     network.graph.input[0].name = IMAGE
     cast = helper.make_node("Cast", [IMAGE], [pixels.name], name="image_cast", to=TensorProto.FLOAT)
     network.graph.node.insert(0, cast)
+    del network.graph.value_info[:]  # which says that they are bytes
     return network
 
 

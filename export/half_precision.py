@@ -58,7 +58,7 @@ def to_half(network: ModelProto, precision: str) -> None:
         nodes.append(node)
     for output in graph.output:
         read(output.name, half=False)
-    del graph.node[:], graph.value_info[:]
+    del graph.node[:]
     graph.node.extend(nodes)
     _drop_unread_weights(graph)
 
