@@ -49,6 +49,7 @@ def batch_graph(folder: Path, vote: Vote, precision: str = "f32") -> ModelProto:
     decoder = compose.add_prefix(decoder_graph(manifest, vote), PREFIX, rename_inputs=False, rename_outputs=False)
     decoder.ir_version = network.ir_version
     graph = compose.merge_models(network, decoder, [(name, name) for name in manifest.decoder_inputs])
+    del graph.graph.value_info[:]
     graph.producer_name = "humanparse"
     onnx.checker.check_model(graph)
     return graph
