@@ -84,9 +84,15 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         most = options.max_replicas or least
         return serve_on_ray(settings, Options(min_replicas=least, max_replicas=most, gpus=options.gpus or 0))
 
+    from service.serving.lifecycle import Lifecycle
+    from service.serving.listener import listen
+
+    lifecycle = Lifecycle(settings)
+    listener = listen(settings.host, settings.port)
+    lifecycle.begin()  # beside the import of the web framework, which takes half a second
     from service.http.server import serve
 
-    return serve(settings)
+    return serve(lifecycle, listener)
 
 
 def _parse(options: argparse.Namespace, settings: Settings) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,18 +27,14 @@ from service.parsing.parity import read_parity
 from service.problems import Problem
 from service.responses.label_studio import labeling_config
 from service.serving.lifecycle import Lifecycle, Phase
-from service.settings import Settings
 from service.version import version
 
 DESCRIPTION = "Send a photo; get every person's body parts, keypoints, and which pixel belongs to whom."
 
 
-def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
-    """Return the application; it loads its bundle when it starts and calls `on_failure` if it cannot.
-
-    Raises SettingsError if a file of API keys cannot be read.
-    """
-    lifecycle = Lifecycle(settings, on_failure)
+def create_app(lifecycle: Lifecycle) -> FastAPI:
+    """Return the application; when it starts it loads its bundle, if that has not begun before."""
+    settings = lifecycle.settings
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

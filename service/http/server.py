@@ -14,9 +14,7 @@ from fastapi import FastAPI
 from service.http.app import create_app
 from service.http.protocol import Protocol
 from service.serving.lifecycle import Lifecycle, Phase
-from service.settings import Settings, SettingsError
-
-BACKLOG = 2048  # connections that may wait to be accepted: uvicorn's own number
+from service.settings import Settings
 
 
 class Server(uvicorn.Server):
@@ -45,12 +43,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served.
-
-    Raises SettingsError if the address cannot be listened on: before the bundle is loaded, which takes a while.
-    """
-    listener = listen(settings.host, settings.port)
+def serve(lifecycle: Lifecycle, listener: socket.socket) -> int:
+    """Run the server until it is told to end. Returns the exit status: 1 if the bundle cannot be served."""
     failed = False
 
     def fail() -> None:
@@ -58,11 +52,11 @@ def serve(settings: Settings) -> int:
         failed = True
         server.should_exit = True
 
-    app = create_app(settings, on_failure=fail)
-    server = Server(server_config(app, settings), app.state.lifecycle)
+    lifecycle.on_failure = fail
+    server = Server(server_config(create_app(lifecycle), lifecycle.settings), lifecycle)
     server.run(sockets=[listener])
     status = 1 if failed or not server.started else 0
-    if app.state.lifecycle.is_loading:
+    if lifecycle.is_loading:
         # Python would wait for the thread that compiles the graph.
         logging.shutdown()
         os._exit(status)
@@ -83,14 +77,3 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_max_size=settings.max_bytes,
         ws_per_message_deflate=False,  # images do not shrink, and a frame is never larger than what was sent
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises SettingsError if there is none to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        cause = str(error.strerror).partition(" (while")[0]  # Python adds the address
-        reason = f"cannot listen on {host}, port {port}: {cause}"
-        raise SettingsError(f"{reason}: choose another --port or --host") from error

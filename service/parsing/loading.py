@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from model.manifest import Manifest, read_bundle
 from service.parsing.parser import ImageParser, Levels
-from service.parsing.self_check import check_contract, check_golden
+from service.parsing.self_check import check_contract, check_golden, read_golden
 from service.parsing.turned import CANVAS as TURNED_CANVAS
 from service.runtimes.batching import BatchingBackend, batching_pays
 from service.runtimes.choice import choose_backend
@@ -26,9 +29,10 @@ log = logging.getLogger(__name__)
 def load_parser(settings: Settings) -> ImageParser:
     """Read the bundle, compile its graph, choose the level of detail, check the outputs.
 
-    Every canvas of the default level has run once when this returns, so that no request there pays for a first run,
-    and the runtime is prepared for the widest of them: an image from a camera or a screen takes at once what later
-    ones take. A first run on a canvas of another level takes about twice as long as the next one.
+    When this returns, every canvas of the default level has run once, so that no request there pays for a first run,
+    and the golden maps of this level and of the coarsest one were found. The runtime is prepared for the canvas of the
+    golden maps: an image of their form takes at once what later ones take. Other levels are checked before their
+    first answer, and a first run on a canvas of theirs takes about twice as long as the next one.
     A runtime that `auto` allows and that fails the check is passed over.
     Raises BundleError or BackendError.
     """
@@ -36,33 +40,52 @@ def load_parser(settings: Settings) -> ImageParser:
     manifest = read_bundle(settings.bundle)
     levels = served_levels(manifest, settings)
 
-    def check(backend: Backend) -> None:
-        _check(backend, manifest, levels, settings)
+    def warm_up(backend: Backend) -> tuple[str, float]:
+        return _warm_up(backend, manifest, levels, settings)
 
-    backend, reason = choose_backend(settings.bundle, manifest, settings, check)
+    backend, (detail, seconds), reason = choose_backend(settings.bundle, manifest, settings, warm_up)
     log.info("%s in %s: %s", backend.name, backend.precision, reason)
-    detail = choose_detail(levels, manifest, backend, settings)
-    scales = [(manifest.canvases[name], manifest.views_at(name)) for name in manifest.scales_of(detail)]
-    widest = {(sizes[0], views) for sizes, views in scales}
-    others = ({(size, views) for sizes, views in scales for size in sizes} | {(TURNED_CANVAS, 1)}) - widest
-    prepared = None
-    if isinstance(backend, PreparingBackend):
-        prepared = backend.prepare([(_noise(size), views) for size, views in sorted(widest)])
-    _run(backend, others, manifest)
-    if prepared:
-        prepared()
-    _run(backend, widest, manifest)
-    seconds = sum(measure(backend, sizes[0], views) for sizes, views in scales)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
     backend = _batching(backend, manifest, detail, settings)
     release_memory()
-    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds, reason)
+    unchecked: dict[str, Callable[[Backend], None]] = {
+        name: partial(_check_level, settings.bundle, manifest, name)
+        for name in levels
+        if name not in (next(iter(levels)), *manifest.scales_of(detail), *manifest.scales)
+    }
+    return ImageParser(manifest, backend, levels, detail, settings.max_pixels, seconds, reason, unchecked)
 
 
-def _run(backend: Backend, canvases: set[tuple[Size, int]], manifest: Manifest) -> None:
-    """Run each canvas once, with its number of views, and check the form of what comes back."""
-    for size, views in canvases:
-        check_contract(backend.infer(_noise(size), views), size, manifest)
+def _warm_up(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> tuple[str, float]:
+    """Choose the default level, run its canvases and check the answers; return it and the seconds of an inference."""
+    detail = choose_detail(levels, manifest, backend, settings)
+    *coarse, fine = manifest.scales_of(detail)
+    canvases = {(size, manifest.views_at(name)) for name in (*coarse, fine) for size in manifest.canvases[name]}
+    prepared = None
+    if golden := read_golden(settings.bundle, fine):
+        canvases.discard((golden.size, manifest.views_at(fine)))  # the last check runs it
+        if isinstance(backend, PreparingBackend):
+            prepared = backend.prepare(golden.size, manifest.views_at(fine))
+    for name in {next(iter(levels)), *coarse}:
+        _check_level(settings.bundle, manifest, name, backend)
+    for size, views in canvases | {(TURNED_CANVAS, 1)}:
+        _run(backend, manifest, size, views)
+    if prepared:
+        prepared()
+    _check_level(settings.bundle, manifest, fine, backend)
+    passes = [(manifest.canvases[name][0], manifest.views_at(name)) for name in (*coarse, fine)]
+    return detail, sum(measure(backend, size, views) for size, views in passes)
+
+
+def _check_level(bundle: Path, manifest: Manifest, detail: str, backend: Backend) -> None:
+    if golden := read_golden(bundle, detail):
+        check_golden(backend, golden, manifest, detail)
+    else:
+        _run(backend, manifest, manifest.canvases[detail][0], manifest.views_at(detail))
+
+
+def _run(backend: Backend, manifest: Manifest, size: Size, views: int) -> None:
+    check_contract(backend.infer(_noise(size), views), size, manifest)
 
 
 def _batching(backend: Backend, manifest: Manifest, detail: str, settings: Settings) -> Backend:
@@ -91,26 +114,20 @@ def served_levels(manifest: Manifest, settings: Settings) -> Levels:
     return {name: manifest.canvases[name] for name in names}
 
 
-def _check(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> None:
-    for level, canvases in levels.items():
-        if level in manifest.scales:
-            continue  # united from levels that are checked themselves
-        if not check_golden(backend, settings.bundle, manifest, level):
-            check_contract(backend.infer(_noise(canvases[0]), manifest.views_at(level)), canvases[0], manifest)
-
-
 def choose_detail(levels: Levels, manifest: Manifest, backend: Backend, settings: Settings) -> str:
     """Return the default level: of the settings, or for "auto" the finest that meets the budget, else the coarsest."""
     if settings.detail != "auto":
         return settings.detail
     chosen, seconds, seen = next(iter(levels)), 0.0, 0
+    times: dict[tuple[Size, int], float] = {}
     for detail in levels:
         passes = [_largest(manifest, name) for name in manifest.scales_of(detail)]
         pixels = sum(height * width * views for (height, width), views in passes)
         # On a slow machine an inference takes seconds: a level that cannot meet the budget is not tried.
         if seen and seconds * GROWTH * pixels / seen > settings.inference_budget_seconds:
             break
-        seconds, seen = sum(measure(backend, size, views) for size, views in passes), pixels
+        times |= {canvas: measure(backend, *canvas) for canvas in passes if canvas not in times}
+        seconds, seen = sum(times[canvas] for canvas in passes), pixels
         log.info("detail %s: %.1f ms an inference", detail, seconds * 1e3)
         if detail != chosen and seconds > settings.inference_budget_seconds:
             break

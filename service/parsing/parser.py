@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,8 @@ class ImageParser:
     max_pixels: int
     seconds: float  # an inference at this level, as measured at start-up
     reason: str = ""  # why this backend
+    # By level: what the backend must pass before the first answer there, or else raises BackendError.
+    unchecked: dict[str, Callable[[Backend], None]] = field(default_factory=dict)
 
     def expected_seconds(self, detail: str) -> float:
         """Return about what an inference takes at a level, by its pixels."""
@@ -119,5 +121,8 @@ class ImageParser:
         )
 
     def _people(self, fitted: Fitted) -> RawPrediction:
+        if check := self.unchecked.get(fitted.detail):
+            check(self.backend)
+            self.unchecked.pop(fitted.detail, None)
         found = self.backend.infer(fitted.canvas, self.manifest.views_at(fitted.detail))
         return give_back_islands(found, self.manifest.taxonomy.limbs)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.manifest import GOLDEN, Manifest
 from model.raw_prediction import RawPrediction
-from service.runtimes.types import Backend, BackendError, BatchBackend
+from service.runtimes.types import Backend, BackendError, BatchBackend, Size
 
 # Of the pixels. A network in bf16 moves some at contours and borders: 0.6 to 3 % were measured, most on small canvases.
 # A decoder in bf16 moves a fifth to a half to another person.
@@ -37,37 +38,48 @@ def check_contract(output: RawPrediction, size_canvas: tuple[int, int], manifest
         raise BackendError("a map names a part or person beyond the manifest's: export the bundle again")
 
 
-def check_golden(backend: Backend, bundle: Path, manifest: Manifest, detail: str) -> bool:
-    """Compare with the maps that the export computed, alone and beside another image where the runtime takes batches.
+class Golden(NamedTuple):
+    """A canvas uint8 [H, W, 3] and the maps uint8 [H, W] that the export computed for it."""
 
-    False if the bundle has none for this level of detail.
+    image: NDArray[np.uint8]
+    part_map: NDArray[np.uint8]
+    person_map: NDArray[np.uint8]
 
-    `golden.npz` holds `{detail}_image` uint8 [H, W, 3] and `{detail}_part_map`, `{detail}_person_map` uint8 [H, W].
-    Raises BackendError if too many pixels differ, or the graph contract is broken.
-    """
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+def read_golden(bundle: Path, detail: str) -> Golden | None:
+    """Return the golden maps of a level, `{detail}_image` and so on of `golden.npz`; None if the bundle has none."""
     file = bundle / GOLDEN
     if not file.is_file():
-        return False
-    with np.load(file) as golden:
-        if f"{detail}_image" not in golden:
-            return False
-        image = golden[f"{detail}_image"]
-        outputs = {"": backend.infer(image, manifest.views_at(detail))}
-        if isinstance(backend, BatchBackend) and backend.max_batch > 1 and manifest.views_at(detail) == 1:
-            outputs[" in a batch"] = backend.infer_batch(np.stack([image[:, ::-1], image]))[1]
-        for how, output in outputs.items():
-            check_contract(output, (image.shape[0], image.shape[1]), manifest)
-            for name in ("part_map", "person_map"):
-                found, expected = getattr(output, name), golden[f"{detail}_{name}"]
-                if name == "person_map":
-                    found = _renamed(found, expected)
-                share = _agreement(found, expected)
-                if share < AGREEMENT:
-                    raise BackendError(
-                        f"{backend.name} in {backend.precision} computes another {name}{how} than the bundle promises "
-                        f"({share:.1%} of the pixels agree): try HUMANPARSE_PRECISION=f32 or another HUMANPARSE_BACKEND"
-                    )
-    return True
+        return None
+    with np.load(file) as arrays:
+        return Golden(*(arrays[f"{detail}_{name}"] for name in Golden._fields)) if f"{detail}_image" in arrays else None
+
+
+def check_golden(backend: Backend, golden: Golden, manifest: Manifest, detail: str) -> None:
+    """Compare with the golden maps, alone and beside another image where the runtime takes batches.
+
+    Raises BackendError if too many pixels differ, or the graph contract is broken.
+    """
+    outputs = {"": backend.infer(golden.image, manifest.views_at(detail))}
+    if isinstance(backend, BatchBackend) and backend.max_batch > 1 and manifest.views_at(detail) == 1:
+        outputs[" in a batch"] = backend.infer_batch(np.stack([golden.image[:, ::-1], golden.image]))[1]
+    for how, output in outputs.items():
+        check_contract(output, golden.size, manifest)
+        for name in ("part_map", "person_map"):
+            found, expected = getattr(output, name), getattr(golden, name)
+            if name == "person_map":
+                found = _renamed(found, expected)
+            share = _agreement(found, expected)
+            if share < AGREEMENT:
+                raise BackendError(
+                    f"{backend.name} in {backend.precision} computes another {name}{how} than the bundle promises "
+                    f"({share:.1%} of the pixels agree): try HUMANPARSE_PRECISION=f32 or another HUMANPARSE_BACKEND"
+                )
 
 
 def _renamed(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:

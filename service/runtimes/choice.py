@@ -6,12 +6,14 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from model.manifest import GRAPH, INT8, Manifest
 from service.runtimes.onnxruntime import OnnxRuntimeBackend
 from service.runtimes.types import Backend, BackendError
 from service.settings import Settings
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # From the fastest on. OpenVINO is faster than ONNX Runtime on every CPU measured, and computes in bf16. TensorRT's
@@ -24,9 +26,11 @@ BY_NAME = (("openvino", "int8"),)  # costs accuracy: whoever wants it says so
 
 
 def choose_backend(
-    bundle: Path, manifest: Manifest, settings: Settings, check: Callable[[Backend], None]
-) -> tuple[Backend, str]:
-    """Return the first runtime that the settings allow, that this machine has and that passes `check`; and why it.
+    bundle: Path, manifest: Manifest, settings: Settings, check: Callable[[Backend], T]
+) -> tuple[Backend, T, str]:
+    """Return the first runtime that the settings allow, that this machine has and that passes `check`.
+
+    Beside it, what `check` returned, and why this runtime was taken.
 
     Raises BackendError with every reason and remedy if there is none.
     """
@@ -43,12 +47,13 @@ def choose_backend(
     for name, precision in asked:
         try:
             backend = open_backend(name, bundle, manifest, precision, settings)
-            check(backend)
+            checked = check(backend)
         except BackendError as error:
             refused.setdefault(str(error), []).append(f"{name} {precision}")
             continue
         first = f"HUMANPARSE_BACKEND={settings.backend}" if settings.backend != "auto" else "the best that is there"
-        return backend, "; ".join([first, *(f"not {', '.join(who)}: {reason}" for reason, who in refused.items())])
+        reasons = [first, *(f"not {', '.join(who)}: {reason}" for reason, who in refused.items())]
+        return backend, checked, "; ".join(reasons)
     raise BackendError("; ".join(f"{', '.join(who)}: {reason}" for reason, who in refused.items()))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from model.cpu import supports_bf16
 from model.openvino import core, ov, read_halves
 from model.raw_prediction import RawPrediction
-from service.runtimes.types import BackendError
+from service.runtimes.types import BackendError, Size
 
 RECENT = 48  # inferences among which a canvas that comes often is sought
 OFTEN = 12  # of them; more than a start-up runs any canvas
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 
 class OpenVinoBackend:
-    """The graph compiled once for canvases of any size, and again for the few that come most often.
+    """The graph compiled once for canvases of any size, and again for the one that comes most often.
 
-    For one canvas the network takes 0.94 times as long and the decoder 0.5 times: it has a thousand small operators
+    There the network takes 0.94 times as long and the decoder 0.5 times: it has a thousand small operators
     whose shapes are otherwise worked out in every inference.
 
     `cut_at` names the tensors where the network ends. OpenVINO's bf16 moves pixels between people when it computes
@@ -99,20 +99,18 @@ class OpenVinoBackend:
         people = (own or self._any_size)(image)
         if own is None:
             self._frequent.consider(image, people)
-        elif self._frequent.suffice:
+        if self._any_size.held_values > self._frequent.values_of_others():
             self._any_size.release()
         return people
 
-    def prepare(self, canvases: Sequence[tuple[NDArray[np.uint8], int]]) -> Callable[[], None]:
-        """Begin to compile the graph for canvases [H, W, 3], each with its number of views; return what waits for it.
+    def prepare(self, size: Size, views: int) -> Callable[[], None]:
+        """Begin to compile the graph for a canvas; return what waits for it. Until then all run in the one for all.
 
-        Others may run meanwhile. These keep their places until others come more often. What ran before the end is
-        forgotten, and the memory of what ran before the beginning given back.
+        It keeps its place until another canvas comes more often. What ran before the end is forgotten, and the memory
+        of what ran before the beginning given back.
         """
-        images = [canvas[None].repeat(views, 0) for canvas, views in canvases]
-        answers = [(image, self._any_size(image)) for image in images]
         self._any_size.release()
-        return self._frequent.start(answers)
+        return self._frequent.start((views, *size, 3))
 
 
 class _Graph:
@@ -120,10 +118,10 @@ class _Graph:
 
     def __init__(self, network: ov.InferRequest | None, decoder: ov.InferRequest) -> None:
         self._network, self._decoder = network, decoder
-        self._holds_memory = False
+        self.held_values = 0  # of the largest image since memory was given back
 
     def __call__(self, image: NDArray[np.uint8]) -> RawPrediction:
-        self._holds_memory = True
+        self.held_values = max(self.held_values, image.size)
         tensors: Tensors = {"image": image}
         if self._network is not None:
             tensors |= _run(self._network, tensors)
@@ -131,22 +129,21 @@ class _Graph:
 
     def release(self) -> None:
         """Give the memory of activations back; the next run takes it again."""
-        if self._holds_memory:
+        if self.held_values:
             for request in filter(None, (self._network, self._decoder)):
                 request.get_compiled_model().release_memory()
-            self._holds_memory = False
+            self.held_values = 0
 
 
 class _Frequent:
-    """Graphs for the canvases that come most often: as many as were prepared at the start, at least one.
+    """The graph for the canvas that comes most often: the one that was prepared at the start, until another does.
 
-    Others are compiled in a thread of their own. Each takes over once it has given the answer of the graph for all.
+    That one is compiled in a thread of its own and takes over once it has given the answer of the graph for all.
     """
 
     def __init__(self, compile_for: Callable[[Shape], _Graph]) -> None:
         self._compile_for = compile_for
-        self._graphs: dict[Shape, _Graph] = {}  # by the shape of the image
-        self._places = 1
+        self._own: tuple[Shape, _Graph] | None = None  # with the shape of its images
         self._unfit: set[Shape] = set()  # for which no graph of their own can be used
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
@@ -154,23 +151,24 @@ class _Frequent:
     def graph(self, shape: Shape) -> _Graph | None:
         """Return the graph for images of this shape, if there is one, and count the image."""
         self._recent.append(shape)
-        return self._graphs.get(shape)
+        own = self._own  # a thread may replace it
+        return own[1] if own and own[0] == shape else None
 
-    @property
-    def suffice(self) -> bool:
-        """Whether no other canvas has come of late."""
-        return len(self._recent) == RECENT and self._graphs.keys() >= set(self._recent)
+    def values_of_others(self) -> float:
+        """Return how many values the largest image had that came of late and has no graph of its own."""
+        if len(self._recent) < RECENT:
+            return math.inf
+        own = self._own[0] if self._own else None
+        return max((math.prod(shape) for shape in self._recent if shape != own), default=0)
 
-    def start(self, answers: Sequence[tuple[NDArray[np.uint8], RawPrediction]]) -> Callable[[], None]:
-        """Begin to compile for these images, whose answers are given; what waits for it forgets what came before."""
+    def start(self, shape: Shape) -> Callable[[], None]:
+        """Begin to compile for images of this shape; what waits for it forgets what came before."""
         pool = ThreadPoolExecutor(1)
-        added = [pool.submit(self._add, image, people) for image, people in answers]
+        compiling = pool.submit(self._compile_for, shape)
 
         def wait() -> None:
             with pool:
-                for one in added:
-                    one.result()
-            self._places = max(1, len(self._graphs))
+                self._own = shape, compiling.result()
             self._recent.clear()
 
         return wait
@@ -181,19 +179,15 @@ class _Frequent:
         if shape in self._unfit or (self._compiling and self._compiling.is_alive()):
             return
         counts = Counter(self._recent)
-        pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._graphs)}  # what time goes with
-        least = min(self._graphs, key=pixels.__getitem__) if len(self._graphs) == self._places else None
+        pixels = {known: counts[known] * math.prod(known) for known in counts}  # what time goes with
         # Twice as many as the one whose place it takes, so that equals do not drive each other out.
-        if counts[shape] >= OFTEN and (least is None or pixels[shape] > 2 * pixels[least]):
-            self._compiling = Thread(target=self._add_beside, args=(image.copy(), people, least), name="compile")
+        if counts[shape] >= OFTEN and pixels[shape] > 2 * (pixels.get(self._own[0], 0) if self._own else 0):
+            self._compiling = Thread(target=self._replace, args=(image.copy(), people), name="compile")
             self._compiling.start()
 
-    def _add_beside(self, image: NDArray[np.uint8], expected: RawPrediction, instead_of: Shape | None) -> None:
+    def _replace(self, image: NDArray[np.uint8], expected: RawPrediction) -> None:
         if sys.platform == "linux":  # where a thread has a priority of its own: inferences go first
             os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
-        self._add(image, expected, instead_of)
-
-    def _add(self, image: NDArray[np.uint8], expected: RawPrediction, instead_of: Shape | None = None) -> None:
         shape = image.shape
         self._unfit.add(shape)  # until it has shown otherwise: what fails once is not tried at every image
         graph = self._compile_for(shape)
@@ -202,9 +196,7 @@ class _Frequent:
         if same < MATCH:
             log.warning("the graph for %s gives another answer: not used", shape)
             return
-        if instead_of:
-            del self._graphs[instead_of]
-        self._graphs[shape] = graph
+        self._own = shape, graph
         self._unfit.discard(shape)
 
 

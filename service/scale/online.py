@@ -17,10 +17,10 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from model.cpu import cpu_count
 from service.http.app import create_app
-from service.http.server import listen
 from service.scale.cluster import connect, has_address
 from service.scale.metrics import MetricsOfAll
-from service.serving.lifecycle import Phase
+from service.serving.lifecycle import Lifecycle, Phase
+from service.serving.listener import listen
 from service.settings import Settings, load_settings
 
 NAME = "humanparse"
@@ -83,8 +83,8 @@ class Replica:
         self._settings = Settings(**settings)
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # Ray Serve's name; called after the constructor
-        self._application = create_app(self._settings)
-        self._lifecycle = self._application.state.lifecycle
+        self._lifecycle = Lifecycle(self._settings)
+        self._application = create_app(self._lifecycle)
         self._application.add_middleware(MetricsOfAll, gather=self._metrics_of_all)
         return self._application
 

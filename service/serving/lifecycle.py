@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 
 from model.manifest import BundleError
@@ -35,26 +35,34 @@ class Phase(Enum):
 
 
 class Lifecycle:
-    """The only state of the app. All methods run in the event loop."""
+    """The only state of the app. All methods run in the event loop, but `begin`."""
 
-    def __init__(self, settings: Settings, on_failure: Callable[[], None] | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.on_failure: Callable[[], None] | None = None
         self.keys = read_keys(settings)
         self.metrics = Metrics(self.keys.names)
         self.phase = Phase.STARTING
         self.stream_slots = asyncio.Semaphore(settings.stream_limit)
         self.tracing = open_tracing(settings.otlp_endpoint)
-        self._on_failure = on_failure
         self._parser: ImageParser | None = None
         self._scheduler: Scheduler | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loading")
+        self._loading: Future[ImageParser] | None = None
         self.metrics.queue_limit.set(settings.queue_limit)
         self.metrics.queue_depth.set_function(lambda: self._scheduler.waiting if self._scheduler else 0)
 
+    def begin(self) -> None:
+        """Begin to make the parser in a thread: what the server itself needs is imported meanwhile."""
+        self._loading = self._loader.submit(load_parser, self.settings)
+
     async def load(self) -> None:
-        """Make the parser in a thread, so that /livez answers meanwhile; on failure call `on_failure`."""
+        """Wait for the parser, while /livez answers; on failure call `on_failure`."""
+        if self._loading is None:
+            self.begin()
+        assert self._loading
         try:
-            parser = await asyncio.get_running_loop().run_in_executor(self._loader, load_parser, self.settings)
+            parser = await asyncio.wrap_future(self._loading)
         except (BundleError, BackendError) as error:
             log.error("cannot serve: %s", error)
             self._fail()
@@ -116,5 +124,5 @@ class Lifecycle:
 
     def _fail(self) -> None:
         self._enter(Phase.FAILED)
-        if self._on_failure is not None:
-            self._on_failure()
+        if self.on_failure is not None:
+            self.on_failure()

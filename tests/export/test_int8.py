@@ -13,7 +13,7 @@ from PIL import Image
 from export.int8 import CONVOLUTIONS, kept_in_float, main, poses_of_backbone
 from model.manifest import GRAPH, INT8, read_bundle
 from model.openvino import core, ov, split_model
-from service.parsing.self_check import check_golden
+from service.parsing.self_check import check_golden, read_golden
 from service.runtimes.choice import open_backend
 from service.settings import DEFAULT_BUNDLE, load_settings
 
@@ -60,7 +60,9 @@ def test_the_service_runs_what_was_calibrated(images: Path, tmp_path: Path, caps
     assert sum(op.get_element_type() == ov.Type.i8 for op in weights) > 30  # of 53
     backend = open_backend("openvino", bundle, manifest, "int8", load_settings({}))
     assert backend.precision == "int8"
-    check_golden(backend, bundle, manifest, "fast")
+    golden = read_golden(bundle, "fast")
+    assert golden
+    check_golden(backend, golden, manifest, "fast")
 
     assert main([str(bundle), "--images", str(images)]) == 2
     assert f"has {INT8} already: export the bundle again" in capsys.readouterr().err

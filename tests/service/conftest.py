@@ -73,8 +73,8 @@ def encode(image: Image.Image, format_: str, **options: object) -> bytes:
 @contextmanager
 def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
     """The app behind a real socket, ready; its lifecycle to look into."""
-    app = create_app(settings)
-    server = uvicorn.Server(server_config(app, settings))
+    lifecycle = Lifecycle(settings)
+    server = uvicorn.Server(server_config(create_app(lifecycle), settings))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -82,7 +82,7 @@ def running(settings: Settings) -> Iterator[tuple[httpx.Client, Lifecycle]]:
         with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=20) as client:
             wait_for(lambda: server.started)
             wait_for(lambda: client.get("/readyz").status_code == 200)
-            yield client, app.state.lifecycle
+            yield client, lifecycle
     finally:
         server.should_exit = True
         thread.join(20)

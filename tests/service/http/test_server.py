@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service.cli import main
+from service.settings import DEFAULT_BUNDLE
 from tests.service.conftest import wait_for
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -79,9 +80,15 @@ def test_an_address_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]
     assert "cannot listen on 192.0.2.1" in errors[1]
 
 
+@pytest.fixture
+def slow_bundle(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that still loads when the server answers for the first time."""
+    monkeypatch.setenv("HUMANPARSE_BUNDLE", str(DEFAULT_BUNDLE))
+
+
 @pytest.mark.parametrize("server", [60], indirect=True)
 def test_a_signal_while_the_model_is_loading_ends_at_once(
-    server: tuple[subprocess.Popen[bytes], str],
+    slow_bundle: None, server: tuple[subprocess.Popen[bytes], str]
 ) -> None:
     process, url = server
     wait_for(lambda: responds(url, "/readyz", 503))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.http.app import create_app
+from service.serving.lifecycle import Lifecycle
 from service.settings import Settings, SettingsError, load_settings
 from tests.service.conftest import running
 
@@ -77,7 +77,7 @@ def status_of(span: Any) -> int:
 
 
 def test_without_an_address_there_is_no_tracing(settings: Settings) -> None:
-    assert create_app(settings).state.lifecycle.tracing is None
+    assert Lifecycle(settings).tracing is None
 
 
 def test_other_variables_open_no_connection(
@@ -105,7 +105,7 @@ def test_without_the_package_the_remedy_is_told(settings: Settings, monkeypatch:
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SettingsError, match=r"pip install 'humanparse\[otel\]'"):
-        create_app(settings.model_copy(update={"otlp_endpoint": "http://127.0.0.1:4318/v1/traces"}))
+        Lifecycle(settings.model_copy(update={"otlp_endpoint": "http://127.0.0.1:4318/v1/traces"}))
 
 
 @pytest.mark.parametrize("value", ["collector:4318", "http://collector:4318", "file:///etc/passwd"])

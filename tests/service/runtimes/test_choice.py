@@ -21,12 +21,12 @@ def test_auto_takes_the_best_that_is_there_and_says_why(
     bundle: Path, manifest: Manifest, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.runtimes.cuda.has_provider", lambda _: False)
-    backend, reason = choose_backend(bundle, manifest, settings.model_copy(update={"backend": "auto"}), accept)
+    backend, _, reason = choose_backend(bundle, manifest, settings.model_copy(update={"backend": "auto"}), accept)
     assert (backend.name, backend.precision) == ("openvino", "f32")
     assert "the best that is there; not tensorrt f32: TensorRT is not installed" in reason
     assert "pip install 'humanparse[gpu]'" in reason
     asked = settings.model_copy(update={"backend": "onnxruntime"})
-    backend, reason = choose_backend(bundle, manifest, asked, accept)
+    backend, _, reason = choose_backend(bundle, manifest, asked, accept)
     assert (backend.name, reason) == ("onnxruntime", "HUMANPARSE_BACKEND=onnxruntime")
 
 
@@ -53,7 +53,7 @@ def test_auto_passes_over_what_fails_the_check(bundle: Path, manifest: Manifest,
             raise BackendError("another answer")
 
     auto = settings.model_copy(update={"backend": "auto"})
-    backend, reason = choose_backend(bundle, manifest, auto, only_onnxruntime)
+    backend, _, reason = choose_backend(bundle, manifest, auto, only_onnxruntime)
     assert backend.name == "onnxruntime"
     assert "not openvino f32: another answer" in reason
 

@@ -295,7 +295,8 @@ def test_the_first_precision_whose_engine_fits_and_passes_is_taken(
 ) -> None:
     def choose(precision: str, check: Callable[[Backend], None] = lambda _: None) -> tuple[Backend, str]:
         asked = settings.model_copy(update={"backend": "tensorrt", "precision": precision})
-        return choose_backend(engines, manifest, asked, check)
+        backend, _, reason = choose_backend(engines, manifest, asked, check)
+        return backend, reason
 
     def refuse_bf16(backend: Backend) -> None:
         if backend.precision == "bf16":

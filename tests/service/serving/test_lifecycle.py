@@ -47,7 +47,8 @@ def test_a_bundle_that_cannot_be_served_ends_the_start(
     settings: Settings, tmp_path: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = []
-    lifecycle = Lifecycle(settings.model_copy(update={"bundle": tmp_path}), lambda: failures.append(1))
+    lifecycle = Lifecycle(settings.model_copy(update={"bundle": tmp_path}))
+    lifecycle.on_failure = lambda: failures.append(1)
     asyncio.run(lifecycle.load())
     assert (lifecycle.phase, failures) == (Phase.FAILED, [1])
     assert "is not a bundle" in caplog.text
