@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +20,7 @@ from service.runtimes.memory import release_memory, spare_memory
 from service.runtimes.types import Backend, BackendError, BatchBackend, PreparingBackend, Size
 from service.settings import Settings
 
-REPETITIONS = 3
+REPETITIONS = 2
 GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (convolutions) to 1.2 (attention)
 log = logging.getLogger(__name__)
 
@@ -141,13 +140,13 @@ def _largest(manifest: Manifest, detail: str) -> tuple[Size, int]:
 
 
 def measure(backend: Backend, size: Size, views: int = 1) -> float:
-    """Return the median time of an inference in seconds: a first run, if this is one, is no median."""
+    """Return the least time of an inference in seconds: a first run, if this is one, is not the least."""
     canvas, times = _noise(size), []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
         backend.infer(canvas, views)
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def _noise(size: Size) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
