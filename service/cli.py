@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -90,9 +91,12 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     lifecycle = Lifecycle(settings)
     listener = listen(settings.host, settings.port)
     lifecycle.begin()  # beside the import of the web framework, which takes half a second
-    from service.http.server import serve
+    try:
+        from service.http.server import serve
 
-    return serve(lifecycle, listener)
+        return serve(lifecycle, listener)
+    except KeyboardInterrupt:
+        os._exit(130)  # Python would wait for the thread that compiles the graph
 
 
 def _parse(options: argparse.Namespace, settings: Settings) -> int:
