@@ -97,7 +97,7 @@ class _Batch:
 
     @cached_property
     def _parser(self) -> ImageParser:
-        return load_parser(self._settings)  # not needed if everything is done
+        return load_parser(self._settings, repeatable=True)  # not needed if everything is done
 
     def take(self, one: Input) -> None:
         """Parse an image, or skip it; report what is wrong with it."""

@@ -25,13 +25,15 @@ GROWTH = 0.8  # time grows at least by this share of the pixels'; measured 0.9 (
 log = logging.getLogger(__name__)
 
 
-def load_parser(settings: Settings) -> ImageParser:
+def load_parser(settings: Settings, *, repeatable: bool = False) -> ImageParser:
     """Read the bundle, compile its graph, choose the level of detail, check the outputs.
 
     When this returns, every canvas of the default level has run once, so that no request there pays for a first run,
     and the golden maps of this level and of the coarsest one were found. The runtime is prepared for the canvas of the
     golden maps: an image of their form takes at once what later ones take. Other levels are checked before their
     first answer, and a first run on a canvas of theirs takes about twice as long as the next one.
+    With `repeatable` an image gets the same answer on every processor of a kind, whatever came before it; canvases that
+    come often are not given a graph of their own then.
     A runtime that `auto` allows and that fails the check is passed over.
     Raises BundleError or BackendError.
     """
@@ -45,6 +47,8 @@ def load_parser(settings: Settings) -> ImageParser:
     backend, (detail, seconds), reason = choose_backend(settings.bundle, manifest, settings, warm_up)
     log.info("%s in %s: %s", backend.name, backend.precision, reason)
     log.info("%s %s on %s, detail %s: %.0f ms", manifest.name, manifest.version, backend.name, detail, seconds * 1e3)
+    if repeatable and isinstance(backend, PreparingBackend):
+        backend.repeat()
     backend = _batching(backend, manifest, detail, settings)
     release_memory()
     unchecked: dict[str, Callable[[Backend], None]] = {

@@ -112,6 +112,13 @@ class OpenVinoBackend:
         self._any_size.release()
         return self._frequent.start((views, *size, 3))
 
+    def repeat(self) -> None:
+        """From here on, answer an image alike whatever came before it: no graph replaces another.
+
+        Each rounds in its own way, so that some pixels at contours differ.
+        """
+        self._frequent.settled = True
+
 
 class _Graph:
     """Network and decoder, compiled: an image [V, H, W, 3] to people."""
@@ -147,6 +154,7 @@ class _Frequent:
         self._unfit: set[Shape] = set()  # for which no graph of their own can be used
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
+        self.settled = False  # no other canvas gets the place
 
     def graph(self, shape: Shape) -> _Graph | None:
         """Return the graph for images of this shape, if there is one, and count the image."""
@@ -176,7 +184,7 @@ class _Frequent:
     def consider(self, image: NDArray[np.uint8], people: RawPrediction) -> None:
         """Compile for an image that has come often; `people` is the answer of the graph for all."""
         shape = image.shape
-        if shape in self._unfit or (self._compiling and self._compiling.is_alive()):
+        if self.settled or shape in self._unfit or (self._compiling and self._compiling.is_alive()):
             return
         counts = Counter(self._recent)
         pixels = {known: counts[known] * math.prod(known) for known in counts}  # what time goes with

@@ -37,6 +37,10 @@ class PreparingBackend(Backend, Protocol):
         """Begin to make ready for the canvas that will come most often; return what waits for it."""
         ...
 
+    def repeat(self) -> None:
+        """From here on, answer an image alike whatever came before it."""
+        ...
+
 
 @runtime_checkable
 class BatchBackend(Backend, Protocol):

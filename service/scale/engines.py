@@ -30,10 +30,10 @@ class LocalEngine:
 
     def model(self, settings: Settings) -> dict[str, str]:
         """Load the parser and describe it."""
-        self._parser = load_parser(settings)
+        self._parser = load_parser(settings, repeatable=True)
         return describe(self._parser)
 
     def parse(self, shards: Sequence[int], output: Output, settings: Settings) -> Iterator[Done]:
         """Parse the shards in order."""
-        worker = ShardParser(self._parser or load_parser(settings), output, settings)
+        worker = ShardParser(self._parser or load_parser(settings, repeatable=True), output, settings)
         yield from map(worker.parse, shards)

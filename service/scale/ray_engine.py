@@ -55,7 +55,7 @@ class _Worker:
 
     def __init__(self, output: Output, settings: dict[str, Any]) -> None:
         given = Settings(**settings)
-        self._shards = ShardParser(load_parser(given), output, given)
+        self._shards = ShardParser(load_parser(given, repeatable=True), output, given)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
         done = self._shards.parse(int(batch["shard"][0]))
@@ -77,4 +77,4 @@ def _on_cluster(settings: Settings) -> Settings:
 
 
 def _load_and_describe(settings: dict[str, Any]) -> dict[str, str]:
-    return describe(load_parser(Settings(**settings)))
+    return describe(load_parser(Settings(**settings), repeatable=True))

@@ -109,6 +109,16 @@ def test_a_prepared_canvas_has_a_graph_before_it_comes(bundle: Path) -> None:
     assert backend._frequent._compiling is None
 
 
+def test_no_graph_replaces_another_where_answers_must_repeat(bundle: Path) -> None:
+    backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
+    backend.prepare(SIZES[0], 1)()
+    backend.repeat()
+    for _ in range(OFTEN):
+        backend.infer(figure_canvas(SIZES[1]))
+    assert backend._frequent._compiling is None
+    assert backend._frequent._own[0] == (1, *SIZES[0], 3)
+
+
 def test_memory_that_was_not_needed_of_late_is_given_back(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
     small, large = (figure_canvas(size) for size in SIZES)
