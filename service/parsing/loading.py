@@ -29,8 +29,8 @@ def load_parser(settings: Settings, *, repeatable: bool = False) -> ImageParser:
     """Read the bundle, compile its graph, choose the level of detail, check the outputs.
 
     When this returns, every canvas of the default level has run once, so that no request there pays for a first run,
-    and the golden maps of this level and of the coarsest one were found. The runtime is prepared for the canvas of the
-    golden maps: an image of their form takes at once what later ones take. Other levels are checked before their
+    and the golden maps of this level and of the coarsest one were found. The runtime is prepared for the canvases of
+    the golden maps: an image of their form takes at once what later ones take. Other levels are checked before their
     first answer, and a first run on a canvas of theirs takes about twice as long as the next one.
     With `repeatable` an image gets the same answer on every processor of a kind, whatever came before it; canvases that
     come often are not given a graph of their own then.
@@ -62,21 +62,18 @@ def load_parser(settings: Settings, *, repeatable: bool = False) -> ImageParser:
 def _warm_up(backend: Backend, manifest: Manifest, levels: Levels, settings: Settings) -> tuple[str, float]:
     """Choose the default level, run its canvases and check the answers; return it and the seconds of an inference."""
     detail = choose_detail(levels, manifest, backend, settings)
-    *coarse, fine = manifest.scales_of(detail)
-    canvases = {(size, manifest.views_at(name)) for name in (*coarse, fine) for size in manifest.canvases[name]}
-    prepared = None
-    if golden := read_golden(settings.bundle, fine):
-        canvases.discard((golden.size, manifest.views_at(fine)))  # the last check runs it
-        if isinstance(backend, PreparingBackend):
-            prepared = backend.prepare(golden.size, manifest.views_at(fine))
-    for name in {next(iter(levels)), *coarse}:
-        _check_level(settings.bundle, manifest, name, backend)
-    for size, views in canvases | {(TURNED_CANVAS, 1)}:
+    scales = {name: manifest.views_at(name) for name in manifest.scales_of(detail)}
+    golden = {(one.size, views) for name, views in scales.items() if (one := read_golden(settings.bundle, name))}
+    canvases = {(size, views) for name, views in scales.items() for size in manifest.canvases[name]}
+    prepared = backend.prepare(sorted(golden)) if isinstance(backend, PreparingBackend) else None
+    _check_level(settings.bundle, manifest, next(iter(levels)), backend)
+    for size, views in (canvases | {(TURNED_CANVAS, 1)}) - golden:
         _run(backend, manifest, size, views)
     if prepared:
         prepared()
-    _check_level(settings.bundle, manifest, fine, backend)
-    passes = [(manifest.canvases[name][0], manifest.views_at(name)) for name in (*coarse, fine)]
+    for name in scales:
+        _check_level(settings.bundle, manifest, name, backend)
+    passes = [(manifest.canvases[name][0], views) for name, views in scales.items()]
     return detail, sum(measure(backend, size, views) for size, views in passes)
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class OpenVinoBackend:
-    """The graph compiled once for canvases of any size, and again for the one that comes most often.
+    """The graph compiled once for canvases of any size, and again for the few that come most often.
 
     There the network takes 0.94 times as long and the decoder 0.5 times: it has a thousand small operators
     whose shapes are otherwise worked out in every inference.
@@ -103,14 +103,14 @@ class OpenVinoBackend:
             self._any_size.release()
         return people
 
-    def prepare(self, size: Size, views: int) -> Callable[[], None]:
-        """Begin to compile the graph for a canvas; return what waits for it. Until then all run in the one for all.
+    def prepare(self, canvases: Sequence[tuple[Size, int]]) -> Callable[[], None]:
+        """Begin to compile graphs for canvases; return what waits for them. Until then all run in the one for all.
 
-        It keeps its place until another canvas comes more often. What ran before the end is forgotten, and the memory
-        of what ran before the beginning given back.
+        These keep their places until others come more often. What ran before the end is forgotten, and the memory of
+        what ran before the beginning given back.
         """
         self._any_size.release()
-        return self._frequent.start((views, *size, 3))
+        return self._frequent.start([(views, *size, 3) for size, views in canvases])
 
     def repeat(self) -> None:
         """From here on, answer an image alike whatever came before it: no graph replaces another.
@@ -143,40 +143,40 @@ class _Graph:
 
 
 class _Frequent:
-    """The graph for the canvas that comes most often: the one that was prepared at the start, until another does.
+    """Graphs for the canvases that come most often: as many as were prepared at the start, at least one.
 
-    That one is compiled in a thread of its own and takes over once it has given the answer of the graph for all.
+    Another one is compiled in a thread of its own, and takes a place once it has given the answer of the graph for all.
     """
 
     def __init__(self, compile_for: Callable[[Shape], _Graph]) -> None:
         self._compile_for = compile_for
-        self._own: tuple[Shape, _Graph] | None = None  # with the shape of its images
+        self._graphs: dict[Shape, _Graph] = {}  # by the shape of the image; a thread may replace one
+        self._places = 1
         self._unfit: set[Shape] = set()  # for which no graph of their own can be used
         self._recent: deque[Shape] = deque(maxlen=RECENT)
         self._compiling: Thread | None = None
-        self.settled = False  # no other canvas gets the place
+        self.settled = False  # no other canvas gets a place
 
     def graph(self, shape: Shape) -> _Graph | None:
         """Return the graph for images of this shape, if there is one, and count the image."""
         self._recent.append(shape)
-        own = self._own  # a thread may replace it
-        return own[1] if own and own[0] == shape else None
+        return self._graphs.get(shape)
 
     def values_of_others(self) -> float:
         """Return how many values the largest image had that came of late and has no graph of its own."""
         if len(self._recent) < RECENT:
             return math.inf
-        own = self._own[0] if self._own else None
-        return max((math.prod(shape) for shape in self._recent if shape != own), default=0)
+        return max((math.prod(shape) for shape in set(self._recent) - self._graphs.keys()), default=0)
 
-    def start(self, shape: Shape) -> Callable[[], None]:
-        """Begin to compile for images of this shape; what waits for it forgets what came before."""
+    def start(self, shapes: Sequence[Shape]) -> Callable[[], None]:
+        """Begin to compile for images of these shapes; what waits for it forgets what came before."""
         pool = ThreadPoolExecutor(1)
-        compiling = pool.submit(self._compile_for, shape)
+        compiling = {shape: pool.submit(self._compile_for, shape) for shape in shapes}
 
         def wait() -> None:
             with pool:
-                self._own = shape, compiling.result()
+                self._graphs = {shape: graph.result() for shape, graph in compiling.items()}
+            self._places = max(1, len(self._graphs))
             self._recent.clear()
 
         return wait
@@ -187,13 +187,14 @@ class _Frequent:
         if self.settled or shape in self._unfit or (self._compiling and self._compiling.is_alive()):
             return
         counts = Counter(self._recent)
-        pixels = {known: counts[known] * math.prod(known) for known in counts}  # what time goes with
+        pixels = {known: counts[known] * math.prod(known) for known in (shape, *self._graphs)}  # what time goes with
+        least = min(self._graphs, key=pixels.__getitem__) if len(self._graphs) == self._places else None
         # Twice as many as the one whose place it takes, so that equals do not drive each other out.
-        if counts[shape] >= OFTEN and pixels[shape] > 2 * (pixels.get(self._own[0], 0) if self._own else 0):
-            self._compiling = Thread(target=self._replace, args=(image.copy(), people), name="compile")
+        if counts[shape] >= OFTEN and (least is None or pixels[shape] > 2 * pixels[least]):
+            self._compiling = Thread(target=self._replace, args=(least, image.copy(), people), name="compile")
             self._compiling.start()
 
-    def _replace(self, image: NDArray[np.uint8], expected: RawPrediction) -> None:
+    def _replace(self, least: Shape | None, image: NDArray[np.uint8], expected: RawPrediction) -> None:
         if sys.platform == "linux":  # where a thread has a priority of its own: inferences go first
             os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
         shape = image.shape
@@ -204,7 +205,7 @@ class _Frequent:
         if same < MATCH:
             log.warning("the graph for %s gives another answer: not used", shape)
             return
-        self._own = shape, graph
+        self._graphs = {known: own for known, own in self._graphs.items() if known != least} | {shape: graph}
         self._unfit.discard(shape)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -31,10 +31,10 @@ class Backend(Protocol):
 
 @runtime_checkable
 class PreparingBackend(Backend, Protocol):
-    """A runtime that is faster on a canvas that it knows beforehand."""
+    """A runtime that is faster on canvases that it knows beforehand."""
 
-    def prepare(self, size: Size, views: int) -> Callable[[], None]:
-        """Begin to make ready for the canvas that will come most often; return what waits for it."""
+    def prepare(self, canvases: Sequence[tuple[Size, int]]) -> Callable[[], None]:
+        """Begin to make ready for canvases, each with its number of views; return what waits for it."""
         ...
 
     def repeat(self) -> None:

@@ -75,13 +75,13 @@ def test_a_canvas_that_comes_often_gets_a_graph_of_its_own(bundle: Path) -> None
     for size in (*[SIZES[0]] * OFTEN, SIZES[1]):
         backend.infer(figure_canvas(size))
     frequent._compiling.join()
-    assert frequent._own[0] == (1, *SIZES[0], 3)
+    assert list(frequent._graphs) == [(1, *SIZES[0], 3)]
     check_equal(backend.infer(figure_canvas(SIZES[0])), expected)
     # A canvas with more pixels takes its place once it weighs twice as much.
     for _ in range(OFTEN):
         backend.infer(figure_canvas(SIZES[1]))
     frequent._compiling.join()
-    assert frequent._own[0] == (1, *SIZES[1], 3)
+    assert list(frequent._graphs) == [(1, *SIZES[1], 3)]
 
 
 def test_a_graph_that_gives_another_answer_is_not_used(
@@ -94,36 +94,37 @@ def test_a_graph_that_gives_another_answer_is_not_used(
     backend._frequent._compiling.join()
     backend.infer(figure_canvas(SIZES[0]))
     backend._frequent._compiling.join()
-    assert backend._frequent._own is None
+    assert not backend._frequent._graphs
     assert caplog.text.count("gives another answer") == 1  # nor tried again
 
 
-def test_a_prepared_canvas_has_a_graph_before_it_comes(bundle: Path) -> None:
+def test_prepared_canvases_have_graphs_before_they_come(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
-    small, large = (figure_canvas(size) for size in SIZES)
-    expected = [backend.infer(canvas) for canvas in (small, large)]
-    backend.prepare(SIZES[1], 1)()
+    canvases = [figure_canvas(size) for size in SIZES]
+    expected = [backend.infer(canvas) for canvas in canvases]
+    backend.prepare([(size, 1) for size in SIZES])()
+    assert list(backend._frequent._graphs) == [(1, *size, 3) for size in SIZES]
     for _ in range(RECENT):
-        check_equal(backend.infer(large), expected[1])
-    assert backend._frequent._own[0] == (1, *SIZES[1], 3)
+        for canvas, people in zip(canvases, expected, strict=True):
+            check_equal(backend.infer(canvas), people)
     assert backend._frequent._compiling is None
 
 
 def test_no_graph_replaces_another_where_answers_must_repeat(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
-    backend.prepare(SIZES[0], 1)()
+    backend.prepare([(SIZES[0], 1)])()
     backend.repeat()
     for _ in range(OFTEN):
         backend.infer(figure_canvas(SIZES[1]))
     assert backend._frequent._compiling is None
-    assert backend._frequent._own[0] == (1, *SIZES[0], 3)
+    assert list(backend._frequent._graphs) == [(1, *SIZES[0], 3)]
 
 
 def test_memory_that_was_not_needed_of_late_is_given_back(bundle: Path) -> None:
     backend = OpenVinoBackend(bundle / GRAPH, cut_at=HEADS)
     small, large = (figure_canvas(size) for size in SIZES)
     expected = [backend.infer(canvas) for canvas in (small, large)]
-    backend.prepare(SIZES[1], 1)()
+    backend.prepare([(SIZES[1], 1)])()
     assert backend._any_size.held_values == 0
     backend.infer(np.concatenate([large, large]))  # a canvas that comes once
     for _ in range(RECENT // 2):
