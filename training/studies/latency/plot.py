@@ -46,6 +46,6 @@ def _lines(axes: Axes, report: dict[str, Any], series: tuple[tuple[str, str, str
             axes.fill_between(report["people"], low, high, color=color, alpha=0.25, linewidth=0)
     axes.set_xlabel("people in the image")
     axes.set_ylabel("milliseconds")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.45)  # room for the legend above lines that are flat
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", fontsize="small")
