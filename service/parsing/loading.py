@@ -66,7 +66,9 @@ def _warm_up(backend: Backend, manifest: Manifest, levels: Levels, settings: Set
     golden = {(one.size, views) for name, views in scales.items() if (one := read_golden(settings.bundle, name))}
     canvases = {(size, views) for name, views in scales.items() for size in manifest.canvases[name]}
     prepared = backend.prepare(sorted(golden)) if isinstance(backend, PreparingBackend) else None
-    _check_level(settings.bundle, manifest, next(iter(levels)), backend)
+    coarsest = next(iter(levels))
+    if prepared or coarsest not in scales:  # while graphs are compiled, the one for all answers
+        _check_level(settings.bundle, manifest, coarsest, backend)
     for size, views in (canvases | {(TURNED_CANVAS, 1)}) - golden:
         _run(backend, manifest, size, views)
     if prepared:

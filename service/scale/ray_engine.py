@@ -77,4 +77,4 @@ def _on_cluster(settings: Settings) -> Settings:
 
 
 def _load_and_describe(settings: dict[str, Any]) -> dict[str, str]:
-    return describe(load_parser(Settings(**settings), repeatable=True))
+    return describe(load_parser(Settings(**settings)))

@@ -23,7 +23,7 @@ Colors = tuple[float, ...]  # an affine map of RGB, the rows of a [3, 4] matrix
 
 LUMA = np.array([0.299, 0.587, 0.114])
 FULL_HUE = 50.0  # largest hue rotation in degrees, at color jitter 1
-JPEG_QUALITY = (20, 90)  # of compressed views; lower ones show little but blocks
+JPEG_QUALITIES = (20, 90)  # of compressed views; lower ones show little but blocks
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Augmentation:
 
     Scale is relative to the image fitted into the canvas, log-uniform in its range. Brightness, contrast and
     saturation change by a factor of 1 +- `color_jitter`; the hue rotates by up to `color_jitter` times `FULL_HUE`.
-    `jpeg_prob`: probability that the result is encoded as a JPEG of a quality in `JPEG_QUALITY`, and decoded again.
+    `jpeg_prob`: probability that the result is encoded as a JPEG of a quality in `JPEG_QUALITIES`, and decoded again.
     """
 
     hflip_prob: float = 0.5
@@ -56,7 +56,7 @@ def augment(
     compression = rng.spawn(1)[0]  # a stream of its own: other views stay as they are without compression
     if compression.random() < config.jpeg_prob:
         warped = replace(
-            warped, image=jpeg_compress(warped.image, int(compression.integers(*JPEG_QUALITY, endpoint=True)))
+            warped, image=jpeg_compress(warped.image, int(compression.integers(*JPEG_QUALITIES, endpoint=True)))
         )
     return swap_left_right(warped, taxonomy) if flip else warped
 
