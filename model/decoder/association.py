@@ -31,26 +31,30 @@ def box_scale(xy_cell: Tensor, found: Tensor) -> Tensor:
     return torch.maximum(side.prod(-1).sqrt(), side.amax(-1) / 2).clamp(min=_SMALLEST_CELL)
 
 
-def assign_cells(projection_field: Tensor, poses: Poses) -> tuple[Tensor, Tensor]:
+def assign_cells(projection_field: Tensor, poses: Poses, power: float = 1.0) -> tuple[Tensor, Tensor]:
     """The person slot whose joints are nearest to where each cell points (Eq. 17).
 
-    psi_h(u) = min over n of |u + D(u) - p_nh| / ((s_nh + s_h) * sigma_h), s_h the mean score of the joints found.
+    psi_h(u) = min over n of |u + D(u) - p_nh| / ((s_nh + s_h) * sigma_h^power), s_h the mean score of the joints found.
+
+    Differs from the paper, whose power is 1: with less, a large person takes fewer cells of a small one beside them.
 
     Args:
         projection_field: D [B, 2, h, w], (x, y) in cells.
         poses: of P slots.
+        power: of the person's size; 0 counts cells alike for everybody.
 
     Returns:
         [B, h, w] int64, the slot with the smallest psi for every cell, background too; the first of equals. Without
-        people it is 0 everywhere. And [B, h, w], that psi: how far a cell is from the person, whose size is 1; without
-        people it is large everywhere.
+        people it is 0 everywhere. And [B, h, w], that psi, in cells^(1 - power): how far a cell is from the person;
+        without people it is large everywhere.
     """
     x, y = cell_grid(projection_field)
     x_target = (x + projection_field[:, 0]).flatten(1)[:, None]  # [B, 1, hw]
     y_target = (y + projection_field[:, 1]).flatten(1)[:, None]
     joints = poses.found.float().sum(2, keepdim=True).clamp(min=1.0)
     mean_score = poses.joint_score.sum(2, keepdim=True) / joints  # s_h
-    weight = 1 / ((poses.joint_score + mean_score).clamp(min=1e-6) * person_scale(poses)[..., None])
+    size = person_scale(poses).pow(power)[..., None]
+    weight = 1 / ((poses.joint_score + mean_score).clamp(min=1e-6) * size)
     weight = torch.where(poses.found, weight, 0.0)  # [B, P, K]
     anchor = torch.where(poses.found[..., None], poses.xy_cell * weight[..., None], _FAR)  # scaled like the targets
     # One joint class at a time: a runtime fuses the arithmetic, and nothing of size cells x P x K is ever stored.
@@ -65,8 +69,13 @@ def assign_cells(projection_field: Tensor, poses: Poses) -> tuple[Tensor, Tensor
     return nearest.argmin(1).reshape(like.shape), nearest.amin(1).sqrt().reshape(like.shape)
 
 
-def within_reach(cell_person: Tensor, psi: Tensor, poses: Poses, limit: float, placed_score: float) -> Tensor:
+def within_reach(
+    cell_person: Tensor, psi: Tensor, poses: Poses, limit: float, placed_score: float, power: float = 1.0
+) -> Tensor:
     """Whether a cell is near enough to its person to belong to it, bool [B, h, w]: psi <= limit * K / joints found.
+
+    That is the paper's psi, whose unit is the person's size: one of another power is compared with that times
+    sigma_h^(1 - power).
 
     The fewer of a person's K joints were found, the less their box says about the body, and the further true pixels
     lie: on training images psi * found / K of 99 % of them is at most 0.15, for 4 to 17 joints found alike.
@@ -75,8 +84,8 @@ def within_reach(cell_person: Tensor, psi: Tensor, poses: Poses, limit: float, p
     out of everybody's reach are background: of those that form a body by themselves, too few are a person's
     (docs/limits.md).
 
-    cell_person and psi are [B, h, w], from `assign_cells`; joints with `placed_score` were placed, not found.
+    cell_person and psi are [B, h, w], from `assign_cells` with this power; joints with `placed_score` were placed, not found.
     """
     found = (poses.joint_score > placed_score).float().mean(2)  # [B, P], of K
-    reach = limit / found.clamp(min=_FEW)
+    reach = limit / found.clamp(min=_FEW) * person_scale(poses).pow(1 - power)
     return psi <= reach.gather(1, cell_person.flatten(1)).reshape(psi.shape)

@@ -73,11 +73,12 @@ class Decoder(nn.Module):
         )
         matches = self.match(self._combined(limbs, evidence), candidates)
         poses = self.group(candidates, matches, evidence, maps.center_logits)
-        cell_person, distance = assign_cells(maps.projection_field, poses)
+        power = self.config.association_power
+        cell_person, distance = assign_cells(maps.projection_field, poses, power)
         owned = (poses.score[:, :1, None] > 0).expand_as(distance)
         if self.config.association_limit:
             limit, placed = self.config.association_limit, self.config.fill_score
-            owned = owned & within_reach(cell_person, distance, poses, limit, placed)
+            owned = owned & within_reach(cell_person, distance, poses, limit, placed, power)
         canvas = assemble(maps.part_logits, cell_person, owned, self.config.max_people, self.config.vote)
         xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
         keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)

@@ -23,14 +23,15 @@ def naive_scale(pose: np.ndarray) -> float:
     return float(max(np.sqrt(width * height), width / 2, height / 2, 2.0))
 
 
-def test_cells_go_to_the_person_with_the_smallest_psi() -> None:
+@pytest.mark.parametrize("power", [1.0, 0.5, 0.0])
+def test_cells_go_to_the_person_with_the_smallest_psi(power: float) -> None:
     g = np.random.default_rng(0)
     keypoints = g.uniform(0, 20, (2, 4, 6, 3))
     keypoints[..., 2] = np.where(g.random((2, 4, 6)) < 0.6, g.uniform(0.7, 1, (2, 4, 6)), 0)
     keypoints[0, 2, :, 2] = 0  # an empty slot
     keypoints[1, 1, :, 2] = [0, 0, 0.8, 0, 0, 0]  # a single joint
     field = 4 * g.standard_normal((2, 2, 12, 20)).astype(np.float32)
-    person, distance = assign_cells(torch.from_numpy(field), poses_of(keypoints))
+    person, distance = assign_cells(torch.from_numpy(field), poses_of(keypoints), power)
     for b, i, j in np.ndindex(2, 12, 20):
         target = np.array((j, i)) + field[b, :, i, j]
         psi = []
@@ -39,7 +40,7 @@ def test_cells_go_to_the_person_with_the_smallest_psi() -> None:
             mean = seen[:, 2].mean() if len(seen) else 0
             psi.append(
                 min(
-                    (np.hypot(*(target - (x, y))) / ((score + mean) * naive_scale(pose)) for x, y, score in seen),
+                    (np.hypot(*(target - (x, y))) / ((score + mean) * naive_scale(pose) ** power) for x, y, score in seen),
                     default=np.inf,
                 )
             )
@@ -75,11 +76,25 @@ def test_the_first_of_equal_people_wins_and_nobody_is_finite() -> None:
     assert distance.min() > 1e3
 
 
+def test_the_lower_the_power_the_less_a_large_person_takes_from_a_small_one() -> None:
+    keypoints = np.zeros((1, 2, 2, 3))
+    keypoints[0, 0] = [(0, 0, 0.9), (16, 16, 0.9)]
+    keypoints[0, 1] = [(29, 16, 0.9), (33, 20, 0.9)]  # a quarter of the size, 13 cells to the right
+    ends = []
+    for power in (1.0, 0.5, 0.0):
+        person, _ = assign_cells(torch.zeros(1, 2, 40, 40), poses_of(keypoints), power)
+        ends.append(int((person[0, 16, 16:29] == 0).sum()))
+    assert ends == [11, 9, 7]  # up to 10.4 of the 13 cells, to 8.7, to half of them
+
+
 def test_the_fewer_joints_were_found_the_farther_a_person_reaches() -> None:
     keypoints = np.zeros((1, 3, 4, 3))
     keypoints[0, 0] = [(0, 0, 0.9), (4, 0, 0.9), (0, 8, 0.9), (4, 8, 0.9)]
     keypoints[0, 1] = [(20, 0, 0.9), (24, 8, 0.9), (20, 8, 0.05), (24, 0, 0.05)]  # two of four were placed
     psi = torch.tensor([[[0.25, 0.26, 0.5, 0.51, 1.0, 1.01]]])
     person = torch.tensor([[[0, 0, 1, 1, 2, 2]]])  # the last one has no joint: as if one of four
-    owned = within_reach(person, psi, poses_of(keypoints), limit=0.25, placed_score=0.05)
+    poses = poses_of(keypoints)
+    owned = within_reach(person, psi, poses, limit=0.25, placed_score=0.05)
     assert owned.tolist() == [[[True, False] * 3]]
+    of_size = person_scale(poses).gather(1, person.flatten(1)).reshape(psi.shape)
+    assert within_reach(person, psi * of_size**0.5, poses, 0.25, 0.05, power=0.5).equal(owned)
