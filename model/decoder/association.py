@@ -84,7 +84,8 @@ def within_reach(
     out of everybody's reach are background: of those that form a body by themselves, too few are a person's
     (docs/limits.md).
 
-    cell_person and psi are [B, h, w], from `assign_cells` with this power; joints with `placed_score` were placed, not found.
+    cell_person and psi are [B, h, w], from `assign_cells` with this power; joints with `placed_score` were placed, not
+    found.
     """
     found = (poses.joint_score > placed_score).float().mean(2)  # [B, P], of K
     reach = limit / found.clamp(min=_FEW) * person_scale(poses).pow(1 - power)

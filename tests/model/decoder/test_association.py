@@ -19,6 +19,8 @@ def poses_of(keypoints: np.ndarray) -> Poses:
 
 def naive_scale(pose: np.ndarray) -> float:
     points = pose[pose[:, 2] > 0, :2]
+    if not len(points):
+        return 2.0
     width, height = points.max(0) - points.min(0)
     return float(max(np.sqrt(width * height), width / 2, height / 2, 2.0))
 
@@ -37,10 +39,11 @@ def test_cells_go_to_the_person_with_the_smallest_psi(power: float) -> None:
         psi = []
         for pose in keypoints[b]:
             seen = pose[pose[:, 2] > 0]
+            size = naive_scale(pose) ** power
             mean = seen[:, 2].mean() if len(seen) else 0
             psi.append(
                 min(
-                    (np.hypot(*(target - (x, y))) / ((score + mean) * naive_scale(pose) ** power) for x, y, score in seen),
+                    (np.hypot(*(target - (x, y))) / ((score + mean) * size) for x, y, score in seen),
                     default=np.inf,
                 )
             )
