@@ -209,6 +209,21 @@ PASCAL_PERSON_PART = Taxonomy(
     ),
 )
 
+# Taxonomy: joint: parts it may lie on, both without sides; a joint between two segments belongs to both.
+_PARTS_AT_JOINTS = {
+    "densepose_coco": {
+        "nose": ("head",),
+        "eye": ("head",),
+        "ear": ("head",),
+        "shoulder": ("torso", "upper_arm"),
+        "elbow": ("upper_arm", "lower_arm"),
+        "wrist": ("lower_arm", "hand"),
+        "hip": ("torso", "upper_leg"),
+        "knee": ("upper_leg", "lower_leg"),
+        "ankle": ("lower_leg", "foot"),
+    }
+}
+
 TAXONOMIES = {t.name: t for t in (MHP_V2, DENSEPOSE_COCO, PASCAL_PERSON_PART)}
 
 
@@ -218,3 +233,21 @@ def get_taxonomy(name: str) -> Taxonomy:
         return TAXONOMIES[name]
     except KeyError:
         raise TaxonomyError(f"unknown taxonomy {name!r}; known: {', '.join(TAXONOMIES)}") from None
+
+
+def parts_at_joints(taxonomy: Taxonomy, own_side: bool) -> tuple[tuple[int, ...], ...] | None:
+    """Ids of the parts that each joint may lie on, of its own side or of either; None if nobody has said."""
+    table = _PARTS_AT_JOINTS.get(taxonomy.name)
+    if table is None:
+        return None
+    parts = [(i, *_side_and_name(part)) for i, part in enumerate(taxonomy.part_names, start=1)]
+    joints = [_side_and_name(joint) for joint in taxonomy.joint_names]
+    return tuple(
+        tuple(i for i, of_part, part in parts if part in table[joint] and not (own_side and of_part not in ("", side)))
+        for side, joint in joints
+    )
+
+
+def _side_and_name(name: str) -> tuple[str, str]:
+    side, _, rest = name.partition("_")
+    return (side, rest) if side in ("left", "right") else ("", name)

@@ -31,21 +31,50 @@ def box_scale(xy_cell: Tensor, found: Tensor) -> Tensor:
     return torch.maximum(side.prod(-1).sqrt(), side.amax(-1) / 2).clamp(min=_SMALLEST_CELL)
 
 
-def assign_cells(projection_field: Tensor, poses: Poses, power: float = 1.0) -> tuple[Tensor, Tensor]:
+def part_distances(part_logits: Tensor, poses: Poses, joints_of_part: Tensor) -> Tensor:
+    """How far each cell is from where its part lies in each person, in cells: [B, P, h * w].
+
+    A cell's part is its likeliest one, background aside; in a person it lies at the mean of its joints that were found.
+    0 where a person has none of them.
+
+    Args:
+        part_logits: [B, C+1, h, w].
+        poses: of P slots.
+        joints_of_part: [C, K], 1 where a joint lies on a part, else 0.
+    """
+    x, y = (axis.expand(part_logits.shape[-2:]).flatten() for axis in cell_grid(part_logits))  # [hw]
+    found = poses.found.to(part_logits.dtype)
+    count = found @ joints_of_part.T  # [B, P, C]
+    parts = torch.arange(joints_of_part.shape[0], device=part_logits.device)
+    part = part_logits[:, 1:].argmax(1).flatten(1)[:, None]  # [B, 1, hw]
+    chosen = (part == parts[:, None]).to(part_logits.dtype)  # [B, C, hw], one-hot: a product with it gathers
+    x_part, y_part = (
+        ((found * poses.xy_cell[..., axis]) @ joints_of_part.T / count.clamp(min=1.0)) @ chosen for axis in (0, 1)
+    )  # [B, P, hw]
+    distance = ((x - x_part).square() + (y - y_part).square()).sqrt()
+    return torch.where(count.clamp(max=1.0) @ chosen > 0, distance, 0.0)
+
+
+def assign_cells(
+    projection_field: Tensor, poses: Poses, power: float = 1.0, part_distance: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The person slot whose joints are nearest to where each cell points (Eq. 17).
 
     psi_h(u) = min over n of |u + D(u) - p_nh| / ((s_nh + s_h) * sigma_h^power), s_h the mean score of the joints found.
 
     Differs from the paper, whose power is 1: with less, a large person takes fewer cells of a small one beside them.
+    And with `part_distance` the smallest psi_h + part_distance_h / (2 sigma_h^power) counts: where people touch, the
+    field in the middle of a torso may well end at the neighbour's elbow.
 
     Args:
         projection_field: D [B, 2, h, w], (x, y) in cells.
         poses: of P slots.
         power: of the person's size; 0 counts cells alike for everybody.
+        part_distance: [B, P, hw], weighted ones of `part_distances`; by default none, as in the paper.
 
     Returns:
-        [B, h, w] int64, the slot with the smallest psi for every cell, background too; the first of equals. Without
-        people it is 0 everywhere. And [B, h, w], that psi, in cells^(1 - power): how far a cell is from the person;
+        [B, h, w] int64, the slot with the smallest sum for every cell, background too; the first of equals. Without
+        people it is 0 everywhere. And [B, h, w], its psi, in cells^(1 - power): how far a cell is from the person;
         without people it is large everywhere.
     """
     x, y = cell_grid(projection_field)
@@ -66,7 +95,11 @@ def assign_cells(projection_field: Tensor, poses: Poses, power: float = 1.0) -> 
         distance = dx * dx + dy * dy  # psi^2, [B, P, hw]
         nearest = torch.minimum(nearest, distance)
     like = projection_field[:, 0]
-    return nearest.argmin(1).reshape(like.shape), nearest.amin(1).sqrt().reshape(like.shape)
+    if part_distance is None:
+        return nearest.argmin(1).reshape(like.shape), nearest.amin(1).sqrt().reshape(like.shape)
+    psi = nearest.sqrt()
+    slot = (psi + part_distance / (2 * size)).argmin(1)
+    return slot.reshape(like.shape), psi.gather(1, slot[:, None])[:, 0].reshape(like.shape)
 
 
 def within_reach(

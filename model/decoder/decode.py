@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import STRIDE, DecoderConfig
-from model.decoder.association import assign_cells, within_reach
+from model.decoder.association import assign_cells, part_distances, within_reach
 from model.decoder.calibration import calibrate
 from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
 from model.decoder.grouping import Poses, collect_people, label_fragments
@@ -21,7 +21,7 @@ from model.decoder.peaks import Candidates, find_peaks
 from model.errors import InputError
 from model.frames import cell_to_canvas
 from model.maps import HeadMaps
-from model.taxonomy import Taxonomy
+from model.taxonomy import Taxonomy, parts_at_joints
 
 _MAX_LABEL = 255  # the maps are uint8 and 0 is taken
 
@@ -49,6 +49,7 @@ class Decoder(nn.Module):
     """
 
     limbs: Tensor  # [2, L] int64
+    joints_of_part: Tensor  # [C, K] of 0 and 1
 
     def __init__(self, taxonomy: Taxonomy, config: DecoderConfig) -> None:
         super().__init__()
@@ -59,8 +60,12 @@ class Decoder(nn.Module):
             raise InputError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
         if config.peak_window % 2 == 0:
             raise InputError(f"peak_window={config.peak_window}: use an odd number of cells")
+        joints_of_part = torch.zeros(parts, joints)
+        for joint, ids in enumerate(parts_at_joints(taxonomy, own_side=True) or ()):
+            joints_of_part[[i - 1 for i in ids], joint] = 1.0
         self.taxonomy = taxonomy
         self.config = config
+        self.register_buffer("joints_of_part", joints_of_part, persistent=False)
         self.register_buffer("limbs", torch.tensor(taxonomy.limbs).T.contiguous(), persistent=False)
 
     def forward(self, maps: HeadMaps) -> People:
@@ -74,7 +79,10 @@ class Decoder(nn.Module):
         matches = self.match(self._combined(limbs, evidence), candidates)
         poses = self.group(candidates, matches, evidence, maps.center_logits)
         power = self.config.association_power
-        cell_person, distance = assign_cells(maps.projection_field, poses, power)
+        of_parts = None
+        if (weight := self.config.association_part_weight) and parts_at_joints(self.taxonomy, own_side=True):
+            of_parts = weight * part_distances(maps.part_logits, poses, self.joints_of_part)
+        cell_person, distance = assign_cells(maps.projection_field, poses, power, of_parts)
         owned = (poses.score[:, :1, None] > 0).expand_as(distance)
         if self.config.association_limit:
             limit, placed = self.config.association_limit, self.config.fill_score

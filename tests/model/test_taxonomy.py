@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-from model.taxonomy import DENSEPOSE_COCO, TAXONOMIES, Taxonomy, TaxonomyError, get_taxonomy
+from model.taxonomy import (
+    DENSEPOSE_COCO,
+    MHP_V2,
+    TAXONOMIES,
+    Taxonomy,
+    TaxonomyError,
+    get_taxonomy,
+    parts_at_joints,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +64,16 @@ def test_a_contradiction_is_refused(change: dict[str, object], message: str) -> 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(TaxonomyError, match="densepose_coco"):
         get_taxonomy("coco")
+
+
+def test_a_joint_between_two_segments_lies_on_both() -> None:
+    def names(joint: str, own_side: bool) -> set[str]:
+        parts = parts_at_joints(DENSEPOSE_COCO, own_side)
+        assert parts is not None
+        ids = parts[DENSEPOSE_COCO.joint_names.index(joint)]
+        return {DENSEPOSE_COCO.part_names[i - 1] for i in ids}
+
+    assert names("left_shoulder", own_side=True) == {"torso", "left_upper_arm"}
+    assert names("right_wrist", own_side=False) == {"left_hand", "right_hand", "left_lower_arm", "right_lower_arm"}
+    assert names("nose", own_side=True) == {"head"}
+    assert parts_at_joints(MHP_V2, own_side=True) is None

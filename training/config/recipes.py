@@ -33,7 +33,7 @@ def default_weights() -> TrainConfig:
         ),
         decoder=DecoderConfig(
             radius=16.0, peak_window=3, keypoint_threshold=0.3, limb_threshold=0.15, person_threshold=0.05,
-            center_weight=0.5, fill_score=0.05, association_power=0.5,
+            center_weight=0.5, fill_score=0.05, association_power=0.5, association_part_weight=1.0,
         ),
         input_size=(384, 384),
         backbone_lr_mult=0.15,

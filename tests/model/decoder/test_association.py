@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.decoder.association import assign_cells, person_scale, within_reach
+from model.decoder.association import assign_cells, part_distances, person_scale, within_reach
 from model.decoder.grouping import Poses
 
 
@@ -101,3 +101,46 @@ def test_the_fewer_joints_were_found_the_farther_a_person_reaches() -> None:
     assert owned.tolist() == [[[True, False] * 3]]
     of_size = person_scale(poses).gather(1, person.flatten(1)).reshape(psi.shape)
     assert within_reach(person, psi * of_size**0.5, poses, 0.25, 0.05, power=0.5).equal(owned)
+
+
+def test_a_part_is_as_far_as_the_mean_of_its_joints_that_were_found() -> None:
+    keypoints = np.zeros((1, 3, 3, 3))
+    keypoints[0, 0] = [(2, 2, 0.9), (6, 2, 0.9), (4, 8, 0.9)]
+    keypoints[0, 1, :2] = [
+        (10, 5, 0.9),
+        (0, 0, 0),
+    ]  # of the first part's two joints one was found; the last slot is empty
+    joints_of_part = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    logits = torch.zeros(1, 3, 9, 12)
+    logits[:, 0] = 9.0  # the background is likeliest, and does not count
+    logits[:, 2, :, 6:] = 1.0  # columns 6 and on are of the second part
+    logits[:, 1, :, :6] = 1.0
+    distance = part_distances(logits, poses_of(keypoints), joints_of_part).reshape(1, 3, 9, 12)
+    for i, j in np.ndindex(9, 12):
+        expected = [np.hypot(j - 4, i - 2), np.hypot(j - 10, i - 5)] if j < 6 else [np.hypot(j - 4, i - 8), 0.0]
+        assert distance[0, :2, i, j].tolist() == pytest.approx(expected, abs=1e-5)
+    assert not distance[0, 2].any()
+
+
+def test_a_cell_goes_to_the_person_whose_part_it_may_be() -> None:
+    """The field of the left one's torso ends at the elbow of the right one, who is nearer by that alone."""
+    keypoints = np.zeros((1, 2, 3, 3))
+    keypoints[0, 0] = [(2, 0, 0.9), (2, 8, 0.9), (2, 4, 0.0)]
+    keypoints[0, 1] = [(18, 0, 0.9), (18, 8, 0.9), (6, 4, 0.9)]
+    poses, field = poses_of(keypoints), torch.zeros(1, 2, 9, 20)
+    by_field, _ = assign_cells(field, poses)
+    distance = torch.tensor([[2.0, 24.0]])[..., None].expand(1, 2, 9 * 20)  # to the middle of either torso
+    by_part, psi = assign_cells(field, poses, part_distance=distance)
+    assert (by_field[0, 4, 5], by_part[0, 4, 5]) == (1, 0)
+    scale = person_scale(poses)[0, 0]
+    assert psi[0, 4, 5].item() == pytest.approx(5 / 1.8 / scale.item())  # to the left one's joints, without the parts
+
+
+def test_no_distance_to_parts_changes_nothing() -> None:
+    g = np.random.default_rng(1)
+    keypoints = np.concatenate((g.uniform(0, 20, (1, 3, 4, 2)), g.uniform(0.5, 1, (1, 3, 4, 1))), -1)
+    field = torch.from_numpy(g.standard_normal((1, 2, 8, 9)).astype(np.float32))
+    for power in (1.0, 0.5):
+        plain = assign_cells(field, poses_of(keypoints), power)
+        again = assign_cells(field, poses_of(keypoints), power, torch.zeros(1, 3, 72))
+        assert all(one.equal(other) for one, other in zip(plain, again, strict=True))

@@ -139,6 +139,27 @@ def test_legs_stay_with_their_owner() -> None:
         assert (owner[person == index] == index).mean() > 0.9
 
 
+def test_a_torso_whose_field_ends_at_the_neighbours_joint_stays_with_its_person() -> None:
+    maps = scene(*TWO)
+    config = replace(CONFIG, association_power=0.5)
+    people = decode(maps, config)
+    torso = people.part_map[0] == 1
+    count = torso.sum()
+    mine = torso & (people.person_map[0] == people.person_map[0][torso].mode().values)
+    rows, columns = (mine.nonzero().float().mean(0) / 4).round().long().tolist()
+    owner = int(people.person_map[0, rows * 4 + 2, columns * 4 + 2]) - 1
+    other = people.keypoints[0, 1 - owner, 9, :2]  # the neighbour's left wrist, in canvas pixels
+    field = maps.projection_field.clone()
+    target = (other - 1.5) / 4 - torch.tensor((columns, rows))
+    field[0, :, rows, columns] = target
+    led_astray = decode(maps._replace(projection_field=field), config)
+    kept = decode(maps._replace(projection_field=field), replace(config, association_part_weight=4.0))
+    pixel = (0, rows * 4 + 2, columns * 4 + 2)
+    assert count > 0
+    assert int(led_astray.person_map[pixel]) - 1 == 1 - owner
+    assert int(kept.person_map[pixel]) - 1 == owner
+
+
 def test_mirrored_people_tie_and_both_are_kept() -> None:
     left = standing_person(16.0, 24.0, 40)
     right = left * (-1, 1, 1) + (SIZE[1] - 1, 0, 0)

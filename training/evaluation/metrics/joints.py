@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.taxonomy import Taxonomy
+from model.taxonomy import Taxonomy, parts_at_joints
 from training.data.samples import Bool, Float32, UInt8
 from training.evaluation.metrics.pixels import Int64
-
-# Taxonomy -> joint -> parts it may lie on, without sides: a joint between two segments belongs to both.
-JOINT_PARTS = {
-    "densepose_coco": {
-        "nose": ("head",),
-        "eye": ("head",),
-        "ear": ("head",),
-        "shoulder": ("torso", "upper_arm"),
-        "elbow": ("upper_arm", "lower_arm"),
-        "wrist": ("lower_arm", "hand"),
-        "hip": ("torso", "upper_leg"),
-        "knee": ("upper_leg", "lower_leg"),
-        "ankle": ("lower_leg", "foot"),
-    }
-}
 
 
 def joint_part_tables(taxonomy: Taxonomy) -> tuple[Bool, Bool] | None:
     """Return the parts [K, C+1] that each joint may lie on: those of either side, and those of its own side.
 
-    None if `JOINT_PARTS` has no such taxonomy.
+    None if `parts_at_joints` does not know the taxonomy.
     """
-    table = JOINT_PARTS.get(taxonomy.name)
-    if table is None:
-        return None
-    either = np.zeros((len(taxonomy.joint_names), len(taxonomy.part_names) + 1), bool)
-    own = either.copy()
-    for k, joint in enumerate(taxonomy.joint_names):
-        side, joint = _side_and_name(joint)
-        for c, part in enumerate(taxonomy.part_names, start=1):
-            part_side, part = _side_and_name(part)
-            either[k, c] = part in table[joint]
-            own[k, c] = either[k, c] and part_side in ("", side)
-    return either, own
+    tables = []
+    for own_side in (False, True):
+        parts = parts_at_joints(taxonomy, own_side)
+        if parts is None:
+            return None
+        table = np.zeros((len(taxonomy.joint_names), len(taxonomy.part_names) + 1), bool)
+        for joint, ids in enumerate(parts):
+            table[joint, list(ids)] = True
+        tables.append(table)
+    return tables[0], tables[1]
 
 
 def joints_on_parts(keypoints: Float32, part_map: UInt8, tables: tuple[Bool, Bool]) -> Int64:
@@ -55,8 +38,3 @@ def joints_on_parts(keypoints: Float32, part_map: UInt8, tables: tuple[Bool, Boo
     part = part_map[xy[:, 1], xy[:, 0]]
     either, own = tables
     return np.array([len(rows), (part > 0).sum(), either[joints, part].sum(), own[joints, part].sum()])
-
-
-def _side_and_name(name: str) -> tuple[str, str]:
-    side, _, rest = name.partition("_")
-    return (side, rest) if side in ("left", "right") else ("", name)
