@@ -60,11 +60,13 @@ class Decoder(nn.Module):
             raise InputError(f"{taxonomy.name} has {parts} parts: the maps hold at most {_MAX_LABEL}")
         if config.peak_window % 2 == 0:
             raise InputError(f"peak_window={config.peak_window}: use an odd number of cells")
+        parts_of_joint = parts_at_joints(taxonomy, own_side=True)
         joints_of_part = torch.zeros(parts, joints)
-        for joint, ids in enumerate(parts_at_joints(taxonomy, own_side=True) or ()):
+        for joint, ids in enumerate(parts_of_joint or ()):
             joints_of_part[[i - 1 for i in ids], joint] = 1.0
         self.taxonomy = taxonomy
         self.config = config
+        self._part_weight = config.association_part_weight if parts_of_joint else 0.0
         self.register_buffer("joints_of_part", joints_of_part, persistent=False)
         self.register_buffer("limbs", torch.tensor(taxonomy.limbs).T.contiguous(), persistent=False)
 
@@ -80,8 +82,8 @@ class Decoder(nn.Module):
         poses = self.group(candidates, matches, evidence, maps.center_logits)
         power = self.config.association_power
         of_parts = None
-        if (weight := self.config.association_part_weight) and parts_at_joints(self.taxonomy, own_side=True):
-            of_parts = weight * part_distances(maps.part_logits, poses, self.joints_of_part)
+        if self._part_weight:
+            of_parts = self._part_weight * part_distances(maps.part_logits, poses, self.joints_of_part)
         cell_person, distance = assign_cells(maps.projection_field, poses, power, of_parts)
         owned = (poses.score[:, :1, None] > 0).expand_as(distance)
         if self.config.association_limit:

@@ -106,10 +106,7 @@ def test_the_fewer_joints_were_found_the_farther_a_person_reaches() -> None:
 def test_a_part_is_as_far_as_the_mean_of_its_joints_that_were_found() -> None:
     keypoints = np.zeros((1, 3, 3, 3))
     keypoints[0, 0] = [(2, 2, 0.9), (6, 2, 0.9), (4, 8, 0.9)]
-    keypoints[0, 1, :2] = [
-        (10, 5, 0.9),
-        (0, 0, 0),
-    ]  # of the first part's two joints one was found; the last slot is empty
+    keypoints[0, 1, 0] = (10, 5, 0.9)  # one of the first part's two joints; the last slot is empty
     joints_of_part = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     logits = torch.zeros(1, 3, 9, 12)
     logits[:, 0] = 9.0  # the background is likeliest, and does not count
