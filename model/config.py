@@ -70,11 +70,10 @@ class DecoderConfig:
     matcher_inner: int = 1  # Dykstra sweeps a step
     person_threshold: float = 0.1  # lowest sum of joint scores over K of a person that is reported
     association_power: float = 1.0  # of a person's size in Eq. 17; 1: the paper
-    association_part_weight: float = (
-        0.0  # of a cell's distance to its part of a person (`parts_at_joints`); 0: the paper
-    )
+    association_part_weight: float = 0.0  # in it, of a cell's distance to its part of a person; 0: the paper
     association_limit: float = 0.0  # largest psi (Eq. 17) of a cell of a person with all joints; 0: none, the paper
     calibration: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of person scores, `decoder.calibration`; zeros: none
+    calibration_part_weight: float = 0.0  # in it, of how certain the parts of a person's cells are; 0: not counted
     vote: Literal["scatter", "tent"] = "scatter"  # equal results; "tent" avoids ScatterElements for TensorRT
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model.config import STRIDE, DecoderConfig
 from model.decoder.association import assign_cells, part_distances, within_reach
-from model.decoder.calibration import calibrate
+from model.decoder.calibration import calibrate, part_certainty
 from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.grouping_by_center import group_by_center
@@ -35,6 +35,15 @@ class People(NamedTuple):
     person_score: Tensor  # [B, P], falling; 0 = empty slot
     part_score: Tensor  # [B, P, C], mean probability of the part's pixels; 0 = absent
     overflow: Tensor  # [B], int32, people beyond P or joints of one class beyond N, the more of both, dropped
+
+
+class Assigned(NamedTuple):
+    """People before calibration, and whose each cell is."""
+
+    poses: Poses  # of P slots
+    overflow: Tensor  # [B], as in `People`
+    cell_person: Tensor  # [B, h, w] int64, the nearest person's slot, background too
+    owned: Tensor  # [B, h, w] bool: the cell is within that person's reach
 
 
 class Decoder(nn.Module):
@@ -73,6 +82,19 @@ class Decoder(nn.Module):
     def forward(self, maps: HeadMaps) -> People:
         """Decode a batch of maps [B, ..., h, w] to people on a canvas of H = 4h, W = 4w pixels."""
         maps = HeadMaps(*(m.float() for m in maps))
+        config = self.config
+        poses, overflow, cell_person, owned = self.assign(maps)
+        if any(config.calibration):
+            certainty = part_certainty(maps.part_logits, cell_person, owned, config.max_people)
+            poses, new_slot = calibrate(poses, config.calibration, certainty, config.calibration_part_weight)
+            cell_person = new_slot.gather(1, cell_person.flatten(1)).reshape(cell_person.shape)
+        canvas = assemble(maps.part_logits, cell_person, owned, config.max_people, config.vote)
+        xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
+        keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
+        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, overflow)
+
+    def assign(self, maps: HeadMaps) -> Assigned:
+        """People of float32 maps, before calibration, and whose each cell is."""
         candidates = self.detect(maps)
         evidence = self.locate(maps, candidates)
         limbs = filter_limb_coverage(
@@ -89,11 +111,7 @@ class Decoder(nn.Module):
         if self.config.association_limit:
             limit, placed = self.config.association_limit, self.config.fill_score
             owned = owned & within_reach(cell_person, distance, poses, limit, placed, power)
-        canvas = assemble(maps.part_logits, cell_person, owned, self.config.max_people, self.config.vote)
-        xy_canvas = torch.where(poses.found[..., None], cell_to_canvas(poses.xy_cell), 0.0)
-        keypoints = torch.cat((xy_canvas, poses.joint_score[..., None]), -1)
-        overflow = torch.maximum(poses.overflow, candidates.overflow)
-        return People(canvas.part_map, canvas.person_map, keypoints, poses.score, canvas.part_score, overflow)
+        return Assigned(poses, torch.maximum(poses.overflow, candidates.overflow), cell_person, owned)
 
     def detect(self, maps: HeadMaps) -> Candidates:
         """The joint candidates of float32 maps; score and position are differentiable in heatmap and offsets."""
@@ -146,7 +164,5 @@ class Decoder(nn.Module):
         config = self.config
         labels = label_fragments(matches, self.taxonomy.limbs)
         if evidence is None:
-            poses = collect_people(candidates, labels, config.max_people, config.person_threshold)
-        else:
-            poses = group_by_center(candidates, labels, evidence, config, like)
-        return calibrate(poses, config.calibration) if any(config.calibration) else poses
+            return collect_people(candidates, labels, config.max_people, config.person_threshold)
+        return group_by_center(candidates, labels, evidence, config, like)

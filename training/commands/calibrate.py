@@ -57,5 +57,6 @@ def run(chosen: argparse.Namespace) -> int:
     for said, was, count in after:
         print(f"| {said:.2f} | {was:.2f} | {count} |")
     print(f"\nexpected calibration error {calibration_error(before):.3f} before, {calibration_error(after):.3f} after")
-    print(f"\n--decoder calibration={','.join(f'{weight:g}' for weight in weights)}")
+    *of_joints, of_parts = (f"{weight:g}" for weight in weights)
+    print(f"\n--decoder calibration={','.join(of_joints)} calibration_part_weight={of_parts}")
     return 0

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from model.canvases import best_canvas
 from model.config import STRIDE
 from model.decoder.association import box_scale
+from model.decoder.calibration import part_certainty
 from model.manifest import Size
 from model.parser import HumanParser
 from training.data.datasets.base import ImageDataset
@@ -26,8 +27,10 @@ from training.evaluation.image_metrics import measure
 from training.evaluation.metrics.pixels import Float64
 from training.evaluation.metrics.poses import oks, pairs
 from training.inference.predictions import to_image
-from training.inference.predictors import parse_with
+from training.inference.predictors import first_canvas
 from training.transforms.augment import letterbox
+
+Weights = tuple[float, float, float, float]
 
 RIGHT = 0.5  # OKS
 BINS = 10  # of the reliability curve
@@ -36,10 +39,11 @@ _PULL = 1e-4  # towards weights of 0
 
 @dataclass(frozen=True)
 class ScoredPeople:
-    """n predicted people: uncalibrated scores, areas of their joints in cells, and whether they are correct."""
+    """n predicted people: uncalibrated scores, and whether they are correct."""
 
     score: Float64
-    area: Float64
+    area: Float64  # of the box around their joints, in cells
+    certainty: Float64  # of the parts of their cells, `model.decoder.calibration.part_certainty`
     right: Bool
 
 
@@ -52,12 +56,17 @@ def score_people(
     Raises DatasetError if an image cannot be read.
     """
     config = replace(parser.decoder.config, calibration=(0.0, 0.0, 0.0))
-    parse = parse_with(HumanParser(parser.network, config).eval())
-    rows: list[tuple[float, float, bool]] = []
+    device = next(parser.parameters()).device
+    parser = HumanParser(parser.network, config).eval().to(device)
+    rows: list[tuple[float, float, float, bool]] = []
     for index in tqdm(indices, desc="people", unit="image"):
         sample = dataset.load(index)
         canvas, box = letterbox(sample, best_canvas(sample.size, canvases))
-        people = parse(canvas.image)
+        maps = parser.network(torch.from_numpy(canvas.image[None]).to(device))
+        people = first_canvas(parser.decoder(maps))
+        assigned = parser.decoder.assign(maps)
+        cells = (maps.part_logits, assigned.cell_person, assigned.owned)
+        certainty = part_certainty(*cells, config.max_people)[0].tolist()
         found = to_image(people, box, sample.size)
         poses = measure(sample, found, dataset.taxonomy, dataset.records[index].negative).poses
         similarity = oks(poses.gt, poses.area, poses.found, dataset.taxonomy.joint_sigmas)
@@ -65,38 +74,44 @@ def score_people(
         joints = torch.from_numpy(people.keypoints)[None]
         area = box_scale(joints[..., :2] / STRIDE, joints[..., 2] > 0)[0].square().tolist()
         rows += [
-            (float(poses.score[i]), area[i], i in right)
+            (float(poses.score[i]), area[i], certainty[i], i in right)
             for i in range(len(poses.score))
             if i in right or not poses.dt_ignore[i]
         ]
-    table = np.array(rows, float).reshape(-1, 3)
-    return ScoredPeople(table[:, 0], table[:, 1], table[:, 2] > 0)
+    table = np.array(rows, float).reshape(-1, 4)
+    return ScoredPeople(table[:, 0], table[:, 1], table[:, 2], table[:, 3] > 0)
 
 
-def fit_calibration(people: ScoredPeople) -> tuple[float, float, float]:
-    """Return the weights of `model.decoder.calibration.calibrate` with the least log loss.
+def fit_calibration(people: ScoredPeople) -> Weights:
+    """Return w_0 to w_3 of `model.decoder.calibration.calibrate` with the least log loss.
 
-    A higher score never lowers the probability. Raises ValueError if all people are correct, or none.
+    Neither a higher score nor a higher certainty lowers the probability. Raises ValueError if all people are correct,
+    or none.
     """
     if people.right.all() or not people.right.any():
         raise ValueError(f"{people.right.sum()} of {len(people.right)} people are right: fit on images with both kinds")
-    features = np.stack((np.ones_like(people.score), np.log(people.score), np.log(people.area)))  # [3, n]
+    features = _features(people)
     sign = np.where(people.right, 1.0, -1.0)
 
     def loss(weights: NDArray[np.float64]) -> float:
         return float(np.logaddexp(0, -sign * (weights @ features)).mean() + _PULL * (weights**2).sum() / 2)
 
-    found = minimize(loss, np.array([1.0, 1.0, 0.0]), method="L-BFGS-B", bounds=[(None, None), (0, None), (None, None)])
-    constant, of_score, of_area = found.x.round(4).tolist()
-    return constant, of_score, of_area
+    free, not_negative = (None, None), (0, None)
+    bounds = [free, not_negative, free, not_negative]
+    found = minimize(loss, np.array([1.0, 1.0, 0.0, 0.0]), method="L-BFGS-B", bounds=bounds)
+    constant, of_score, of_area, of_certainty = found.x.round(4).tolist()
+    return constant, of_score, of_area, of_certainty
 
 
-def calibrated(people: ScoredPeople, weights: tuple[float, float, float]) -> Float64:
+def calibrated(people: ScoredPeople, weights: Weights) -> Float64:
     """Return the probabilities [n] that `calibrate` computes."""
-    constant, of_score, of_area = weights
-    logit = constant + of_score * np.log(people.score) + of_area * np.log(people.area)
-    probability: Float64 = 1 / (1 + np.exp(-logit))
+    probability: Float64 = 1 / (1 + np.exp(-np.array(weights) @ _features(people)))
     return probability
+
+
+def _features(people: ScoredPeople) -> Float64:
+    """What the weights count, [4, n]."""
+    return np.stack((np.ones_like(people.score), np.log(people.score), np.log(people.area), people.certainty))
 
 
 def reliability(probability: Float64, right: Bool) -> list[tuple[float, float, int]]:

@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
 import training.commands.tune_decoder as command
-from model.config import DecoderConfig, ModelConfig
-from model.maps import HeadMaps
-from model.network import Network
 from model.parser import HumanParser
 from model.taxonomy import DENSEPOSE_COCO
 from tests.figures import draw_figures, write_folder
+from tests.training.evaluation.known_network import CONFIG, GHOST, SIZE, SURE, KnownNetwork, known_samples
 from training.__main__ import main
 from training.data.datasets.folders import FolderDataset
 from training.data.samples import Sample
 from training.evaluation.threshold_tuning import CHOICES, PASSES, Trial, select_images, tune_thresholds
-from training.transforms.targets import encode, ideal_centers
-
-SIZE = (128, 128)
-CONFIG = DecoderConfig(radius=16.0)  # a joint needs 0.7 of its votes
-SURE, GHOST = 0.45, 0.12  # probability of heatmaps around people, and where nobody is
-
-
-def numbered(sample: Sample, number: int) -> Sample:
-    """The same with its number as the first pixel, by which the network knows it."""
-    image = sample.image.copy()
-    image[0, 0] = number
-    return replace(sample, image=image)
-
-
-class Known(Network):
-    """In place of a network: what the labels say, never quite sure, and a ghost of a person where nobody is."""
-
-    def __init__(self, samples: list[Sample]) -> None:
-        nn.Module.__init__(self)
-        self.config = ModelConfig()
-        self.weight = nn.Parameter(torch.zeros(()))  # says on which device the network is
-        self.samples = samples
-
-    def forward(self, image: Tensor) -> HeadMaps:
-        sample = self.samples[int(image[0, 0, 0, 0])]
-        certainty = SURE
-        if not len(sample.keypoints):
-            sample, certainty = draw_figures(DENSEPOSE_COCO, SIZE, people=1, seed=9), GHOST
-        targets = encode(sample, DENSEPOSE_COCO, CONFIG)
-        parts = nn.functional.one_hot(torch.from_numpy(targets.parts[2::4, 2::4]).long(), 15).permute(2, 0, 1)
-        heatmap, limbs = torch.from_numpy(targets.heatmap).bool(), torch.from_numpy(targets.limbs)
-        center, ways = ideal_centers(targets)
-        return HeadMaps(
-            part_logits=8.0 * parts[None],
-            projection_field=torch.from_numpy(targets.projection)[None].float(),
-            heatmap_logits=torch.where(heatmap, torch.logit(torch.tensor(certainty)), -12.0)[None],
-            offsets=torch.from_numpy(targets.offsets)[None].float(),
-            limb_logits=(12.0 * limbs.float() - 6)[None],
-            center_logits=torch.from_numpy(center)[None].float() * 16 - 8,
-            regression=torch.from_numpy(ways)[None],
-        )
 
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    people = [draw_figures(DENSEPOSE_COCO, SIZE, people=2, seed=seed) for seed in (0, 1)]
-    nobody = draw_figures(DENSEPOSE_COCO, SIZE, people=0, seed=2)
-    return [numbered(sample, number) for number, sample in enumerate([*people, nobody])]
+    return known_samples()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +37,7 @@ def by_threshold(trials: list[Trial]) -> dict[float, Trial]:
 
 def test_tuned_thresholds_find_people_and_no_false_positives(samples: list[Sample], folder: Path) -> None:
     dataset = FolderDataset([folder], DENSEPOSE_COCO)
-    parser = HumanParser(Known(samples), CONFIG).eval()
+    parser = HumanParser(KnownNetwork(samples), CONFIG).eval()
     trials = tune_thresholds(parser, dataset, range(3), [SIZE])
     assert GHOST < trials[0].config.keypoint_threshold < SURE
     assert trials[0].keypoint_ap > 0.95
@@ -102,7 +54,7 @@ def test_tuned_thresholds_find_people_and_no_false_positives(samples: list[Sampl
 def test_the_command_prints_the_options_of_export(
     samples: list[Sample], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(Known(samples), CONFIG).eval())
+    monkeypatch.setattr(command, "load_parser", lambda path: HumanParser(KnownNetwork(samples), CONFIG).eval())
     monkeypatch.setattr(command, "open_split", lambda *_: (FolderDataset([folder], DENSEPOSE_COCO), [0, 1, 2], []))
     monkeypatch.setitem(command.CANVASES, "standard", (SIZE,))
     assert main(["tune-decoder", "last.ckpt", str(folder), "--num-images", "3"]) == 0
