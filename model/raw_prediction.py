@@ -28,6 +28,18 @@ class RawPrediction(NamedTuple):
         first = {name: tensors[name][0].copy() for name in cls._fields}
         return cls(**{**first, "overflow": int(first["overflow"])})
 
+    def from_score(self, least: float) -> RawPrediction:
+        """Return the people whose score is at least that; the others' pixels are nobody's."""
+        kept = (self.person_score > 0) & (self.person_score >= least)  # the first ones, as scores fall
+        people = int(kept.sum())
+        return self._replace(
+            part_map=np.where(self.person_map > people, 0, self.part_map).astype(np.uint8),
+            person_map=np.where(self.person_map > people, 0, self.person_map).astype(np.uint8),
+            keypoints=np.where(kept[:, None, None], self.keypoints, 0).astype(np.float32),
+            person_score=np.where(kept, self.person_score, 0).astype(np.float32),
+            part_score=np.where(kept[:, None], self.part_score, 0).astype(np.float32),
+        )
+
     def ids(self, letterbox: Letterbox) -> Ids:
         """Return person and part in one, uint16 [h, w], of the canvas without its bars."""
         ids: Ids = np.left_shift(letterbox.content(self.person_map), PERSON_SHIFT, dtype=np.uint16)

@@ -25,6 +25,7 @@ class Parameters(BaseModel):
     format: Format | None = Field(None, description="JSON that another tool imports, instead of ours")
     person: int | None = Field(None, ge=1, description="id of the person that layer=cutout shows; none: everybody")
     detail: str | None = Field(None, description="a level that /model lists: finer ones find smaller people")
+    min_score: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="people of a lower score are left out")
 
 
 PARAMETERS = tuple(Parameters.model_fields)

@@ -43,8 +43,8 @@ async def parse(request: Request, query: Annotated[Parameters, Query()]) -> Resp
     (image/jpeg or image/webp, `layer` = overlay); `layer` = cutout is the image with everything but people, or one
     `person`, transparent (image/png or image/webp). `format` chooses JSON that other tools import. `detail` is a level
     that /model lists under `details`, such as fast, standard, high or finest: finer ones find smaller people and take
-    longer. Parameters may also stand beside the image, in the form or the JSON. Fields `images` of a form are answered
-    one by one, each with its response or its problem.
+    longer. People whose score is below `min_score` are left out. Parameters may also stand beside the image, in the
+    form or the JSON. Fields `images` of a form are answered one by one, each with its response or its problem.
     """
     lifecycle: Lifecycle = request.app.state.lifecycle
     _form(request, lifecycle, query)  # refuse before reading the body
@@ -56,7 +56,7 @@ async def _parse(request: Request, lifecycle: Lifecycle) -> Response:
     body = await read_body(request, settings.max_bytes, settings.max_images, settings.body_timeout_seconds)
     parameters = read_parameters(request.query_params, body.parameters)
     form = _form(request, lifecycle, parameters)
-    respond = partial(_respond, request, lifecycle, form, parameters.detail)
+    respond = partial(_respond, request, lifecycle, form, parameters)
     if not body.several:
         return await unless_disconnected(request, respond(body.images[0], request.state.ticket))
     if form.layer is not None:
@@ -65,14 +65,15 @@ async def _parse(request: Request, lifecycle: Lifecycle) -> Response:
 
 
 async def _respond(
-    request: Request, lifecycle: Lifecycle, form: Form, detail: str | None, image: ImageFile, ticket: Ticket
+    request: Request, lifecycle: Lifecycle, form: Form, parameters: Parameters, image: ImageFile, ticket: Ticket
 ) -> Response:
     """Respond to one image; raises Problem."""
 
     def encode(parser: ImageParser, parsed: Parsed) -> bytes:
-        return encode_response(parser, parsed, image.data, form, request.state.request_id, image.name)
+        people = parsed.from_score(parameters.min_score)
+        return encode_response(parser, people, image.data, form, request.state.request_id, image.name)
 
-    found = await answer(lifecycle, ticket, image.data, detail, encode, log_fields(request))
+    found = await answer(lifecycle, ticket, image.data, parameters.detail, encode, log_fields(request))
     body = found.body
     if form.layer is None and form.format is None:
         body = with_fields(body, {"timings_ms": found.timings_ms})

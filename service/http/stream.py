@@ -20,7 +20,7 @@ from service.images.header import ImageError
 from service.parsing.parser import ImageParser, Parsed
 from service.problems import Problem, invalid_parameter
 from service.responses.encoding import build_response, with_fields
-from service.responses.schemas import MaskFormat, TrackedPerson, UntimedStreamResponse
+from service.responses.schemas import TrackedPerson, UntimedStreamResponse
 from service.serving.lifecycle import RETRY_SECONDS, Lifecycle
 from service.serving.tracking import PeopleTracker
 
@@ -158,7 +158,7 @@ async def _parse(
             prepared = await ticket.run("decode", partial(parser.prepare, frame.data, detail))
             parsed = await ticket.run("infer", partial(parser.infer, prepared))
             response = await ticket.run(
-                "encode", partial(_tracked, parser, parsed, parameters.masks, frame, tracker, request_id)
+                "encode", partial(_tracked, parser, parsed, parameters, frame, tracker, request_id)
             )
     except ImageError as error:
         raise Problem(error.kind, str(error)) from error
@@ -169,9 +169,9 @@ async def _parse(
 
 
 def _tracked(
-    parser: ImageParser, parsed: Parsed, masks: MaskFormat, frame: Frame, tracker: PeopleTracker, request_id: str
+    parser: ImageParser, parsed: Parsed, parameters: Parameters, frame: Frame, tracker: PeopleTracker, request_id: str
 ) -> UntimedStreamResponse:
-    response = build_response(parser, parsed, masks, request_id)
+    response = build_response(parser, parsed.from_score(parameters.min_score), parameters.masks, request_id)
     tracks = tracker.update(response.people, frame.arrived)
     people = [
         TrackedPerson.model_construct(**dict(person), track_id=track)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,10 @@ class Parsed:
     output: RawPrediction
     placed_score: float = 0.0  # of joints that were not found, but placed by the person's center
     warnings: tuple[str, ...] = ()  # about the file, or that it is turned
+
+    def from_score(self, least: float) -> Parsed:
+        """Return the people whose score is at least that; the others' pixels are nobody's."""
+        return replace(self, output=self.output.from_score(least)) if least > 0 else self
 
     def id_runs(self, size: Size | None = None) -> IdRuns:
         """Return persons and parts by pixel of the image, or of the image at another size."""

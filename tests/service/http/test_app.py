@@ -92,7 +92,7 @@ def test_the_interface_is_described(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/parse"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/json"}
     assert {"200", "400", "401", "406", "408", "413", "415", "422", "429", "503", "504"} <= set(operation["responses"])
-    assert {p["name"] for p in operation["parameters"]} == {"masks", "layer", "format", "person", "detail"}
+    assert {p["name"] for p in operation["parameters"]} == {"masks", "layer", "format", "person", "detail", "min_score"}
 
 
 def test_serving_does_not_import_torch() -> None:

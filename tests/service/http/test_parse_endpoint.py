@@ -79,6 +79,25 @@ def test_an_image_may_ask_for_another_level_of_detail(client: httpx.Client, png:
     assert response.json()["detail"] == "detail=closest is not served here: choose of fast, standard, high, finest"
 
 
+def test_people_below_a_score_are_left_out_of_json_and_pictures(client: httpx.Client, png: bytes) -> None:
+    everybody, sure, nobody = (parse(client, png, min_score=least).json()["people"] for least in ("0", "0.85", "1"))
+    assert [person["score"] for person in everybody] == [0.9, 0.8]
+    assert sure == everybody[:1]
+    assert nobody == []
+    maps = [
+        np.asarray(Image.open(io.BytesIO(parse(client, png, "image/png", layer=layer, min_score="0.85").content)))
+        for layer in ("people", "parts")
+    ]
+    assert [np.count_nonzero(pixels) for pixels in maps] == [everybody[0]["area"]] * 2
+
+
+@pytest.mark.parametrize("least", ["1.5", "-0.1", "nan", "half"])
+def test_a_score_that_is_none_is_refused(client: httpx.Client, png: bytes, least: str) -> None:
+    response = client.post("/parse", params={"min_score": least}, content=png, headers={"Content-Type": "image/png"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["parameter"] == "min_score"
+
+
 def test_masks_are_coco_run_lengths_of_the_whole_image(client: httpx.Client, png: bytes) -> None:
     people = parse(client, png).json()["people"]
     for person in people:

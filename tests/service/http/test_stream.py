@@ -42,6 +42,13 @@ def test_an_answer_is_that_of_parse_and_a_little_more(client: httpx.Client, png:
     assert set(answer) == {*parsed, "frame", "dropped"}
 
 
+def test_a_frame_lacks_people_below_a_score(client: httpx.Client, png: bytes) -> None:
+    with streaming(client, "?min_score=0.85") as socket:
+        socket.send(png)
+        people = json.loads(socket.recv(20))["people"]
+    assert [(person["id"], person["score"]) for person in people] == [(1, 0.9)]
+
+
 @pytest.mark.parametrize(
     ("message", "kind", "code"),
     [
