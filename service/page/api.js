@@ -51,8 +51,8 @@ export async function parse(file, { detail, signal }) {
 }
 
 /** A layer as PNG: a label map, whose pixels are the ids of parts or people, or a cut-out of all or one `person`. */
-export async function layerPng(file, { detail, layer, person }) {
-  return (await call(`parse${query({ detail, layer, person })}`, image(file, 'image/png'))).blob();
+export async function layerPng(file, { detail, layer, person, min_score }) {
+  return (await call(`parse${query({ detail, layer, person, min_score })}`, image(file, 'image/png'))).blob();
 }
 
 /** A WebSocket that takes frames. Scripts may set no header there, so the key is named as a subprotocol. */

@@ -3,7 +3,7 @@
 import { getModel, layerPng, parse, Problem, useKey } from './api.js';
 import { element, markHovered, showCutout, showJson, showPeople, showTime } from './panels.js';
 import { buildScene } from './scene.js';
-import { Stage } from './stage.js';
+import { percent, Stage } from './stage.js';
 import { Webcam } from './webcam.js';
 
 const PATIENCE = 8; // times that a photo is sent again while the service is busy
@@ -55,6 +55,10 @@ function login(problem) {
 }
 
 const options = () => ({ detail: $('#detail').value });
+const least = () => Number($('#least').value);
+
+/** The answer without people below the chosen score, as the service gives it with `min_score`. */
+const shown = (answer) => ({ ...answer, people: answer.people.filter(({ score }) => score >= least()) });
 
 async function parsePatiently(photo) {
   for (let tries = 1; ; tries++) {
@@ -121,20 +125,23 @@ async function send() {
 }
 
 function finish(photo, { answer, roundTrip }) {
-  Object.assign(photo, { answer, roundTrip, problem: null, scene: buildScene(answer, model.taxonomy) });
+  Object.assign(photo, { answer, roundTrip, problem: null, least: least(), scene: buildScene(shown(answer), model.taxonomy) });
   photo.size = { width: answer.image.width, height: answer.image.height };
 }
 
 function setState(photo, state) {
   photo.state = state;
-  if (photo.item) {
-    photo.item.dataset.state = state;
-    const count = photo.scene?.people.length;
-    photo.item.querySelector('span').textContent = { done: count, failed: '!', waiting: '', sent: '…' }[state];
-    const told = { done: `${count} people`, failed: 'failed', waiting: 'waiting', sent: 'being parsed' }[state];
-    photo.item.firstChild.setAttribute('aria-label', `${photo.name}, ${told}`);
-  }
+  if (photo.item) tell(photo);
   if (photo === current) render();
+}
+
+/** Say on a photo's thumbnail what became of it. */
+function tell({ item, name, state, answer }) {
+  item.dataset.state = state;
+  const count = answer && shown(answer).people.length;
+  item.querySelector('span').textContent = { done: count, failed: '!', waiting: '', sent: '…' }[state];
+  const told = { done: `${count} people`, failed: 'failed', waiting: 'waiting', sent: 'being parsed' }[state];
+  item.firstChild.setAttribute('aria-label', `${name}, ${told}`);
 }
 
 function thumbnail(photo) {
@@ -217,6 +224,7 @@ function render() {
   $('#welcome').hidden = Boolean(current);
   $('#work').hidden = !current;
   if (!current) return;
+  if (current.scene && current.least !== least()) finish(current, current);
   const { state, problem, scene, answer, image, size, live, name } = current;
   const done = Boolean(scene) && state === 'done';
   $('#problem').hidden = state !== 'failed';
@@ -245,8 +253,9 @@ function render() {
   const count = scene.people.length;
   const found = count === 1 ? '1 person' : `${count || 'no'} people`;
   say(`${name}: ${found} in ${Math.round(answer.timings_ms.total)} ms, ${size.width} × ${size.height} pixels, detail ${answer.model.detail}`);
-  $('#curl').textContent = `curl -F image=@${/^[\w.-]+$/.test(name) ? name : 'photo.jpg'} ${new URL('parse', document.baseURI)}`;
-  if ($('#json').open) showJson(answer);
+  const url = new URL(least() ? `parse?min_score=${least()}` : 'parse', document.baseURI);
+  $('#curl').textContent = `curl -F image=@${/^[\w.-]+$/.test(name) ? name : 'photo.jpg'} ${url}`;
+  if ($('#json').open) showJson(shown(answer));
 }
 
 function say(text) {
@@ -270,7 +279,7 @@ function save(blob, ending) {
 
 async function saveLayer(layer, person = null) {
   try {
-    const png = await layerPng(current.file, { ...options(), layer, person: person?.id });
+    const png = await layerPng(current.file, { ...options(), layer, person: person?.id, min_score: least() });
     save(png, `${person ? `person-${person.number}` : layer}.png`);
   } catch (problem) {
     say(`${problem.title}. ${problem.detail}`);
@@ -309,8 +318,8 @@ const actions = {
   'save-parts': () => saveLayer('parts'),
   'save-people': () => saveLayer('people'),
   'save-cutout': () => saveLayer('cutout', chosenPerson()),
-  'save-json': () => save(new Blob([JSON.stringify(current.answer)], { type: 'application/json' }), 'response.json'),
-  'copy-json': (button) => copy(JSON.stringify(current.answer), button),
+  'save-json': () => save(new Blob([JSON.stringify(shown(current.answer))], { type: 'application/json' }), 'response.json'),
+  'copy-json': (button) => copy(JSON.stringify(shown(current.answer)), button),
   'copy-curl': (button) => copy($('#curl').textContent, button),
 };
 
@@ -333,7 +342,13 @@ $('#detail').addEventListener('change', () => {
 
 $('#switches').addEventListener('change', ({ target }) => stage.layers({ [target.name]: target.checked }));
 $('#opacity').addEventListener('input', ({ target }) => stage.layers({ opacity: Number(target.value) }));
-$('#json').addEventListener('toggle', () => $('#json').open && showJson(current.answer));
+$('#json').addEventListener('toggle', () => $('#json').open && showJson(shown(current.answer)));
+$('#least').addEventListener('input', () => {
+  $('#least-text').textContent = percent(least());
+  $('#least').setAttribute('aria-valuetext', percent(least()));
+  photos.forEach(tell);
+  render();
+});
 $('#open-keys').addEventListener('click', () => $('#keys').showModal());
 
 const sample = $('#sample img');

@@ -116,6 +116,38 @@ def test_an_image_shows_its_people_and_whose_each_pixel_is(opened: Opened, png: 
     expect(page.locator("#people .part")).to_have_count(len(parsed[0]["parts"]))
 
 
+def test_people_below_a_score_disappear_from_picture_list_and_downloads(
+    opened: Opened, png: bytes, client: httpx.Client, tmp_path: Path
+) -> None:
+    page = opened()
+    upload(page, png, png)
+    people = page.locator("#people button")
+    expect(people).to_have_count(2)
+    page.get_by_label("Score at least").fill("0.85")
+    expect(people).to_have_count(1)
+    expect(page.get_by_role("status")).to_contain_text("1 person")
+    expect(page.locator("#strip [aria-current=true] span")).to_have_text("1")
+    assert color_at(page, *FIRST_PERSON)[3] > 0
+    assert color_at(page, *SECOND_PERSON)[3] == 0
+    page.keyboard.press("Escape")
+    page.locator("#json summary").click()
+    assert "parse?min_score=0.85" in page.locator("#curl").inner_text()
+
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="People, pixel = id").click()
+    saved.value.save_as(tmp_path / "people.png")
+    with Image.open(tmp_path / "people.png") as image:
+        assert set(np.unique(np.asarray(image))) == {0, 1}
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Response").click()
+    saved.value.save_as(tmp_path / "response.json")
+    parsed = client.post("/parse?min_score=0.85", content=png, headers={"Content-Type": "image/png"}).json()
+    assert json.loads((tmp_path / "response.json").read_text())["people"] == parsed["people"]
+
+    page.get_by_label("Score at least").fill("0")
+    expect(people).to_have_count(2)
+
+
 def test_everything_works_by_keyboard(opened: Opened, png: bytes) -> None:
     page = opened()
     upload(page, png, png)
