@@ -30,7 +30,8 @@ class RawPrediction(NamedTuple):
 
     def from_score(self, least: float) -> RawPrediction:
         """Return the people whose score is at least that; the others' pixels are nobody's."""
-        kept = (self.person_score > 0) & (self.person_score >= least)  # the first ones, as scores fall
+        said = self.person_score.astype(float).round(4)  # as responses do: who has 0.7 there is not below 0.7
+        kept = (self.person_score > 0) & (said >= least)  # the first ones, as scores fall
         people = int(kept.sum())
         return self._replace(
             part_map=np.where(self.person_map > people, 0, self.part_map).astype(np.uint8),

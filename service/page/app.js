@@ -343,9 +343,13 @@ $('#detail').addEventListener('change', () => {
 $('#switches').addEventListener('change', ({ target }) => stage.layers({ [target.name]: target.checked }));
 $('#opacity').addEventListener('input', ({ target }) => stage.layers({ opacity: Number(target.value) }));
 $('#json').addEventListener('toggle', () => $('#json').open && showJson(shown(current.answer)));
-$('#least').addEventListener('input', () => {
+function sayLeast() {
   $('#least-text').textContent = percent(least());
   $('#least').setAttribute('aria-valuetext', percent(least()));
+}
+sayLeast(); // a browser may keep the value over a reload
+$('#least').addEventListener('input', () => {
+  sayLeast();
   photos.forEach(tell);
   render();
 });
