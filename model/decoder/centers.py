@@ -18,6 +18,8 @@ _WINDOW = 5  # cells a side in which a person has one center
 _SMALLEST = 1.0  # scale in cells: below it, no joints can be told apart
 _LEAST = 1e-6
 _NOBODY = 0.02  # response of "no center": a candidate far from all belongs to none
+_KNOWN = 0.3  # sum of r^2 over the centers from which a candidate is somebody's
+_APART = 0.05  # agreement below which two such candidates belong to different people
 _OUTSIDE = 1e3  # distance of a candidate to the joints of an invalid center, in standard deviations
 
 
@@ -86,3 +88,18 @@ def center_agreement(responses: Tensor, limbs: Tensor) -> Tensor:
     """
     first, second = responses.index_select(1, limbs[0]), responses.index_select(1, limbs[1])  # [B, L, N, M]
     return (first[:, :, :, None] * second[:, :, None]).amax(-1)
+
+
+def centers_disagree(responses: Tensor, agreement: Tensor, limbs: Tensor) -> Tensor:
+    """Whether centers know both joints of a pair, but as different people's, bool [B, L, N, N].
+
+    In a row of people, limbs of the neighbours can bridge any distance, such as from shoulder to shoulder.
+
+    Args:
+        responses: [B, K, N, M], from `center_responses`.
+        agreement: [B, L, N, N], from `center_agreement`.
+        limbs: [2, L] int64.
+    """
+    known = responses.square().sum(-1) > _KNOWN  # [B, K, N]
+    both = known.index_select(1, limbs[0])[..., None] & known.index_select(1, limbs[1])[:, :, None]
+    return both & (agreement < _APART)

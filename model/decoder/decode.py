@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from model.config import STRIDE, DecoderConfig
 from model.decoder.association import assign_cells, part_distances, within_reach
 from model.decoder.calibration import calibrate, part_certainty
-from model.decoder.centers import CenterEvidence, center_agreement, center_responses, find_centers
+from model.decoder.centers import (
+    CenterEvidence,
+    center_agreement,
+    center_responses,
+    centers_disagree,
+    find_centers,
+)
 from model.decoder.grouping import Poses, collect_people, label_fragments
 from model.decoder.grouping_by_center import group_by_center
 from model.decoder.hough import hough_scores
@@ -142,7 +148,9 @@ class Decoder(nn.Module):
         """[B, L, N, N] from limb scores of that shape."""
         if evidence is None:
             return limbs
-        return torch.lerp(limbs, center_agreement(evidence.responses, self.limbs), self.config.center_weight)
+        agreement = center_agreement(evidence.responses, self.limbs)
+        scores = torch.lerp(limbs, agreement, self.config.center_weight)
+        return torch.where(centers_disagree(evidence.responses, agreement, self.limbs), 0.0, scores)
 
     def match(self, scores: Tensor, candidates: Candidates) -> Tensor:
         """[B, L, N, N] of 0 and 1, which candidates are joined: the configured matcher, rounded."""

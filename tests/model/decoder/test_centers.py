@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.decoder.centers import TOLERANCE, Centers, center_agreement, center_responses, find_centers
+from model.decoder.centers import (
+    TOLERANCE,
+    Centers,
+    center_agreement,
+    center_responses,
+    centers_disagree,
+    find_centers,
+)
 from model.decoder.peaks import Candidates
 
 SIZE = (24, 32)
@@ -73,6 +80,17 @@ def test_agreement_is_the_geometric_mean_of_two_joints_of_one_center() -> None:
     assert found[1, 0] < 0.1
     expected = max(float(responses[0, 0, 0, m] * responses[0, 1, 1, m]) for m in range(2))
     assert float(found[0, 1]) == pytest.approx(expected)
+
+
+def test_centers_disagree_on_joints_that_they_know_as_different_peoples() -> None:
+    candidates, centers = two_people()
+    responses, limbs = center_responses(candidates, centers), torch.tensor([[0], [1]])
+    found = centers_disagree(responses, center_agreement(responses, limbs), limbs)[0, 0]  # [N, N]
+    assert found.tolist() == [
+        [False, True, False],  # own partner, the other's, an invalid one
+        [True, False, False],
+        [False, False, False],  # far from every center: nobody's that is known
+    ]
 
 
 def test_a_joint_one_deviation_away_still_responds() -> None:
