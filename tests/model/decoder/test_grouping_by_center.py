@@ -15,6 +15,7 @@ from tests.model.decoder.ideal_maps import ideal_maps, standing_person
 SIZE = (48, 64)
 PAPER = DecoderConfig(radius=16.0, keypoint_threshold=0.3)
 CENTERS = DecoderConfig(radius=16.0, keypoint_threshold=0.3, center_weight=0.5, limb_threshold=0.15)
+LEFT_ARM, RIGHT_ARM = [5, 7, 9], [6, 8, 10]
 HIPS = (11, 12)
 LEGS = (13, 14, 15, 16)
 
@@ -66,6 +67,18 @@ def test_legs_that_no_limb_reaches_join_their_person() -> None:
     assert count(people) == 2
     assert (people.keypoints[0, :2][:, list(LEGS), 2] > 0).all()
     assert (people.keypoints[0, :2][:, list(HIPS), 2] == 0).all()
+
+
+def test_limbs_that_cross_from_one_person_to_the_other_do_not_join_them() -> None:
+    maps = scene(standing_person(16, 24, 36), standing_person(46, 24, 36))
+    heat = torch.full_like(maps.heatmap_logits, -12.0)  # of each one arm is seen: nothing speaks against one person
+    heat[:, RIGHT_ARM, :, :32] = maps.heatmap_logits[:, RIGHT_ARM, :, :32]
+    heat[:, LEFT_ARM, :, 32:] = maps.heatmap_logits[:, LEFT_ARM, :, 32:]
+    limbs = torch.full_like(maps.limb_logits, 12.0)  # as in a row of people, everywhere
+    people = decode(maps._replace(heatmap_logits=heat, limb_logits=limbs), CENTERS)
+    assert count(people) == 2
+    joints = {tuple((keypoints[:, 2] > 0).nonzero().flatten().tolist()) for keypoints in people.keypoints[0, :2]}
+    assert joints == {tuple(LEFT_ARM), tuple(RIGHT_ARM)}
 
 
 def test_joints_that_were_not_found_are_placed_with_the_score_that_says_so() -> None:
