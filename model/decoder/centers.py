@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.decoder.limbs import pair_mask
 from model.decoder.peaks import Candidates, best_cells, is_local_maximum
 
 TOLERANCE = 0.15  # standard deviation of a regressed joint, in units of the person's scale
@@ -101,5 +102,4 @@ def centers_disagree(responses: Tensor, agreement: Tensor, limbs: Tensor) -> Ten
         limbs: [2, L] int64.
     """
     known = responses.square().sum(-1) > _KNOWN  # [B, K, N]
-    both = known.index_select(1, limbs[0])[..., None] & known.index_select(1, limbs[1])[:, :, None]
-    return both & (agreement < _APART)
+    return pair_mask(known, limbs) & (agreement < _APART)
